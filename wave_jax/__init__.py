@@ -1,0 +1,32 @@
+"""The Wave Network in JAX: complex token representations and their backpropagation.
+
+`wave_jax.ops` holds the pure functions, `wave_jax.models` the Flax networks over them,
+`wave_jax.probe` the gradients through magnitude and phase; `wave_jax.load(workdir)` returns a
+trained classifier. Submodules are imported on first use, so that `import wave_jax` stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "load", "models", "ops", "probe"]
+
+if TYPE_CHECKING:
+    from wave_jax import models, ops, probe
+    from wave_jax.inference import load
+
+_SUBMODULES = ("ops", "models", "probe")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"wave_jax.{name}")
+    if name == "load":
+        return importlib.import_module("wave_jax.inference").load
+    raise AttributeError(f"module 'wave_jax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

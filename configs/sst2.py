@@ -1,0 +1,35 @@
+"""SST-2: 67,349 phrases of film reviews, positive or negative; tested on GLUE's validation part.
+
+Command:   python train.py --config configs/sst2.py
+           python train.py --config configs/sst2.py --preset best
+Offline:   --data.source train.tsv --data.test dev.tsv
+Hardware:  two CPU cores, or any GPU or TPU
+Time:      see the README
+Expected:  no figure in the papers; ours is in the README
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from wave_jax.data.config import DataConfig
+from wave_jax.errors import UserError, nearest
+from wave_jax.models.config import ModelConfig
+from wave_jax.training.config import Config, TrainConfig
+
+PRESETS = ("paper", "best")
+
+
+def get_config(preset: str = "paper") -> Config:
+    """Returns the papers' settings, or the same with word dropout ('best')."""
+    config = Config(
+        data=DataConfig(source="tfds:glue/sst2", max_length=64),
+        model=ModelConfig(op="modulation", dim=768, ffn_dim=768),
+        train=TrainConfig(epochs=4, batch_size=64, learning_rate=1e-3),
+    )
+    match preset:
+        case "paper":
+            return config
+        case "best":
+            return replace(config, model=replace(config.model, word_dropout=0.4))
+    raise UserError(f"unknown preset {preset!r}{nearest(preset, PRESETS)}; one of {PRESETS}")

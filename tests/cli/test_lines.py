@@ -1,0 +1,77 @@
+"""Lines from streams: order, ends, encodings, and memory that stays flat."""
+
+from __future__ import annotations
+
+import io
+import tracemalloc
+
+import pytest
+
+from wave_jax.cli import lines as module
+from wave_jax.cli.lines import text_chunks
+from wave_jax.errors import UserError
+
+
+class _Slow(io.BufferedIOBase):
+    """Gives at most `size` bytes at a time, as a pipe may."""
+
+    def __init__(self, data: bytes, size: int) -> None:
+        self._data, self._size = io.BytesIO(data), size
+
+    def read1(self, size: int = -1, /) -> bytes:
+        return self._data.read(self._size)
+
+
+def _read(data: bytes, errors: str = "strict", size: int = 3) -> list[str]:
+    chunks = text_chunks(_Slow(data, size), errors, "the input")  # type: ignore[arg-type]
+    return [text for chunk in chunks for text in chunk]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", []),
+        (b"\n", [""]),
+        (b"one\ntwo\n", ["one", "two"]),
+        (b"one\n\ntwo", ["one", "", "two"]),
+        (b"\xef\xbb\xbfone\r\ntwo\r\n", ["one", "two"]),
+        ("zwölf\n水\u2028x\n".encode(), ["zwölf", "水\u2028x"]),
+        (b"nul\x00nul\n", ["nul\x00nul"]),
+    ],
+)
+def test_lines(data: bytes, expected: list[str], size: int) -> None:
+    assert _read(data, size=size) == expected
+
+
+def test_invalid_bytes_are_named_or_replaced() -> None:
+    data = b"good\nb\xffd\nmore\n"
+    assert _read(data, "replace") == ["good", "b\ufffdd", "more"]
+    seen = []
+    with pytest.raises(UserError, match=r"line 2 of the input .*0xff at position 2.*replace"):
+        for chunk in text_chunks(_Slow(data, 1000), "strict", "the input"):
+            seen += chunk
+    assert seen == ["good"], "what came before is not lost"
+
+
+def test_a_line_without_end_is_cut_between_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LONGEST", 4)
+    assert _read("aé水水水\nnext\n".encode()) == ["aé", "next"]
+
+
+def test_many_lines_in_the_same_memory() -> None:
+    line = b"a short line of words\n"
+
+    class Endless(io.BufferedIOBase):
+        left = 2000
+
+        def read1(self, size: int = -1, /) -> bytes:
+            self.left -= 1
+            return line * 3000 if self.left > 0 else b""
+
+    tracemalloc.start()
+    total = sum(len(chunk) for chunk in text_chunks(Endless(), "strict", "x"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert total == 1999 * 3000
+    assert peak < 4e6, "131 MB went through; a chunk and its strings are well below 4 MB"

@@ -1,0 +1,88 @@
+"""`python -m wave_jax predict`: a JSON object with label and probabilities for every line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from wave_jax.cli.arguments import parse
+from wave_jax.cli.lines import text_chunks
+from wave_jax.errors import UserError
+from wave_jax.inference import Prediction, load
+
+_DESCRIPTION = """Labels texts: one JSON object a line, {"label": ..., "probabilities": {...}}.
+
+Examples:
+  python -m wave_jax predict runs/ag --text "Shares rise on Wall Street"
+  python -m wave_jax predict runs/ag < texts.txt > labels.jsonl
+  python -m wave_jax predict runs/ag --input texts.txt --errors replace
+
+Texts are lines of UTF-8, from standard input without --text or --input; an empty line is an empty
+text. The order is kept, and any number of lines is read in the same memory."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to label, and with what."""
+
+    workdir: tyro.conf.Positional[str]
+    """Folder of a trained run."""
+    text: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A text to label; may be given several times."""
+    input: str | None = None
+    """File with a text on each line."""
+    checkpoint: Literal["best", "last"] = "best"
+    """Parameters of the best validation, or the newest."""
+    errors: Literal["strict", "replace"] = "strict"
+    """Bytes that are not UTF-8: 'strict' stops and names the line, 'replace' puts U+FFFD in."""
+
+
+def main(argv: Sequence[str], *, prog: str) -> int:
+    """Writes the predictions; returns the exit status."""
+    options = parse(Options(tyro.MISSING), argv, prog=prog, description=_DESCRIPTION)
+    if options.text and options.input is not None:
+        raise UserError("--text and --input exclude each other: give the texts one way")
+    with _texts(options) as chunks:
+        classifier = load(options.workdir, options.checkpoint)
+        for texts in chunks:
+            _write(classifier.predict(texts))
+    return 0
+
+
+@contextmanager
+def _texts(options: Options) -> Iterator[Iterable[list[str]]]:
+    if options.text:
+        yield [list(options.text)]
+    elif options.input is None:
+        if sys.stdin.isatty():
+            print("Type a text and press Enter; Ctrl-D ends.", file=sys.stderr)
+        stream = sys.stdin.buffer
+        assert isinstance(stream, BufferedIOBase)
+        yield text_chunks(stream, options.errors, "standard input")
+    else:
+        path = Path(options.input)
+        try:
+            file = path.open("rb")
+            file.peek()  # a folder opens on some systems and fails here
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror}") from error
+        with file:
+            yield text_chunks(file, options.errors, str(path))
+
+
+def _write(predictions: Sequence[Prediction]) -> None:
+    """Writes UTF-8 whatever the terminal's encoding: this output is for programs."""
+    rows = (
+        json.dumps({"label": item.label, "probabilities": item.probabilities}, ensure_ascii=False)
+        for item in predictions
+    )
+    sys.stdout.buffer.write("".join(f"{row}\n" for row in rows).encode("utf-8", "replace"))
+    sys.stdout.buffer.flush()

@@ -1,0 +1,93 @@
+"""`train.py` and `python -m wave_jax train`: learn from texts, evaluate, say what to do next."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from wave_jax.cli.arguments import parse
+from wave_jax.cli.config_file import DEFAULT_PRESET, load_config_file, split_arguments
+from wave_jax.errors import UserError
+from wave_jax.training.config import Config
+
+_DEFAULT_CONFIG = Path(__file__).parents[2] / "configs" / "default.py"
+
+_DESCRIPTION = """Trains a Wave Network and evaluates it on the test part.
+
+Examples:
+  {prog}                                      a first run, offline, about a minute
+  {prog} --config configs/ag_news.py          the paper's settings for AG News
+  {prog} --config configs/ag_news.py --preset best --workdir runs/ag
+  {prog} --data.source mine.csv --data.text-columns title body --data.label-column topic
+  {prog} --data.source train.jsonl --data.test test.jsonl --model.op interference
+
+--config PATH takes a file with get_config(preset), --preset NAME one of its variants (paper, best);
+every field below can be overridden. The same command on the folder of an unfinished run goes on
+with it; on a finished one it prints the summary."""
+
+
+def main(argv: Sequence[str], *, prog: str) -> int:
+    """Runs a training; returns the exit status."""
+    config, name = read_config(argv, prog=prog)
+    workdir = Path(config.workdir) if config.workdir else new_folder(name)
+    from wave_jax.training.loop import train
+
+    again = _command(argv, prog, workdir)
+    summary = train(config, workdir=workdir, resume_command=again)
+    print(_next_steps(workdir, prog))
+    return summary.status
+
+
+def read_config(argv: Sequence[str], *, prog: str) -> tuple[Config, str]:
+    """Returns the configuration that the arguments make, and the name of the file it started from."""
+    path, preset, rest = split_arguments(argv)
+    if path is None and _DEFAULT_CONFIG.is_file():
+        path = _DEFAULT_CONFIG
+    if path is None:  # an installation without the repository's configs/
+        if preset != DEFAULT_PRESET:
+            raise UserError(f"--preset {preset} needs --config PATH: a file that has this preset")
+        default, name = Config(), "default"
+    else:
+        default, name = load_config_file(path, preset), path.stem
+    config = parse(default, rest, prog=prog, description=_DESCRIPTION.format(prog=prog))
+    return config, name
+
+
+def new_folder(name: str) -> Path:
+    """Makes and returns runs/NAME-DATE-TIME; never one that exists."""
+    stem = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    for attempt in range(1, 1000):
+        folder = stem if attempt == 1 else stem.with_name(f"{stem.name}-{attempt}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise UserError(f"cannot make {folder}: {error.strerror}; give --workdir") from error
+        return folder
+    raise UserError(f"{stem} and 999 more exist already; give --workdir")
+
+
+def _command(argv: Sequence[str], prog: str, workdir: Path) -> str:
+    """The command line that goes on with this run."""
+    given = any(argument.partition("=")[0] == "--workdir" for argument in argv)
+    words = [*argv] if given else [*argv, "--workdir", str(workdir)]
+    return f"{_runnable(prog)} {shlex.join(words)}"
+
+
+def _runnable(prog: str) -> str:
+    return f"python {prog}" if prog.endswith(".py") else prog
+
+
+def _next_steps(workdir: Path, prog: str) -> str:
+    folder = shlex.quote(str(workdir))
+    return "\n".join(
+        (
+            "Next:",
+            f"  python -m wave_jax evaluate {folder}",
+            f'  python -m wave_jax predict {folder} --text "any text"',
+            f"  {_runnable(prog)} --data.source YOUR.csv    (--help explains every option)",
+        )
+    )

@@ -1,0 +1,1 @@
+"""Trained networks at work: labels for texts, and how good they are."""

@@ -21,9 +21,8 @@ for upper in ("training", "inference", "experiments", "cli"):
 ALLOWED["__main__"] = {"cli"}
 ALLOWED["__init__"] = {"ops", "models", "probe", "inference"}
 
-HEAVY = (
-    "tensorflow_datasets grain tokenizers matplotlib orbax tensorflow torch tyro pyarrow".split()
-)
+HEAVY = {"tensorflow_datasets", "grain", "tokenizers", "matplotlib", "orbax", "pyarrow", "tyro"}
+HEAVY |= {"tensorflow", "torch"}
 
 
 def _piece(path: Path) -> str:

@@ -25,8 +25,9 @@ def test_no_argument_changes_nothing() -> None:
 
 def test_values_of_all_kinds() -> None:
     config = _parse(
-        *"--data.text-columns title body --model.scopes input sentence --train.steps 7".split(),
-        *"--train.batch_size=3 --model.word-dropout 0.25 --data.no-lowercase --seed 5".split(),
+        *["--data.text-columns", "title", "body", "--model.scopes", "input", "sentence"],
+        *["--train.steps", "7", "--train.batch_size=3", "--model.word-dropout", "0.25"],
+        *["--data.no-lowercase", "--seed", "5"],
     )
     assert config.data.text_columns == ("title", "body")
     assert config.model.scopes == ("input", "sentence")

@@ -41,7 +41,7 @@ def main(argv: Sequence[str], *, prog: str) -> int:
 
 
 def read_config(argv: Sequence[str], *, prog: str) -> tuple[Config, str]:
-    """Returns the configuration that the arguments make, and the name of the file it started from."""
+    """Returns the configuration that the arguments make, and the name of its file."""
     path, preset, rest = split_arguments(argv)
     if path is None and _DEFAULT_CONFIG.is_file():
         path = _DEFAULT_CONFIG

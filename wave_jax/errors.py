@@ -6,11 +6,10 @@ import difflib
 from collections.abc import Iterable
 
 
-class UserError(Exception):
+class UserError(ValueError):
     """What the user gave cannot be used; the text says what was expected, what came and what to do.
 
-    Commands print the text on one line and exit with status 2; from Python it is an ordinary
-    exception.
+    Commands print the text on one line and exit with status 2; from Python it is a ValueError.
     """
 
 

@@ -1,0 +1,239 @@
+"""The Wave Network as a text classifier."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from wave_jax.models.config import Activation, Pooling, Position, Scope, table_rows
+from wave_jax.models.dropout import drop_words
+from wave_jax.models.layer import Scopes, WaveLayer
+from wave_jax.models.pooled import others_of_first, rest_norm, rest_norm_by_counts
+from wave_jax.models.positions import sinusoids
+from wave_jax.models.sentences import sentence_ids
+from wave_jax.ops.superposition import ReadoutKind, Superposition
+
+Ids = Int[Array, "b n"]
+Mask = Bool[Array, "b n"]
+Logits = Float[Array, "b c"]
+
+
+class WaveClassifier(nn.Module):
+    """Token embeddings -> wave layers -> pooling -> classifier ([WN] figure 6).
+
+    Three entry points share one set of parameters. `__call__(ids, mask)` is the reference:
+    `embed`, then `logits_from_embeddings`, the seam at which gradients are probed.
+    `logits_from_distinct` and `logits_from_rows` compute the same logits from a batch's distinct
+    ids, each projected once.
+
+    In training (`deterministic=False`) the streams 'dropout' and 'word_dropout' are drawn from.
+    Results do not depend on padding, nor on the entry point, beyond rounding.
+
+    Attributes: see `ModelConfig`; `wave_jax.models.build_model` checks them.
+    """
+
+    vocab_size: int
+    num_classes: int
+    max_length: int
+    dim: int
+    ffn_dim: int
+    layers: int
+    readouts: tuple[tuple[Superposition, ReadoutKind], ...]
+    scopes: tuple[Scope, Scope]
+    pooling: Pooling
+    position: Position
+    activation: Activation
+    dropout: float
+    word_dropout: float
+    sentence_end_ids: tuple[int, ...] = ()
+    sep_id: int = -1
+
+    def setup(self) -> None:
+        scale = nn.initializers.normal(self.dim**-0.5)
+        self.token_embedding = nn.Embed(
+            table_rows(self.vocab_size), self.dim, embedding_init=scale, name="embed"
+        )
+        if self.position == "learned":
+            self.position_embedding = nn.Embed(
+                self.max_length, self.dim, embedding_init=scale, name="position"
+            )
+        self.layer = [
+            WaveLayer(self.dim, self.ffn_dim, self.readouts, self.activation, self.dropout)
+            for _ in range(self.layers)
+        ]
+        self.classifier = nn.Dense(self.num_classes)
+
+    def __call__(self, ids: Ids, mask: Mask | None = None, *, deterministic: bool = True) -> Logits:
+        """Returns logits [b, c] for token ids [b, n]; without a mask every token is real."""
+        real = jnp.ones(ids.shape, bool) if mask is None else mask
+        kept = self._keep_words(real, deterministic)
+        return self.logits_from_embeddings(
+            self.embed(ids),
+            kept,
+            segment_ids=self.segment_ids(ids, real),
+            deterministic=deterministic,
+        )
+
+    def embed(self, ids: Ids) -> Float[Array, "b n d"]:
+        """Returns the token embeddings, positions included."""
+        x = self.token_embedding(ids)
+        positions = self._positions(ids.shape[1])
+        return x if positions is None else x + positions
+
+    def logits_from_embeddings(
+        self,
+        emb: Float[Array, "b n d"],
+        mask: Mask,
+        *,
+        segment_ids: Ids | None = None,
+        deterministic: bool = True,
+    ) -> Logits:
+        """Returns logits from token embeddings, computing every token's wave in every layer.
+
+        Args:
+          emb: token embeddings [b, n, d], as `embed` gives them.
+          mask: bool [b, n], True at real tokens.
+          segment_ids: sentences, as `segment_ids(ids, mask)` gives them; needed, and used, only
+            where a scope is 'sentence'.
+          deterministic: False in training, for dropout.
+        """
+        scopes = self._branch_segments(segment_ids, mask)
+        for layer in self.layer:
+            emb = self._connect(emb, layer(emb, mask, scopes, deterministic=deterministic))
+        return self.classifier(self._pool(emb, mask))
+
+    def logits_from_distinct(
+        self,
+        distinct: Int[Array, " m"],
+        inverse: Ids,
+        mask: Mask,
+        *,
+        deterministic: bool = True,
+    ) -> Logits:
+        """Returns the logits of ids = distinct[inverse]; ids beyond the table are padding."""
+        rows = self.token_embedding.embedding.at[distinct].get(mode="clip")
+        return self.logits_from_rows(rows, distinct, inverse, mask, deterministic=deterministic)
+
+    def logits_from_rows(
+        self,
+        rows: Float[Array, "m d"],
+        distinct: Int[Array, " m"],
+        inverse: Ids,
+        mask: Mask,
+        *,
+        deterministic: bool = True,
+    ) -> Logits:
+        """Returns logits from the distinct ids' embeddings, so that gradients arrive as rows.
+
+        Every distinct row is projected once (first layer); under [CLS] pooling the last layer makes
+        one wave a text. The parameter 'embed' is not used.
+        """
+        ids = distinct[inverse]
+        kept = self._keep_words(mask, deterministic)
+        scopes = self._branch_segments(self.segment_ids(ids, mask), kept)
+        projected = self.layer[0].project(rows)
+        if self.pooling == "cls" and self.layers == 1 and self.position == "none":
+            rest = self._rest_by_counts(projected, inverse, kept, scopes)
+            return self._logits_from_first(projected[inverse[:, 0]], rest, deterministic)
+        u, x = projected[inverse], rows[inverse]
+        positions = self._positions(inverse.shape[1])
+        if positions is not None:
+            x = x + positions
+            bias = self.layer[0].project(jnp.zeros_like(positions[:1]))
+            u = u + (self.layer[0].project(positions) - bias)
+        return self._logits_from_variants(u, x, kept, scopes, deterministic)
+
+    def segment_ids(self, ids: Ids, mask: Mask) -> Ids | None:
+        """Returns each token's sentence (0 at padding), or None where no scope is 'sentence'."""
+        if "sentence" not in self.scopes:
+            return None
+        return sentence_ids(ids, mask, self.sentence_end_ids, self.sep_id)
+
+    def _logits_from_variants(
+        self,
+        u: Float[Array, "b n 2 d"],
+        x: Float[Array, "b n d"],
+        mask: Mask,
+        scopes: Scopes,
+        deterministic: bool,
+    ) -> Logits:
+        """Goes on from embeddings `x` and their variants `u` in the first layer."""
+        for i, layer in enumerate(self.layer):
+            if i > 0:
+                u = layer.project(x)
+            if self.pooling == "cls" and i == self.layers - 1:
+                others = [others_of_first(mask, segments) for segments in scopes]
+                rest = [rest_norm(u[:, :, v], others[v]) for v in range(2)]
+                return self._logits_from_first(
+                    u[:, 0], jnp.stack(rest, axis=1), deterministic, x[:, 0]
+                )
+            out = layer.finish(layer.superpose(u, mask, scopes), deterministic)
+            x = self._connect(x, out)
+        return self.classifier(self._pool(x, mask))
+
+    def _logits_from_first(
+        self,
+        own: Float[Array, "b 2 d"],
+        rest: Float[Array, "b 2 d"],
+        deterministic: bool,
+        x: Float[Array, "b d"] | None = None,
+    ) -> Logits:
+        """Finishes the last layer for [CLS] alone, from its variants and their r."""
+        layer = self.layer[-1]
+        out = layer.finish(layer.superpose_first(own, rest), deterministic)
+        return self.classifier(out if x is None else self._connect(x, out))
+
+    def _connect(self, x: Array, out: Array) -> Array:
+        """Returns a layer's output; several layers are residual blocks (eq. 8)."""
+        return out if self.layers == 1 else x + out
+
+    def _rest_by_counts(
+        self, projected: Float[Array, "m 2 d"], inverse: Ids, mask: Mask, scopes: Scopes
+    ) -> Float[Array, "b 2 d"]:
+        """Returns r_0 of both variants; with equal scopes from one product."""
+        if self.scopes[0] == self.scopes[1]:
+            both = projected.reshape(projected.shape[0], -1)
+            rest = rest_norm_by_counts(both, inverse, others_of_first(mask, scopes[0]))
+            return rest.reshape(-1, 2, self.dim)
+        parts = [
+            rest_norm_by_counts(projected[:, v], inverse, others_of_first(mask, scopes[v]))
+            for v in range(2)
+        ]
+        return jnp.stack(parts, axis=1)
+
+    def _pool(self, x: Float[Array, "b n d"], mask: Mask) -> Float[Array, "b d"]:
+        if self.pooling == "cls":
+            return x[:, 0]
+        if self.pooling == "max":
+            return jnp.max(jnp.where(mask[..., None], x, -jnp.inf), axis=1)
+        total = jnp.sum(jnp.where(mask[..., None], x, 0), axis=1)
+        return total / jnp.sum(mask, axis=1, keepdims=True)
+
+    def _positions(self, length: int) -> Float[Array, "n d"] | None:
+        if self.position == "none":
+            return None
+        if self.position == "sinusoidal":
+            return sinusoids(length, self.dim)
+        if length > self.max_length:
+            raise ValueError(
+                f"learned positions reach {self.max_length} tokens, the batch has {length}"
+            )
+        return self.position_embedding.embedding[:length]
+
+    def _branch_segments(self, segment_ids: Ids | None, mask: Mask) -> Scopes:
+        """Returns the segments of each variant: None for the whole text, 0 where masked."""
+        if "sentence" not in self.scopes:
+            return None, None
+        if segment_ids is None:
+            raise ValueError(
+                f"scopes {self.scopes} need segment_ids: pass model.segment_ids(ids, mask)"
+            )
+        kept = jnp.where(mask, segment_ids, 0)
+        first, second = (kept if scope == "sentence" else None for scope in self.scopes)
+        return first, second
+
+    def _keep_words(self, mask: Mask, deterministic: bool) -> Mask:
+        if deterministic or self.word_dropout == 0:
+            return mask
+        return drop_words(mask, self.word_dropout, self.make_rng("word_dropout"))

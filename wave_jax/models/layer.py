@@ -1,0 +1,119 @@
+"""One layer of the Wave Network: variants, waves, their superposition, feed-forward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import flax.linen as nn
+import jax
+from jaxtyping import Array, Bool, Float, Int
+
+from wave_jax import ops
+from wave_jax.models.config import Activation
+from wave_jax.models.dropout import drop_activations
+from wave_jax.ops.superposition import ReadoutKind, Superposition, combine
+
+Wave = tuple[Float[Array, "b *n d"], Float[Array, "b *n d"]]
+Scopes = tuple[Int[Array, "b n"] | None, Int[Array, "b n"] | None]
+_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "gelu": partial(nn.gelu, approximate=False),
+    "relu": nn.relu,
+    "tanh": nn.tanh,
+}
+
+
+class WaveLayer(nn.Module):
+    """Dense variants -> waves -> superposition -> readout -> norm -> feed-forward -> norm.
+
+    ([WN] section 4 and figure 6.) The steps are methods, because `WaveClassifier` computes the last
+    layer under [CLS] pooling for one wave a text; `__call__` composes them for all tokens.
+
+    For probing, the variants are sown as 'variants' into the collection 'intermediates', and real
+    and imaginary part of each superposition are perturbable as '<op>_real' and '<op>_imag'.
+
+    Attributes:
+      dim: dimensions of an embedding.
+      ffn_dim: inner width of the feed-forward.
+      readouts: for each operation in use, how its wave is read; several are mixed by learned
+        weights (a softmax over one logit each) after their norms.
+      activation: non-linearity of the feed-forward.
+      dropout: share of activations dropped inside the feed-forward and at the output.
+    """
+
+    dim: int
+    ffn_dim: int
+    readouts: tuple[tuple[Superposition, ReadoutKind], ...]
+    activation: Activation = "gelu"
+    dropout: float = 0.0
+
+    def setup(self) -> None:
+        self.variants = nn.DenseGeneral((2, self.dim))
+        self.norm_in = [nn.LayerNorm() for _ in self.readouts]
+        self.ffn_in = nn.Dense(self.ffn_dim)
+        self.ffn_out = nn.Dense(self.dim)
+        self.norm_out = nn.LayerNorm()
+        if len(self.readouts) > 1:
+            self.mix = self.param("mix", nn.initializers.zeros, (len(self.readouts),))
+
+    def __call__(
+        self,
+        x: Float[Array, "b n d"],
+        mask: Bool[Array, "b n"],
+        segment_ids: Scopes = (None, None),
+        *,
+        deterministic: bool = True,
+    ) -> Float[Array, "b n d"]:
+        """Returns the layer's output for every token of texts [b, n, d]."""
+        return self.finish(self.superpose(self.project(x), mask, segment_ids), deterministic)
+
+    def project(self, x: Float[Array, "*b d"]) -> Float[Array, "*b 2 d"]:
+        """Returns the two variants of each token embedding."""
+        return self.variants(x)
+
+    def superpose(
+        self, u: Float[Array, "b n 2 d"], mask: Bool[Array, "b n"], segment_ids: Scopes
+    ) -> list[Wave]:
+        """Returns the superposed waves of all tokens, one for each operation, text by text."""
+        self.sow("intermediates", "variants", u)
+        whole = segment_ids[0] is None and segment_ids[1] is None
+
+        def one_text(u: Array, mask: Array, scopes: Scopes, op: Superposition) -> Wave:
+            if whole:
+                return ops.superpose(u[:, 0], u[:, 1], op, mask=mask)
+            return ops.superpose(u[:, 0], u[:, 1], op, segment_ids=scopes)
+
+        waves = []
+        for op, _ in self.readouts:
+            real, imag = jax.vmap(partial(one_text, op=op))(u, mask, segment_ids)
+            waves.append((self.perturb(f"{op}_real", real), self.perturb(f"{op}_imag", imag)))
+        return waves
+
+    def superpose_first(
+        self, own: Float[Array, "b 2 d"], rest: Float[Array, "b 2 d"]
+    ) -> list[Wave]:
+        """Returns the superposed waves of one token a text, from its variants and their r."""
+        first, second = (own[:, 0], rest[:, 0]), (own[:, 1], rest[:, 1])
+        return [combine(first, second, op) for op, _ in self.readouts]
+
+    def finish(self, waves: list[Wave], deterministic: bool) -> Float[Array, "b *n d"]:
+        """Returns the layer's output for superposed waves of any number of tokens."""
+        parts = [
+            norm(ops.readout(real, imag, kind))
+            for norm, (_, kind), (real, imag) in zip(
+                self.norm_in, self.readouts, waves, strict=True
+            )
+        ]
+        x = parts[0]
+        if len(parts) > 1:
+            weights = nn.softmax(self.mix)
+            x = sum(weight * part for weight, part in zip(weights, parts, strict=True))
+        hidden = _ACTIVATIONS[self.activation](self.ffn_in(x))
+        return self._drop(
+            self.norm_out(self.ffn_out(self._drop(hidden, deterministic))), deterministic
+        )
+
+    def _drop(self, x: Float[Array, "b *n d"], deterministic: bool) -> Float[Array, "b *n d"]:
+        if deterministic or self.dropout == 0:
+            return x
+        return drop_activations(x, self.dropout, self.make_rng("dropout"))

@@ -1,0 +1,42 @@
+"""The wave of [CLS] alone: what pooling on it needs, without computing the others.
+
+[CLS] needs its own variants and, for each, r_0 = sqrt(sum of squares of the other tokens). No
+subtraction is involved, so no care for cancellation either.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+
+def others_of_first(
+    mask: Bool[Array, "b n"], segment_ids: Int[Array, "b n"] | None
+) -> Bool[Array, "b n"]:
+    """Returns True at the tokens, other than the first, that share the first one's scope."""
+    others = mask & (jnp.arange(mask.shape[1]) > 0)
+    return others if segment_ids is None else others & (segment_ids == segment_ids[:, :1])
+
+
+def rest_norm(u: Float[Array, "b n d"], others: Bool[Array, "b n"]) -> Float[Array, "b d"]:
+    """Returns the norm over the tokens in `others`; derivative 0 where it is 0."""
+    return _root(jnp.sum(jnp.where(others[..., None], u * u, 0), axis=1))
+
+
+def rest_norm_by_counts(
+    u: Float[Array, "m d"], inverse: Int[Array, "b n"], others: Bool[Array, "b n"]
+) -> Float[Array, "b d"]:
+    """Returns `rest_norm(u[inverse], others)` as a product with the texts' count matrix.
+
+    r_0^2 = C u^2 with C[text, row] how often the row stands among the text's other tokens: no array
+    over texts x tokens x dimensions exists.
+    """
+    texts = jnp.arange(inverse.shape[0])[:, None]
+    zeros = jnp.zeros((inverse.shape[0], u.shape[0]), u.dtype)
+    counts = zeros.at[texts, inverse].add(others.astype(u.dtype))
+    return _root(counts @ (u * u))
+
+
+def _root(squares: Float[Array, "b d"]) -> Float[Array, "b d"]:
+    positive = squares > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1)), 0)

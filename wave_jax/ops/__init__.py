@@ -1,0 +1,30 @@
+"""Pure functions on token waves: arrays in, arrays out.
+
+Arrays end in [..., n tokens, d dimensions]. Every function works on one text [n, d] and on batches,
+under jit, vmap and grad alike. Padding is told by `mask` (True at real tokens) or by `segment_ids`
+(0 at padding; equal positive ids share a scope), and takes part in nothing.
+
+Numerics: sums and norms are in float32 for bfloat16 and float16, else in the input's dtype; there
+is no epsilon and no clamp. Gradients are finite wherever the result is representable.
+"""
+
+from wave_jax.ops.norms import leave_one_out_norm, magnitude
+from wave_jax.ops.polar import from_polar, to_polar
+from wave_jax.ops.superposition import ReadoutKind, Superposition, readout, superpose
+from wave_jax.ops.waves import interfere, interference_term, modulate, phase, token_to_wave
+
+__all__ = [
+    "ReadoutKind",
+    "Superposition",
+    "from_polar",
+    "interfere",
+    "interference_term",
+    "leave_one_out_norm",
+    "magnitude",
+    "modulate",
+    "phase",
+    "readout",
+    "superpose",
+    "to_polar",
+    "token_to_wave",
+]

@@ -1,0 +1,131 @@
+"""Two variants of a text superposed and read out, in real arithmetic throughout."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias, get_args
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from wave_jax.ops.norms import leave_one_out_norm
+from wave_jax.ops.polar import angle, modulus
+from wave_jax.ops.scope import Mask, Segments, Tokens
+from wave_jax.ops.validation import (
+    check_choice,
+    check_pair,
+    check_real,
+    check_tokens,
+    compute_dtype,
+    keep,
+)
+
+Superposition: TypeAlias = Literal["interference", "modulation"]
+ReadoutKind: TypeAlias = Literal["real", "imag", "magnitude", "phase"]
+SegmentPair: TypeAlias = tuple[Segments | None, Segments | None]
+
+
+def superpose(
+    u1: Tokens,
+    u2: Tokens,
+    op: Superposition,
+    *,
+    mask: Mask | None = None,
+    segment_ids: Segments | SegmentPair | None = None,
+) -> tuple[Tokens, Tokens]:
+    """Returns real and imaginary part of two variants' waves, superposed (eq. 3, 4 and 6, 7).
+
+    With Z = u1 + i r1 and Z' = u2 + i r2, r the leave-one-out norm of each variant:
+
+        interference  Z + Z' = (u1 + u2)       + i (r1 + r2)
+        modulation    Z Z'   = (u1 u2 - r1 r2) + i (u1 r2 + r1 u2)
+
+    The same as `interfere` and `modulate` on `token_to_wave`, without a complex array in the
+    forward or the backward pass; the derivative is `leave_one_out_norm`'s closed form.
+
+    Args:
+      u1, u2: the variants, [..., n, d], floating point, of one shape and dtype.
+      op: 'interference' or 'modulation'.
+      mask: bool [..., n], True at real tokens.
+      segment_ids: int [..., n], 0 at padding: tokens with the same positive id share a scope. A
+        pair gives each variant its own scopes (None: the whole text, padding being the other's).
+
+    Returns:
+      (real, imag), each [..., n, d] in the dtype of `u1`, 0 at padding.
+
+    Raises:
+      TypeError, ValueError: wrong dtypes, shapes or names, or both `mask` and `segment_ids`.
+
+    >>> u = jnp.array([[3.0], [4.0]])
+    >>> real, imag = superpose(u, u, "modulation")  # (3 + 4i)^2 and (4 + 3i)^2
+    >>> real.T, imag.T
+    (Array([[-7.,  7.]], dtype=float32), Array([[24., 24.]], dtype=float32))
+    """
+    check_choice(op, get_args(Superposition), "op")
+    masks, segments = _scopes(mask, segment_ids)
+    check_tokens(u1, masks[0], segments[0], "u1")
+    check_tokens(u2, masks[1], segments[1], "u2")
+    check_pair(u1, u2, ("u1", "u2"))
+    dtype = compute_dtype(u1)
+    parts = []
+    for u, m, s in zip((u1, u2), masks, segments, strict=True):
+        real = keep(jnp.asarray(u).astype(dtype), m, s)
+        parts.append((real, leave_one_out_norm(real, mask=m, segment_ids=s)))
+    real, imag = combine(parts[0], parts[1], op)
+    return real.astype(u1.dtype), imag.astype(u1.dtype)
+
+
+def combine(
+    first: tuple[Array, Array], second: tuple[Array, Array], op: Superposition
+) -> tuple[Array, Array]:
+    """Returns (real, imag) of two waves, given as such pairs, superposed.
+
+    >>> combine((3.0, 4.0), (4.0, 3.0), "interference")
+    (7.0, 7.0)
+    """
+    (a, r), (b, s) = first, second
+    if op == "interference":
+        return a + b, r + s
+    return a * b - r * s, a * s + r * b
+
+
+def readout(
+    real: Float[Array, "*b n d"], imag: Float[Array, "*b n d"], kind: ReadoutKind
+) -> Tokens:
+    """Returns the real embedding that a superposed wave is read as (the map g of eq. 8).
+
+    Args:
+      real, imag: the wave's parts, of one shape.
+      kind: 'real' or 'imag' part, 'magnitude' |Z|, or 'phase' in radians, in (-pi, pi]. Magnitude
+        and phase are 0 with derivative 0 where the wave is 0.
+
+    >>> readout(jnp.array([[3.0]]), jnp.array([[4.0]]), "magnitude")
+    Array([[5.]], dtype=float32)
+    """
+    check_choice(kind, get_args(ReadoutKind), "kind")
+    check_real(real, "real")
+    check_real(imag, "imag")
+    check_pair(real, imag, ("real", "imag"))
+    if kind == "real":
+        return real
+    if kind == "imag":
+        return imag
+    dtype = compute_dtype(real)
+    to_polar = modulus if kind == "magnitude" else angle
+    return to_polar(real.astype(dtype), imag.astype(dtype)).astype(real.dtype)
+
+
+def _scopes(
+    mask: Mask | None, segment_ids: Segments | SegmentPair | None
+) -> tuple[tuple[Mask | None, Mask | None], SegmentPair]:
+    """Returns a mask and segment ids for each variant, at most one of the two given."""
+    if not isinstance(segment_ids, tuple):
+        return (mask, mask), (segment_ids, segment_ids)
+    if len(segment_ids) != 2:
+        raise ValueError(f"segment_ids must be one array or a pair, got {len(segment_ids)} of them")
+    if mask is not None and any(ids is not None for ids in segment_ids):
+        raise ValueError("pass mask or segment_ids, not both: segment id 0 says what is padding")
+    first, second = segment_ids
+    # A variant that spans the whole text takes its padding from the other's segments.
+    given = first if first is not None else second
+    real = mask if given is None else jnp.asarray(given) > 0
+    return (real if first is None else None, real if second is None else None), (first, second)

@@ -1,0 +1,226 @@
+"""Checkpoints of a run, behind one thin module over Orbax.
+
+A checkpoint `checkpoints/STEP/` holds the items
+
+- `params`: the parameters, of a row-wise table with weight decay outstanding;
+- `decay`: what settles that table (absent where optax updates the table);
+- `optimizer`: the rest of the state;
+- `data`: the data iterator's position (JSON);
+- `meta`: `Position`, sums of the training row under way, configuration (JSON).
+
+Training resumes from exactly what was saved; `read_params` settles a copy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from wave_jax.errors import UserError
+from wave_jax.training.state import Params, State, join_table, split_table
+
+FOLDER = "checkpoints"
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+    """A checkpoint read back: the state on its devices, the data's position, and `meta`."""
+
+    state: State
+    data: dict[str, Any]
+    meta: dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints of one workdir; a context manager that leaves them whole.
+
+    Kept are the newest `keep`, and of each of those the best one of its time, so that going back to
+    an older checkpoint still finds its best. Saving goes on in the background.
+
+    Args:
+        workdir: the run's folder.
+        keep: newest checkpoints kept, besides the best.
+    """
+
+    def __init__(self, workdir: Path, keep: int) -> None:
+        # absolute: a relative folder fails late, in the background thread
+        self._folder = (Path(workdir) / FOLDER).absolute()
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=_KeepNewestAndBest(max(1, keep)), cleanup_tmp_directories=True
+        )
+        self._manager = ocp.CheckpointManager(self._folder, options=options)
+
+    def __enter__(self) -> Checkpoints:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._manager.close()
+
+    def steps(self) -> list[int]:
+        """Returns the steps of the finished checkpoints, newest first."""
+        return sorted((s for s in self._manager.all_steps() if self._finished(s)), reverse=True)
+
+    def save(self, state: State, data: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
+        """Starts saving a checkpoint; `meta['position']` names its step and the best one.
+
+        `state` may be donated to the next step right away.
+        """
+        position = meta["position"]
+        items = {name: ocp.args.StandardSave(tree) for name, tree in _items(state).items()}
+        self._manager.save(
+            position["step"],
+            args=ocp.args.Composite(
+                **items, data=ocp.args.JsonSave(dict(data)), meta=ocp.args.JsonSave(dict(meta))
+            ),
+            metrics={"best_step": position["best_step"]},
+            force=True,
+        )
+
+    def wait(self) -> None:
+        """Returns when everything saved is whole on disk."""
+        self._manager.wait_until_finished()
+
+    def restore(self, step: int, like: State) -> Restored:
+        """Returns the checkpoint of `step`, its arrays placed as those of `like`.
+
+        Raises:
+            UserError: an array is missing, or has another shape or dtype; it is named.
+        """
+        items = _items(like)
+        for name, tree in items.items():
+            _check(tree, _stored(self._manager, step, name), f"checkpoint {step}", name)
+        targets = {
+            name: ocp.args.StandardRestore(jax.tree.map(_target, tree))
+            for name, tree in items.items()
+        }
+        json_items = {name: ocp.args.JsonRestore() for name in ("data", "meta")}
+        found = self._manager.restore(step, args=ocp.args.Composite(**targets, **json_items))
+        state = _state({name: found[name] for name in items})
+        return Restored(state, dict(found["data"]), dict(found["meta"]))
+
+    def drop_after(self, step: int) -> None:
+        """Deletes the checkpoints after `step`: training from there writes them again."""
+        for later in [s for s in self._manager.all_steps() if s > step]:
+            shutil.rmtree(self._folder / str(later))
+        self._manager.reload()
+
+    def _finished(self, step: int) -> bool:
+        """Whether the folder is a finished checkpoint (a stray bare folder is none)."""
+        return (self._folder / str(step) / "_CHECKPOINT_METADATA").is_file()
+
+
+def read_params(workdir: Path, step: int | None = None) -> tuple[Params, dict[str, Any]]:
+    """Returns the settled parameters (numpy) and `meta` of a checkpoint, the newest by default.
+
+    Raises:
+        UserError: there is no such checkpoint.
+    """
+    folder = (Path(workdir) / FOLDER).absolute()
+    if not folder.is_dir():
+        raise UserError(f"{workdir} holds no checkpoints yet: expected a run that saved at least one")
+    options = ocp.CheckpointManagerOptions(read_only=True)
+    with ocp.CheckpointManager(folder, options=options) as manager:
+        steps = [
+            s for s in manager.all_steps() if (folder / str(s) / "_CHECKPOINT_METADATA").is_file()
+        ]
+        if not steps or (step is not None and step not in steps):
+            wanted = "" if step is None else f" of step {step}"
+            raise UserError(f"{folder} holds no checkpoint{wanted}; finished ones: {sorted(steps)}")
+        step = max(steps) if step is None else step
+        names = [n for n in ("params", "decay") if (folder / str(step) / n).is_dir()]
+        targets = {
+            name: ocp.args.StandardRestore(
+                jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), stored)
+            )
+            for name in names
+            for stored in [_stored(manager, step, name)]
+        }
+        found = manager.restore(
+            step, args=ocp.args.Composite(**targets, meta=ocp.args.JsonRestore())
+        )
+    params = found["params"]
+    if "decay" in names:
+        rest, table = split_table(params)
+        owed = found["decay"]["decay"] - found["decay"]["settled"]
+        params = join_table(rest, table * np.exp(owed)[:, None])
+    return params, dict(found["meta"])
+
+
+class _KeepNewestAndBest:
+    def __init__(self, keep: int) -> None:
+        self._keep = keep
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        newest = sorted(checkpoints, key=lambda info: info.step)[-self._keep :]
+        steps = {info.step for info in newest}
+        steps |= {int(info.metrics["best_step"]) for info in newest if info.metrics}
+        return [info.step in steps for info in checkpoints]
+
+
+assert checkpoint_managers.PreservationPolicy  # the protocol that _KeepNewestAndBest follows
+
+
+def _items(state: State) -> dict[str, Any]:
+    """Splits a state into what prediction needs and what only training does."""
+    optimizer: dict[str, Any] = {"step": state.step, "optax": state.opt_state}
+    items = {"params": state.params, "optimizer": optimizer}
+    if state.table is not None:
+        table = dict(vars(state.table))
+        items["decay"] = {name: table.pop(name) for name in ("decay", "settled")}
+        optimizer["table"] = table
+    return items
+
+
+def _state(items: dict[str, Any]) -> State:
+    from wave_jax.training.rows import RowsState
+
+    optimizer = items["optimizer"]
+    table = None
+    if "decay" in items:
+        table = RowsState(**items["decay"], **optimizer["table"])
+    return State(optimizer["step"], items["params"], optimizer["optax"], table)
+
+
+def _target(leaf: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
+
+
+def _stored(manager: Any, step: int, item: str) -> Any:
+    """Returns the shapes and dtypes of an item on disk, as nested containers."""
+    return manager.item_metadata(step)[item].tree
+
+
+def _check(wanted: Any, stored: Any, where: str, item: str) -> None:
+    """Compares names, shapes and dtypes: Orbax casts dtypes and takes any shape without a word."""
+    expected, found = _leaves(wanted), _leaves(stored)
+    for name, leaf in expected.items():
+        if name not in found:
+            raise UserError(f"{where} lacks {item}/{name}: it is of another model or configuration")
+        want, got = (f"{np.dtype(x.dtype).name}{list(x.shape)}" for x in (leaf, found[name]))
+        if want != got:
+            raise UserError(f"{where}: {item}/{name} is {got}, expected {want}")
+    for name in found.keys() - expected.keys():
+        raise UserError(f"{where}: {item}/{name} is not a part of this model")
+
+
+def _leaves(tree: Any) -> dict[str, Any]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    names = [
+        "/".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", "")))) for k in path)
+        for path, _ in leaves
+    ]
+    return {name: leaf for name, (_, leaf) in zip(names, leaves, strict=True)}

@@ -1,0 +1,245 @@
+"""The loop: steps, rows of metrics, validations and checkpoints, resumable at any step."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import jax
+
+from wave_jax.errors import UserError
+from wave_jax.training.checkpoint import Checkpoints
+from wave_jax.training.compilation import abstract, compile_all
+from wave_jax.training.display import Display
+from wave_jax.training.evaluation import EvalResult, Evaluator
+from wave_jax.training.interrupt import Interrupt, Interrupted
+from wave_jax.training.log import Writer
+from wave_jax.training.mesh import place, replicated
+from wave_jax.training.metrics import Sums, empty_sums, sums_from_json, sums_to_json
+from wave_jax.training.position import Position
+from wave_jax.training.prefetch import Prefetch
+from wave_jax.training.shapes import abstract_batch, batch_templates, shape_of
+from wave_jax.training.state import Params, settled_params
+from wave_jax.training.task import Task
+
+_RUN_AHEAD = 8  # steps dispatched beyond the last finished one: keeps devices busy, signals prompt
+
+
+class Hook(Protocol):
+    """Something done every so many steps, such as probing gradients."""
+
+    every: int
+
+    def __call__(self, step: int, params: Params) -> Mapping[str, Any] | None:
+        """Takes settled parameters, which it must not keep; returns fields for metrics.jsonl.
+
+        A returned row gets `step`, and 'probe' as its `split` if it names none.
+        """
+
+
+class Fit:
+    """A training under way.
+
+    Args:
+        task: what is learned, and how.
+        checkpoints: where the run is saved; training goes on from the newest one there.
+        make_iterator: start step -> iterator over host batches with get_state and set_state.
+        config: the resolved configuration, kept in every checkpoint.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        checkpoints: Checkpoints,
+        make_iterator: Callable[[], Any],
+        *,
+        writers: Sequence[Writer],
+        display: Display,
+        interrupt: Interrupt,
+        config: Mapping[str, Any],
+        hooks: Sequence[Hook] = (),
+    ) -> None:
+        self.task, self.position = task, Position()
+        self.state = task.new_state()
+        self.evaluator = Evaluator(task.model, task.mesh, task.config.precision)
+        self.programs: dict[Any, Any] = {}
+        self._checkpoints, self._make_iterator = checkpoints, make_iterator
+        self._writers, self._display, self._interrupt = writers, display, interrupt
+        self._config, self._hooks = dict(config), hooks
+        self._no_sums = self._on_devices(empty_sums())
+        self._sums = self._no_sums
+        self._pending: tuple[int, Sums] | None = None
+        self._data: dict[str, Any] | None = None
+        self._saved = 0
+        self._mark = 0.0
+
+    def restore(self) -> bool:
+        """Goes back to the newest checkpoint, if there is one."""
+        steps = self._checkpoints.steps()
+        if not steps:
+            return False
+        found = self._checkpoints.restore(steps[0], self.state)
+        self.state, self._data = found.state, found.data
+        self.position = Position.from_json(found.meta["position"])
+        self._sums = self._on_devices(sums_from_json(found.meta["sums"]))
+        self._saved = self.position.step
+        self._checkpoints.drop_after(self.position.step)
+        return True
+
+    def run(self) -> Position:
+        """Trains to the end; returns where it ended.
+
+        Raises:
+            Interrupted: a signal came; the state is saved.
+            UserError: the loss or gradient was not finite; what was saved before stays.
+        """
+        self._compile()
+        iterator = self._make_iterator()
+        if self._data is not None:
+            iterator.set_state(self._data)
+        batches = Prefetch(iterator, lambda batch: place(batch, self.task.mesh))
+        try:
+            with self._interrupt.deferred():
+                try:
+                    self._loop(batches)
+                except Interrupted:
+                    self._save()
+                    raise
+        finally:
+            batches.close()
+            self._checkpoints.wait()
+        return self.position
+
+    @property
+    def _ended(self) -> bool:
+        patience = self.task.config.early_stopping
+        stopped = 0 < patience <= self.position.without_better
+        return self.position.step >= self.task.total_steps or stopped
+
+    def _compile(self) -> None:
+        """Compiles every shape of training and validation, so that no later step does."""
+        step, root = self.task.jitted_step(self.state), self.task.root_key()
+        fixed = (abstract(self.state), abstract(self._no_sums), abstract(root))
+        arguments = {
+            shape: (*fixed, abstract_batch(batch, self.task.mesh))
+            for shape, batch in batch_templates(self.task.batches).items()
+        }
+        precision = self.task.config.precision
+        report = self._display.compiling("training")
+        self.programs = compile_all(step, arguments, precision=precision, report=report)
+        params = settled_params(self.state)
+        report = self._display.compiling("validation")
+        self.evaluator.warm(params, self.task.validation, report)
+
+    def _loop(self, batches: Prefetch) -> None:
+        root, in_flight = self.task.root_key(), deque[Sums]()
+        self._display.training(self.position.step)
+        self._mark = time.perf_counter()
+        self._boundary()  # what an interruption at this very step left to be done
+        while not self._ended:
+            batch, self._data = next(batches)
+            program = self.programs[shape_of(batch)]
+            self.state, self._sums = program(self.state, self._sums, root, batch)
+            self.position.step += 1
+            self._display.step(self.position.step)
+            self._flush()  # the row of the steps before this one, which is running now
+            in_flight.append(self._sums)
+            if len(in_flight) > _RUN_AHEAD:
+                jax.block_until_ready(in_flight.popleft().steps)
+            if self._due(self.task.config.log_every):
+                self._pending, self._sums = (self.position.step, self._sums), self._no_sums
+            self._boundary()
+            self._interrupt.poll()
+        self._flush()
+
+    def _boundary(self) -> None:
+        """Does what is due between this step and the next; asked again, it does nothing twice."""
+        position, config = self.position, self.task.config
+        if position.step == 0:
+            return
+        better, epoch = False, self.task.steps_per_epoch
+        for hook in self._hooks:
+            if position.step != self._saved and hook.every and position.step % hook.every == 0:
+                self._call(hook)
+        if self._due(config.eval_every or epoch) and position.validated < position.step:
+            better = self._validate()
+        if better or self._ended or self._due(config.checkpoint_every or epoch, last=False):
+            self._save()
+
+    def _due(self, every: int, last: bool = True) -> bool:
+        step = self.position.step
+        return step % every == 0 or (last and step >= self.task.total_steps)
+
+    def _validate(self) -> bool:
+        self._drain()
+        params = settled_params(self.state)
+        result: EvalResult = self.evaluator(params, self.task.validation, self._interrupt.poll)
+        self._write({"split": "validation", "loss": result.loss, "accuracy": result.accuracy})
+        self._mark = time.perf_counter()
+        return self.position.record(result.accuracy)
+
+    def _call(self, hook: Hook) -> None:
+        self._drain()
+        row = hook(self.position.step, settled_params(self.state))
+        if row is not None:
+            self._write({"split": "probe", **row})
+        self._mark = time.perf_counter()
+
+    def _save(self) -> None:
+        if self._saved == self.position.step:
+            return
+        self._drain()
+        meta = {
+            "position": self.position.to_json(),
+            "sums": sums_to_json(self._sums),
+            "config": self._config,
+        }
+        assert self._data is not None
+        self._checkpoints.save(self.state, self._data, meta)
+        self._saved = self.position.step
+
+    def _drain(self) -> None:
+        """Waits for all steps; writes the row that is due, refuses numbers that went wrong."""
+        self._flush()
+        self._check(self._sums)
+        self._tick()
+
+    def _flush(self) -> None:
+        if self._pending is None:
+            return
+        (step, sums), self._pending = self._pending, None
+        sums = self._check(sums)
+        self._tick()
+        seconds, self.position.window = self.position.window, 0.0
+        rate = float(sums.examples) / max(seconds, 1e-9)
+        row = {"split": "train", **sums.means(), "examples_per_s": rate}
+        self._write(row, step)
+
+    def _check(self, sums: Sums) -> Sums:
+        fetched: Sums = jax.device_get(sums)
+        if fetched.bad_step >= 0:
+            kept = f"the checkpoint of step {self._saved} is kept" if self._saved else "none saved"
+            raise UserError(
+                f"the loss or its gradient was not finite at step {int(fetched.bad_step) + 1} "
+                f"({kept}): lower --train.learning-rate, or keep --train.clip-norm above 0"
+            )
+        return fetched
+
+    def _tick(self) -> None:
+        now = time.perf_counter()
+        self.position.elapsed += now - self._mark
+        self.position.window += now - self._mark
+        self._mark = now
+
+    def _write(self, row: Mapping[str, Any], step: int | None = None) -> None:
+        step = self.position.step if step is None else step
+        full = {"step": step, "epoch": round(step / self.task.steps_per_epoch, 4), **row}
+        for writer in self._writers:
+            writer.write(full)
+        self._display.row(full)
+
+    def _on_devices(self, sums: Sums) -> Sums:
+        placed: Sums = jax.device_put(sums, replicated(self.task.mesh))
+        return placed

@@ -1,0 +1,70 @@
+"""Ctrl-C and SIGTERM: noted at once, acted on where the run can be left whole."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any
+
+
+class Interrupted(SystemExit):
+    """Training was stopped by a signal; uncaught, the process exits with 128 + the signal (130, 143)."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.signal = signal.Signals(number)
+
+
+class Interrupt:
+    """Handles SIGINT and SIGTERM while in use, if entered from the main thread.
+
+    Outside `deferred()` a signal raises Interrupted on the spot, as there is nothing to save yet.
+    Inside, it is noted, and `poll` raises at a place where the state is whole; a second Ctrl-C
+    raises KeyboardInterrupt without waiting for that.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._deferred = False
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> Interrupt:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Within the block a signal waits for `poll`; one that nobody polled is raised at its end."""
+        self._deferred = True
+        try:
+            yield
+        finally:
+            self._deferred = False
+        self.poll()
+
+    def poll(self) -> None:
+        """Raises Interrupted if a signal has come."""
+        if self.received is not None:
+            raise Interrupted(self.received)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.received == number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.received = number
+        if not self._deferred:
+            raise Interrupted(number)

@@ -1,0 +1,123 @@
+"""Devices in a grid ('data', 'model'), and where each array lies on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from wave_jax.errors import UserError
+
+
+def make_mesh(
+    data: int | None = None, model: int = 1, devices: Sequence[Any] | None = None
+) -> Mesh:
+    """Returns the mesh ('data', 'model'); `data=None` takes all devices that `model` leaves.
+
+    Axes are Auto: with Explicit ones (the default of `jax.make_mesh`) a lookup by batch-sharded
+    ids is a type error.
+
+    Raises:
+        UserError: the grid does not fit the devices.
+    """
+    devices = jax.devices() if devices is None else devices
+    if model < 1 or (data is not None and data < 1):
+        raise UserError(f"expected --mesh.data and --mesh.model of 1 or more, got {data}, {model}")
+    if data is None:
+        data = max(1, len(devices) // model)
+    if data * model > len(devices) or (jax.process_count() > 1 and data * model < len(devices)):
+        raise UserError(
+            f"a mesh of {data} x {model} devices was asked for (--mesh.data x --mesh.model), "
+            f"but there are {len(devices)}: choose sizes whose product fits"
+        )
+    return jax.make_mesh(
+        (data, model),
+        ("data", "model"),
+        axis_types=(AxisType.Auto,) * 2,
+        devices=list(devices)[: data * model],
+    )
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of an array that every device holds whole."""
+    return NamedSharding(mesh, P())
+
+
+def state_shardings(mesh: Mesh, tree: Any) -> Any:
+    """Returns a sharding for every leaf: parameters split over 'model', the rest whole everywhere.
+
+    Split are the rows of the embedding table (with the optimizer's arrays of the same length)
+    and the inner columns of the feed-forward, where 'model' divides them. Optimizer state carries
+    the parameters' names, so one rule by name serves both.
+
+    Args:
+        tree: any pytree of arrays or `jax.ShapeDtypeStruct`.
+    """
+    return jax.tree_util.tree_map_with_path(
+        lambda path, leaf: NamedSharding(mesh, _spec(_names(path), leaf.shape, mesh)), tree
+    )
+
+
+def batch_shardings(mesh: Mesh, batch: Any) -> Any:
+    """Returns the shardings of a Batch: rows over 'data', distinct ids shared out over 'data'.
+
+    An array whose first axis 'data' does not divide is whole on every device; a batch of rows that
+    it does not divide is refused when the run starts.
+    """
+    return jax.tree.map(lambda leaf: NamedSharding(mesh, _rows(leaf.shape, mesh)), batch)
+
+
+def place(batch: Any, mesh: Mesh) -> Any:
+    """Puts a host batch on the devices: of each process its own rows, of `distinct` all.
+
+    `batch.distinct` is global; in a run of several processes the other leaves hold this
+    process's rows only, and the arrays returned are global.
+    """
+    processes = jax.process_count()
+    if processes == 1:
+        return jax.device_put(batch, batch_shardings(mesh, batch))
+
+    def put(name: str, local: np.ndarray) -> jax.Array:
+        if name == "distinct":
+            sharding = NamedSharding(mesh, _rows(local.shape, mesh))
+            return jax.make_array_from_callback(local.shape, sharding, lambda index: local[index])
+        shape = (local.shape[0] * processes, *local.shape[1:])
+        sharding = NamedSharding(mesh, _rows(shape, mesh))
+        return jax.make_array_from_process_local_data(sharding, local, shape)
+
+    return type(batch)(**{name: put(name, leaf) for name, leaf in batch._asdict().items()})
+
+
+def check_batch_size(mesh: Mesh, batch_size: int, option: str) -> None:
+    """Raises UserError where 'data' does not divide the rows of a batch."""
+    if batch_size % mesh.shape["data"]:
+        raise UserError(
+            f"--{option} {batch_size} cannot be shared out over {mesh.shape['data']} devices: "
+            "take a multiple of it, or another --mesh.data"
+        )
+
+
+def _rows(shape: tuple[int, ...], mesh: Mesh) -> P:
+    return P("data") if shape and shape[0] % mesh.shape["data"] == 0 else P()
+
+
+def _names(path: tuple[Any, ...]) -> list[str]:
+    return [str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", "")))) for k in path]
+
+
+def _spec(names: list[str], shape: tuple[int, ...], mesh: Mesh) -> P:
+    kernel = names[-1:] == ["kernel"]
+    if names[-2:] == ["embed", "embedding"] or ("table" in names and shape):
+        spec = P("model")
+    elif "ffn_in" in names:
+        spec = P(None, "model") if kernel else P("model")
+    elif "ffn_out" in names and kernel:
+        spec = P("model")
+    else:
+        return P()
+    split = next(i for i, axis in enumerate(spec) if axis == "model")
+    return spec if shape and shape[split] % mesh.shape["model"] == 0 else P()

@@ -1,0 +1,96 @@
+"""The state of training: everything that a step changes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+
+from wave_jax.training.mesh import state_shardings
+from wave_jax.training.rows import RowsState, init_rows, settle
+
+Params = dict[str, Any]
+
+
+@partial(jax.tree_util.register_dataclass)
+@dataclasses.dataclass(frozen=True)
+class State:
+    """Parameters and what the optimizer remembers.
+
+    Attributes:
+        step: int32 scalar, steps made.
+        params: nested dict of float32; with a row-wise table, `params['embed']['embedding']` has
+            weight decay outstanding: use `settled_params`.
+        opt_state: of optax, over all parameters, or all but the table.
+        table: of the row-wise table; None where optax updates the table too.
+    """
+
+    step: jax.Array
+    params: Params
+    opt_state: optax.OptState
+    table: RowsState | None
+
+
+def create_state(
+    init: Callable[[jax.Array], Params],
+    key: jax.Array,
+    mesh: Mesh,
+    optimizer: optax.GradientTransformation,
+    *,
+    rowwise: bool,
+) -> State:
+    """Returns the state before the first step, made on its devices by one jitted call.
+
+    Args:
+        init: key -> params.
+        rowwise: whether the table has the row-wise optimizer.
+    """
+
+    def create(key: jax.Array) -> State:
+        params = init(key)
+        rest, table = split_table(params) if rowwise else (params, None)
+        return State(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            opt_state=optimizer.init(rest),
+            table=None if table is None else init_rows(table),
+        )
+
+    shardings = state_shardings(mesh, jax.eval_shape(create, key))
+    return jax.jit(create, out_shardings=shardings)(key)
+
+
+def settled_params(state: State) -> Params:
+    """Returns the parameters as they count, for evaluation and export; `state` stays valid."""
+    if state.table is None:
+        return state.params
+    rest, table = split_table(state.params)
+    return join_table(rest, _settle(table, state.table))
+
+
+def split_table(params: Params) -> tuple[Params, jax.Array]:
+    """Returns the parameters without the embedding table, and the table [V, d]."""
+    embed = {name: leaf for name, leaf in params["embed"].items() if name != "embedding"}
+    rest = {name: leaf for name, leaf in params.items() if name != "embed"}
+    return (rest | {"embed": embed} if embed else rest), params["embed"]["embedding"]
+
+
+def join_table(rest: Params, table: jax.Array) -> Params:
+    """Returns the parameters with the table put back: the inverse of `split_table`."""
+    return rest | {"embed": rest.get("embed", {}) | {"embedding": table}}
+
+
+def parameter_counts(params: Params, vocab_size: int) -> tuple[int, int]:
+    """Returns the numbers of parameters with and without the table, its padding rows not counted."""
+    rest, table = split_table(params)
+    others = sum(leaf.size for leaf in jax.tree.leaves(rest))
+    return others + vocab_size * table.shape[1], others
+
+
+_settle = jax.jit(settle)

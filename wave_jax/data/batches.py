@@ -1,0 +1,209 @@
+"""Batches for training, in a random order, and for evaluation, in the order of length."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+
+from wave_jax.data.assembly import Assembler, Batch
+from wave_jax.data.shapes import Shapes
+from wave_jax.data.tokens import Tokens
+from wave_jax.errors import UserError
+
+__all__ = ["Batch", "EvalBatches", "TrainBatches"]
+
+_TRAIN_SHAPES = 6
+_EVAL_SHAPES = 4
+_WINDOW = 50  # batches whose texts are sorted by length together
+_SIMULATED_BATCHES = 2000
+_SIMULATED_EPOCHS = 4
+
+
+class TrainBatches:
+    """The batches of a training run: `batch(step)` is a pure function of the step.
+
+    An epoch's order comes from (seed, epoch) alone. Its texts are shuffled, sorted by length within
+    windows of 50 batches, so that a batch holds texts of about one length, and the batches are
+    shuffled again. A remainder of fewer than `batch_size` texts, drawn at random, comes last.
+    """
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        labels: np.ndarray,
+        *,
+        batch_size: int,
+        seed: int,
+        table_rows: int,
+        process_index: int = 0,
+        process_count: int = 1,
+        mesh_multiple: int = 1,
+        shapes: Shapes | None = None,
+    ) -> None:
+        """Chooses the shapes by simulating the first epoch (a few, if they are short).
+
+        Args:
+            tokens: the training texts, at least one.
+            labels: int [texts].
+            batch_size: texts of a step, over all processes.
+            seed: of the order, not negative.
+            table_rows: rows of the embedding table.
+            process_index: this process.
+            process_count: processes that share every batch.
+            mesh_multiple: what the rows of a batch and U must divide by.
+            shapes: shapes chosen before, which must hold every batch.
+
+        Raises:
+            UserError: no texts, or sizes that do not fit (see `Assembler`).
+        """
+        if not len(tokens):
+            raise UserError("there are no training texts")
+        if seed < 0:
+            raise UserError(f"the seed must not be negative, got {seed}")
+        self._assembler = Assembler(
+            tokens,
+            labels,
+            batch_size=batch_size,
+            table_rows=table_rows,
+            process_index=process_index,
+            process_count=process_count,
+            mesh_multiple=mesh_multiple,
+        )
+        self._batch_size = batch_size
+        self._seed = seed
+        self._lock = threading.Lock()
+        self._newest: tuple[int, np.ndarray] = (-1, np.zeros(0, np.int64))
+        self.rows = self._assembler.rows
+        """Rows of a batch over all processes: batch_size, rounded up for the mesh."""
+        self.shapes = shapes or self._choose_shapes()
+        """All shapes that can occur, in any epoch."""
+
+    def __len__(self) -> int:
+        """Steps of one epoch."""
+        return -(-len(self._assembler.lengths) // self._batch_size)
+
+    def batch(self, step: int) -> Batch:
+        """Returns the batch of a step, counted from 0 through all epochs."""
+        return self._assembler.batch(self.examples(step), self.shapes)
+
+    def examples(self, step: int) -> np.ndarray:
+        """Returns the numbers of the texts in a step's whole batch, int64 [at most batch_size]."""
+        if step < 0:
+            raise IndexError(f"step {step}")
+        epoch, index = divmod(step, len(self))
+        with self._lock:
+            if self._newest[0] != epoch:
+                self._newest = (epoch, self._order(epoch))
+            order = self._newest[1]
+        return order[index * self._batch_size : (index + 1) * self._batch_size]
+
+    def _order(self, epoch: int) -> np.ndarray:
+        generator = np.random.default_rng([self._seed, epoch])
+        order = generator.permutation(len(self._assembler.lengths))
+        full = len(order) // self._batch_size
+        whole = full * self._batch_size
+        body = order[:whole]
+        window = np.arange(whole) // (_WINDOW * self._batch_size)
+        body = body[np.lexsort((self._assembler.lengths[body], window))]
+        batches = body.reshape(full, self._batch_size)[generator.permutation(full)]
+        return np.concatenate([batches.ravel(), order[whole:]])
+
+    def _choose_shapes(self) -> Shapes:
+        steps = np.arange(min(_SIMULATED_EPOCHS * len(self), max(len(self), _SIMULATED_BATCHES)))
+        if len(steps) > _SIMULATED_BATCHES:
+            steps = steps[np.linspace(0, len(steps) - 1, _SIMULATED_BATCHES).astype(int)]
+        sizes = np.array([self._assembler.measure(self.examples(int(step))) for step in steps])
+        return Shapes.fitted(
+            sizes[:, 0],
+            sizes[:, 1],
+            rows=self.rows,
+            max_pairs=_TRAIN_SHAPES,
+            bound=self._assembler.bound,
+            multiple=self._assembler.multiple,
+        )
+
+
+class EvalBatches:
+    """Every text once, in the order of length; also for prediction, where there are no labels.
+
+    Texts that arrive in a stream are tokenised some thousands at a time, each chunk with batches of
+    its own and all with the same `shapes` (see `Shapes.geometric`), so that memory stays flat and
+    nothing compiles after the first chunks.
+    """
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        labels: np.ndarray | None,
+        *,
+        batch_size: int,
+        table_rows: int,
+        process_index: int = 0,
+        process_count: int = 1,
+        mesh_multiple: int = 1,
+        shapes: Shapes | None = None,
+    ) -> None:
+        """Sorts the texts; without `shapes` chooses them by measuring every batch.
+
+        Args:
+            tokens: the texts, none at all allowed.
+            labels: int [texts], or None.
+            batch_size: texts of a batch, over all processes.
+            table_rows: rows of the embedding table.
+            process_index: this process.
+            process_count: processes that share every batch.
+            mesh_multiple: what the rows of a batch and U must divide by.
+            shapes: shapes compiled before; one is added at the end if they do not hold every batch.
+
+        Raises:
+            UserError: sizes that do not fit (see `Assembler`).
+        """
+        self._assembler = Assembler(
+            tokens,
+            labels,
+            batch_size=batch_size,
+            table_rows=table_rows,
+            process_index=process_index,
+            process_count=process_count,
+            mesh_multiple=mesh_multiple,
+        )
+        self._batch_size = batch_size
+        self.rows = self._assembler.rows
+        """Rows of a batch over all processes: batch_size, rounded up for the mesh."""
+        self.order = np.argsort(self._assembler.lengths, kind="stable")
+        """Number of the text in row r of batch i: order[i * batch_size + r], int64 [texts]."""
+        multiple = self._assembler.multiple
+        if shapes is None:
+            self.shapes = self._choose_shapes()
+        else:
+            self.shapes = shapes.holding(*self._assembler.bound, multiple=multiple)
+
+    def __len__(self) -> int:
+        """Batches."""
+        return -(-len(self.order) // self._batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self.batch(index) for index in range(len(self)))
+
+    def examples(self, index: int) -> np.ndarray:
+        """Returns the numbers of the texts in a batch, int64 [at most batch_size]."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"batch {index} of {len(self)}")
+        return self.order[index * self._batch_size : (index + 1) * self._batch_size]
+
+    def batch(self, index: int) -> Batch:
+        """Returns batch `index`; the last one is filled up with rows of weight 0."""
+        return self._assembler.batch(self.examples(index), self.shapes)
+
+    def _choose_shapes(self) -> Shapes:
+        sizes = [self._assembler.measure(self.examples(index)) for index in range(len(self))]
+        lengths, distinct = np.array(sizes or [(1, 1)]).T
+        return Shapes.fitted(
+            lengths,
+            distinct,
+            rows=self.rows,
+            max_pairs=_EVAL_SHAPES,
+            multiple=self._assembler.multiple,
+        )

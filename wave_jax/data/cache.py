@@ -1,0 +1,123 @@
+"""Arrays kept on disk between runs, so that a corpus is tokenised once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+Notice = Callable[[str], None]
+"""Receives one line for the user."""
+
+_META = "meta.json"
+_PART = ".part-"
+_STALE_SECONDS = 24 * 3600
+
+
+def log_notice(line: str) -> None:
+    """The default notice: a warning in the log of `wave_jax`."""
+    logging.getLogger("wave_jax").warning(line)
+
+
+def default_cache_dir() -> Path:
+    """Returns wave_jax in the user's cache folder: $XDG_CACHE_HOME, else ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path("~/.cache").expanduser()) / "wave_jax"
+
+
+class ArrayCache:
+    """Named arrays under a key that says everything about how they were made.
+
+    An entry is a folder of .npy files with their digests, written beside its place and then
+    renamed, so that a reader sees a whole entry or none, whoever writes at the same time. An entry
+    that does not match its digests is made anew. Where nothing can be written, nothing is kept,
+    and one notice says so: a cache must not stop a run.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], notice: Notice = log_notice) -> None:
+        self._folder = Path(folder).expanduser()
+        self._notice = notice
+
+    def fetch(
+        self, key: str, make: Callable[[], Mapping[str, np.ndarray]]
+    ) -> Mapping[str, np.ndarray]:
+        """Returns the arrays kept under `key`, mapped from disk, or makes and keeps them."""
+        entry = self._folder / key
+        try:
+            return _read(entry)
+        except FileNotFoundError:
+            if (entry / _META).exists():
+                self._discard(entry, "a file is missing")
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+            self._discard(entry, str(error))
+        arrays = make()
+        self._write(entry, arrays)
+        return arrays
+
+    def _discard(self, entry: Path, reason: str) -> None:
+        self._notice(f"cache entry {entry} is broken ({reason}); making it anew")
+        aside = entry.with_name(_PART + uuid.uuid4().hex)
+        try:
+            entry.rename(aside)
+        except OSError:  # another process was quicker, or the folder is read-only
+            return
+        _remove(aside)
+
+    def _write(self, entry: Path, arrays: Mapping[str, np.ndarray]) -> None:
+        part = entry.with_name(_PART + uuid.uuid4().hex)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._sweep()
+            part.mkdir()
+            for name, array in arrays.items():
+                np.save(part / f"{name}.npy", array, allow_pickle=False)
+            described = {name: _digest(array) for name, array in arrays.items()}
+            (part / _META).write_text(json.dumps(described))
+            part.rename(entry)
+        except OSError as error:
+            if not (entry / _META).exists():  # else another process has just written the same
+                reason = error.strerror or error
+                self._notice(f"cannot keep tokenised texts in {self._folder}: {reason}")
+        finally:
+            _remove(part)
+
+    def _sweep(self) -> None:
+        """Removes what killed processes left half written."""
+        for part in self._folder.glob(_PART + "*"):
+            try:
+                if time.time() - part.stat().st_mtime > _STALE_SECONDS:
+                    _remove(part)
+            except OSError:
+                continue
+
+
+def _read(entry: Path) -> dict[str, np.ndarray]:
+    described = json.loads((entry / _META).read_text())
+    arrays = {}
+    for name, digest in described.items():
+        array = np.load(entry / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        arrays[name] = np.asarray(array)  # a plain view: indexing a memmap is slow
+        if _digest(arrays[name]) != digest:
+            raise ValueError(f"{name}.npy does not match its digest")
+    return arrays
+
+
+def _digest(array: np.ndarray) -> str:
+    digest = hashlib.blake2b(f"{array.dtype.str}{array.shape}".encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

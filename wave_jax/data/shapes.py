@@ -1,0 +1,164 @@
+"""The few padded shapes that batches may have, known beforehand so that nothing compiles later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+LENGTH_MULTIPLE = 8
+DISTINCT_MULTIPLE = 128
+
+_TOKEN_COST = 0.05  # of a padded position, in padded distinct rows; see `Shapes.fitted`
+_HEADROOM = 1.03  # over the most distinct ids seen, for epochs not simulated
+_GOOD_ENOUGH = 1.005  # a longer chain must save more than this
+_LENGTH_CHOICES = 16
+_DISTINCT_CHOICES = 24
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """A chain of pairs (length L, distinct ids U), each at least as large as the one before.
+
+    A batch takes the first pair that holds it.
+
+    >>> Shapes(((32, 512), (64, 512), (64, 2048))).pick(40, 300)
+    (64, 512)
+    """
+
+    chain: tuple[tuple[int, int], ...]
+
+    def __post_init__(self) -> None:
+        grows = all(
+            a != b and a[0] <= b[0] and a[1] <= b[1]
+            for a, b in zip(self.chain, self.chain[1:], strict=False)
+        )
+        if not self.chain or not grows:
+            raise ValueError(f"expected pairs that grow, got {self.chain}")
+
+    def pick(self, length: int, distinct: int) -> tuple[int, int]:
+        """Returns the first pair that holds a batch; ValueError if none does."""
+        for pair in self.chain:
+            if length <= pair[0] and distinct <= pair[1]:
+                return pair
+        raise ValueError(
+            f"a batch of {length} tokens a text and {distinct} distinct ids is larger than the "
+            f"largest shape {self.chain[-1]}"
+        )
+
+    def holding(self, length: int, distinct: int, *, multiple: int = DISTINCT_MULTIPLE) -> Shapes:
+        """Returns the same chain, with one more pair at its end if it does not hold this much."""
+        last = self.chain[-1]
+        if length <= last[0] and distinct <= last[1]:
+            return self
+        pair = (
+            max(last[0], round_up(length, LENGTH_MULTIPLE)),
+            max(last[1], round_up(distinct, multiple)),
+        )
+        return Shapes((*self.chain, pair))
+
+    def padded(self, lengths: np.ndarray, distinct: np.ndarray) -> np.ndarray:
+        """Returns the pair that each of many batches takes, int64 [batches, 2]."""
+        pairs = [self.pick(int(a), int(b)) for a, b in zip(lengths, distinct, strict=True)]
+        return np.array(pairs, np.int64).reshape(-1, 2)
+
+    @classmethod
+    def geometric(
+        cls, rows: int, max_length: int, table_rows: int, *, multiple: int = DISTINCT_MULTIPLE
+    ) -> Shapes:
+        """Returns a chain that depends on no data: lengths 16, 32, ..., each with two counts.
+
+        For texts that arrive in a stream. Any batch of `rows` texts of at most `max_length` tokens
+        fits.
+        """
+        pairs: list[tuple[int, int]] = []
+        length = min(16, round_up(max_length, LENGTH_MULTIPLE))
+        while True:
+            for positions in (rows * length // 2, rows * length):
+                pair = (length, round_up(max(1, min(positions, table_rows)), multiple))
+                if not pairs or pair != pairs[-1]:
+                    pairs.append(pair)
+            if length >= max_length:
+                return cls(tuple(pairs))
+            length = min(2 * length, round_up(max_length, LENGTH_MULTIPLE))
+
+    @classmethod
+    def fitted(
+        cls,
+        lengths: np.ndarray,
+        distinct: np.ndarray,
+        *,
+        rows: int,
+        max_pairs: int,
+        bound: tuple[int, int] | None = None,
+        multiple: int = DISTINCT_MULTIPLE,
+    ) -> Shapes:
+        """Chooses the chain that pads a sample of batches least.
+
+        A step's time goes with U, the rows that are projected, and hardly with L, so the padded
+        cost of a batch is `U + 0.05 * rows * L`. The cheapest chain is found by a dynamic programme
+        over a grid of candidate pairs: the batches that take pair q after pair p are those that
+        fit q less those that fit p.
+
+        Args:
+            lengths: longest text of each batch, int [batches].
+            distinct: distinct ids of each batch, int [batches].
+            rows: texts of a batch.
+            max_pairs: most pairs of the chain.
+            bound: the largest batch that can occur, where the sample is not all there is.
+            multiple: what every U divides by.
+        """
+        if bound is not None:
+            seen = max(int(distinct.max()), 1) * _HEADROOM
+            lengths = np.append(lengths, bound[0])
+            distinct = np.append(distinct, min(int(np.ceil(seen)), bound[1]))
+            max_pairs -= 1
+        chain = _cheapest_chain(lengths, distinct, rows, max(1, max_pairs), multiple)
+        shapes = cls(chain)
+        return shapes if bound is None else shapes.holding(*bound, multiple=multiple)
+
+
+def round_up(value: int, multiple: int) -> int:
+    """Returns the next multiple.
+
+    >>> round_up(9, 8), round_up(8, 8)
+    (16, 8)
+    """
+    return -(-value // multiple) * multiple
+
+
+def _cheapest_chain(
+    lengths: np.ndarray, distinct: np.ndarray, rows: int, max_pairs: int, multiple: int
+) -> tuple[tuple[int, int], ...]:
+    length_grid = _candidates(lengths, LENGTH_MULTIPLE, _LENGTH_CHOICES)
+    distinct_grid = _candidates(distinct, multiple, _DISTINCT_CHOICES)
+    fits = np.zeros((len(length_grid), len(distinct_grid)))
+    np.add.at(
+        fits, (np.searchsorted(length_grid, lengths), np.searchsorted(distinct_grid, distinct)), 1
+    )
+    fitting = fits.cumsum(0).cumsum(1).ravel()
+    pairs = np.stack(np.meshgrid(length_grid, distinct_grid, indexing="ij"), -1).reshape(-1, 2)
+    cost = pairs[:, 1] + _TOKEN_COST * rows * pairs[:, 0]
+    after = (pairs[:, None] <= pairs[None]).all(-1) & ~np.eye(len(pairs), dtype=bool)
+
+    added = np.where(after, (fitting[None] - fitting[:, None]) * cost[None], np.inf)
+    best = [fitting * cost]
+    came_from = [np.full(len(pairs), -1)]
+    for _ in range(1, min(max_pairs, len(pairs))):
+        total = best[-1][:, None] + added
+        came_from.append(total.argmin(0))
+        best.append(total.min(0))
+    totals = np.array([costs[-1] for costs in best])
+    size = int(np.flatnonzero(totals <= _GOOD_ENOUGH * totals.min())[0])
+    chain = [len(pairs) - 1]
+    for sources in came_from[size:0:-1]:
+        chain.append(int(sources[chain[-1]]))
+    return tuple((int(pairs[q, 0]), int(pairs[q, 1])) for q in reversed(chain))
+
+
+def _candidates(values: np.ndarray, multiple: int, most: int) -> np.ndarray:
+    """Returns rounded-up values, thinned to quantiles; the largest is always among them."""
+    rounded = np.sort(-(-np.maximum(values, 1) // multiple) * multiple)
+    if len(np.unique(rounded)) > most:
+        rounded = rounded[np.linspace(0, len(rounded) - 1, most).round().astype(int)]
+    return np.unique(rounded)

@@ -8,27 +8,31 @@ A checkpoint `checkpoints/STEP/` holds the items
 - `data`: the data iterator's position (JSON);
 - `meta`: `Position`, sums of the training row under way, configuration (JSON).
 
-Training resumes from exactly what was saved; `read_params` settles a copy.
+Training resumes from exactly what was saved; `restore_params` settles a copy.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from orbax.checkpoint import checkpoint_managers
 
 from wave_jax.errors import UserError
+from wave_jax.training.rows import RowsState, settle
 from wave_jax.training.state import Params, State, join_table, split_table
 
 FOLDER = "checkpoints"
+
+_ARRAYS, _TEXTS = ("params", "decay", "optimizer"), ("data", "meta")
+_COMPLETE = "_CHECKPOINT_METADATA"  # Orbax writes it last
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +61,8 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(
             preservation_policy=_KeepNewestAndBest(max(1, keep)), cleanup_tmp_directories=True
         )
-        self._manager = ocp.CheckpointManager(self._folder, options=options)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._manager = _manager(self._folder, options)
 
     def __enter__(self) -> Checkpoints:
         return self
@@ -72,7 +77,7 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """Returns the steps of the finished checkpoints, newest first."""
-        return sorted((s for s in self._manager.all_steps() if self._finished(s)), reverse=True)
+        return _finished_steps(self._folder)[::-1]
 
     def save(self, state: State, data: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
         """Starts saving a checkpoint; `meta['position']` names its step and the best one.
@@ -107,7 +112,7 @@ class Checkpoints:
             name: ocp.args.StandardRestore(jax.tree.map(_target, tree))
             for name, tree in items.items()
         }
-        json_items = {name: ocp.args.JsonRestore() for name in ("data", "meta")}
+        json_items = {name: ocp.args.JsonRestore() for name in _TEXTS}
         found = self._manager.restore(step, args=ocp.args.Composite(**targets, **json_items))
         state = _state({name: found[name] for name in items})
         return Restored(state, dict(found["data"]), dict(found["meta"]))
@@ -118,46 +123,31 @@ class Checkpoints:
             shutil.rmtree(self._folder / str(later))
         self._manager.reload()
 
-    def _finished(self, step: int) -> bool:
-        """Whether the folder is a finished checkpoint (a stray bare folder is none)."""
-        return (self._folder / str(step) / "_CHECKPOINT_METADATA").is_file()
 
+def restore_params(
+    workdir: Path, which: Literal["best", "last"] = "best", *, step: int | None = None
+) -> tuple[Params, dict[str, Any]]:
+    """Returns the settled parameters (numpy, nested dict) and `meta` of a run's checkpoint.
 
-def read_params(workdir: Path, step: int | None = None) -> tuple[Params, dict[str, Any]]:
-    """Returns the settled parameters (numpy) and `meta` of a checkpoint, the newest by default.
+    Args:
+        workdir: the run's folder.
+        which: that of the best validation accuracy (the newest before any), or the newest.
+        step: that of a certain step, instead.
 
     Raises:
         UserError: there is no such checkpoint.
     """
     folder = (Path(workdir) / FOLDER).absolute()
-    if not folder.is_dir():
-        raise UserError(f"{workdir} holds no checkpoints yet: expected a run that saved at least one")
-    options = ocp.CheckpointManagerOptions(read_only=True)
-    with ocp.CheckpointManager(folder, options=options) as manager:
-        steps = [
-            s for s in manager.all_steps() if (folder / str(s) / "_CHECKPOINT_METADATA").is_file()
-        ]
-        if not steps or (step is not None and step not in steps):
-            wanted = "" if step is None else f" of step {step}"
-            raise UserError(f"{folder} holds no checkpoint{wanted}; finished ones: {sorted(steps)}")
-        step = max(steps) if step is None else step
-        names = [n for n in ("params", "decay") if (folder / str(step) / n).is_dir()]
-        targets = {
-            name: ocp.args.StandardRestore(
-                jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), stored)
-            )
-            for name in names
-            for stored in [_stored(manager, step, name)]
-        }
-        found = manager.restore(
-            step, args=ocp.args.Composite(**targets, meta=ocp.args.JsonRestore())
-        )
-    params = found["params"]
-    if "decay" in names:
-        rest, table = split_table(params)
-        owed = found["decay"]["decay"] - found["decay"]["settled"]
-        params = join_table(rest, table * np.exp(owed)[:, None])
-    return params, dict(found["meta"])
+    steps = _finished_steps(folder)
+    if not steps:
+        raise UserError(f"{workdir} holds no checkpoint yet: expected a run that saved at least one")
+    with _manager(folder, ocp.CheckpointManagerOptions(create=False)) as manager:
+        if step is None:
+            best = _best_step(Path(workdir), manager, steps[-1]) if which == "best" else 0
+            step = best or steps[-1]
+        if step not in steps:
+            raise UserError(f"{folder} lacks the checkpoint of step {step}; it has {steps}")
+        return _read_params(manager, folder, step)
 
 
 class _KeepNewestAndBest:
@@ -171,7 +161,52 @@ class _KeepNewestAndBest:
         return [info.step in steps for info in checkpoints]
 
 
-assert checkpoint_managers.PreservationPolicy  # the protocol that _KeepNewestAndBest follows
+def _manager(folder: Path, options: ocp.CheckpointManagerOptions) -> ocp.CheckpointManager:
+    registry = ocp.handlers.DefaultCheckpointHandlerRegistry()
+    for item in _ARRAYS:
+        registry.add(item, ocp.args.StandardSave)
+        registry.add(item, ocp.args.StandardRestore)
+    for item in _TEXTS:
+        registry.add(item, ocp.args.JsonSave)
+        registry.add(item, ocp.args.JsonRestore)
+    return ocp.CheckpointManager(folder, options=options, handler_registry=registry)
+
+
+def _finished_steps(folder: Path) -> list[int]:
+    """Returns the steps of finished checkpoints; a stray bare folder `3/` is none."""
+    found = [path.parent.name for path in folder.glob(f"*/{_COMPLETE}")]
+    return sorted(int(name) for name in found if name.isdecimal())
+
+
+def _best_step(workdir: Path, manager: ocp.CheckpointManager, newest: int) -> int:
+    """Returns the best step that a finished run's summary names, or else the newest checkpoint."""
+    summary = workdir / "summary.json"
+    if summary.is_file():
+        return int(json.loads(summary.read_text(encoding="utf-8"))["best_step"])
+    args = ocp.args.Composite(meta=ocp.args.JsonRestore())
+    return int(manager.restore(newest, args=args)["meta"]["position"]["best_step"])
+
+
+def _read_params(
+    manager: ocp.CheckpointManager, folder: Path, step: int
+) -> tuple[Params, dict[str, Any]]:
+    names = [name for name in ("params", "decay") if (folder / str(step) / name).is_dir()]
+    targets = {
+        name: ocp.args.StandardRestore(
+            jax.tree.map(
+                lambda leaf: np.empty(leaf.shape, leaf.dtype), _stored(manager, step, name)
+            )
+        )
+        for name in names
+    }
+    found = manager.restore(
+        step, args=ocp.args.Composite(**targets, meta=ocp.args.JsonRestore())
+    )
+    params: Params = found["params"]
+    if "decay" in names:
+        rest, table = split_table(params)
+        params = join_table(rest, np.asarray(settle(table, **found["decay"])))
+    return params, dict(found["meta"])
 
 
 def _items(state: State) -> dict[str, Any]:
@@ -186,8 +221,6 @@ def _items(state: State) -> dict[str, Any]:
 
 
 def _state(items: dict[str, Any]) -> State:
-    from wave_jax.training.rows import RowsState
-
     optimizer = items["optimizer"]
     table = None
     if "decay" in items:

@@ -39,14 +39,25 @@ class Hook(Protocol):
         """
 
 
+HookMaker = Callable[[Task], Hook]
+
+
 class Fit:
     """A training under way.
 
     Args:
         task: what is learned, and how.
         checkpoints: where the run is saved; training goes on from the newest one there.
-        make_iterator: start step -> iterator over host batches with get_state and set_state.
+        make_iterator: makes an iterator over host batches with get_state and set_state.
         config: the resolved configuration, kept in every checkpoint.
+        hooks: done every so many steps.
+
+    Attributes:
+        writers: where rows of metrics go.
+        position: where the run stands.
+        state: its arrays.
+        evaluator: validates, and may be used for other splits.
+        programs: the compiled training step of every shape.
     """
 
     def __init__(
@@ -55,18 +66,18 @@ class Fit:
         checkpoints: Checkpoints,
         make_iterator: Callable[[], Any],
         *,
-        writers: Sequence[Writer],
         display: Display,
         interrupt: Interrupt,
         config: Mapping[str, Any],
         hooks: Sequence[Hook] = (),
     ) -> None:
         self.task, self.position = task, Position()
+        self.writers: list[Writer] = []
         self.state = task.new_state()
         self.evaluator = Evaluator(task.model, task.mesh, task.config.precision)
         self.programs: dict[Any, Any] = {}
         self._checkpoints, self._make_iterator = checkpoints, make_iterator
-        self._writers, self._display, self._interrupt = writers, display, interrupt
+        self._display, self._interrupt = display, interrupt
         self._config, self._hooks = dict(config), hooks
         self._no_sums = self._on_devices(empty_sums())
         self._sums = self._no_sums
@@ -236,7 +247,7 @@ class Fit:
     def _write(self, row: Mapping[str, Any], step: int | None = None) -> None:
         step = self.position.step if step is None else step
         full = {"step": step, "epoch": round(step / self.task.steps_per_epoch, 4), **row}
-        for writer in self._writers:
+        for writer in self.writers:
             writer.write(full)
         self._display.row(full)
 

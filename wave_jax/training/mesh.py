@@ -65,8 +65,7 @@ def state_shardings(mesh: Mesh, tree: Any) -> Any:
 def batch_shardings(mesh: Mesh, batch: Any) -> Any:
     """Returns the shardings of a Batch: rows over 'data', distinct ids shared out over 'data'.
 
-    An array whose first axis 'data' does not divide is whole on every device; a batch of rows that
-    it does not divide is refused when the run starts.
+    An array whose first axis 'data' does not divide is whole on every device.
     """
     return jax.tree.map(lambda leaf: NamedSharding(mesh, _rows(leaf.shape, mesh)), batch)
 
@@ -90,15 +89,6 @@ def place(batch: Any, mesh: Mesh) -> Any:
         return jax.make_array_from_process_local_data(sharding, local, shape)
 
     return type(batch)(**{name: put(name, leaf) for name, leaf in batch._asdict().items()})
-
-
-def check_batch_size(mesh: Mesh, batch_size: int, option: str) -> None:
-    """Raises UserError where 'data' does not divide the rows of a batch."""
-    if batch_size % mesh.shape["data"]:
-        raise UserError(
-            f"--{option} {batch_size} cannot be shared out over {mesh.shape['data']} devices: "
-            "take a multiple of it, or another --mesh.data"
-        )
 
 
 def _rows(shape: tuple[int, ...], mesh: Mesh) -> P:

@@ -116,13 +116,18 @@ def update_rows(
     )
 
 
-def settle(table: jax.Array, state: RowsState) -> jax.Array:
+@jax.jit
+def settle(table: jax.Array, decay: jax.Array, settled: jax.Array) -> jax.Array:
     """Returns the table [V, d] with every row's outstanding decay applied.
 
     Training goes on with the table and state as they were: settling acts on a copy, so neither
     evaluation nor a checkpoint changes a run's numbers.
+
+    Args:
+        decay: `RowsState.decay`.
+        settled: `RowsState.settled`.
     """
-    return table * jnp.exp(state.decay - state.settled)[:, None]
+    return table * jnp.exp(decay - settled)[:, None]
 
 
 def _take(array: jax.Array, distinct: jax.Array) -> jax.Array:

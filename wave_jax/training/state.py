@@ -71,7 +71,7 @@ def settled_params(state: State) -> Params:
     if state.table is None:
         return state.params
     rest, table = split_table(state.params)
-    return join_table(rest, _settle(table, state.table))
+    return join_table(rest, settle(table, state.table.decay, state.table.settled))
 
 
 def split_table(params: Params) -> tuple[Params, jax.Array]:
@@ -91,6 +91,3 @@ def parameter_counts(params: Params, vocab_size: int) -> tuple[int, int]:
     rest, table = split_table(params)
     others = sum(leaf.size for leaf in jax.tree.leaves(rest))
     return others + vocab_size * table.shape[1], others
-
-
-_settle = jax.jit(settle)

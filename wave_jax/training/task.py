@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 
 from wave_jax.errors import UserError
 from wave_jax.training.config import TrainConfig
-from wave_jax.training.mesh import check_batch_size, replicated, state_shardings
+from wave_jax.training.mesh import replicated, state_shardings
 from wave_jax.training.optimizer import Schedule, make_optimizer, make_schedule
 from wave_jax.training.rows import RowsOptimizer
 from wave_jax.training.state import Params, State, create_state
@@ -42,10 +42,6 @@ class Task:
     mesh: Mesh
     batches: Any
     validation: Any
-
-    def __post_init__(self) -> None:
-        check_batch_size(self.mesh, self.config.batch_size, "train.batch-size")
-        check_batch_size(self.mesh, self.config.eval_batch_size, "train.eval-batch-size")
 
     @property
     def steps_per_epoch(self) -> int:

@@ -1,0 +1,100 @@
+"""The texts of a run, tokenised, with all that the workdir keeps of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+from jax import process_count, process_index
+from jax.sharding import Mesh
+
+from wave_jax.data.batches import EvalBatches, TrainBatches
+from wave_jax.data.corpus import load_corpus
+from wave_jax.data.prepare import Prepared, prepare
+from wave_jax.data.snapshot import write_snapshot
+from wave_jax.data.tokenizer import WordPiece
+from wave_jax.models.config import table_rows
+from wave_jax.training.config import Config
+from wave_jax.training.environment import record_environment
+from wave_jax.training.workdir import SNAPSHOT, with_snapshot
+
+TOKENIZER_FILE, LABELS_FILE = "tokenizer.json", "labels.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Texts:
+    """Tokenised splits with their tokenizer and classes.
+
+    Attributes:
+        prepared: tokenizer, and splits 'train', 'validation', 'test'.
+        label_names: names of the classes, in the order of the logits.
+        description: where the texts come from, one line.
+    """
+
+    prepared: Prepared
+    label_names: tuple[str, ...]
+    description: str
+
+    @property
+    def texts_cut(self) -> dict[str, int]:
+        """Texts longer than the most pieces allowed, by split."""
+        return {name: split.tokens.cut for name, split in self.prepared.splits.items()}
+
+    @property
+    def majority_share(self) -> float:
+        """Share of the test texts that have the class most frequent among them."""
+        labels = self.prepared.splits["test"].labels
+        return float(np.bincount(labels).max() / len(labels))
+
+
+def read_texts(config: Config, workdir: Path) -> Texts:
+    """Returns the run's texts; keeps tokenizer, classes and data hash in the workdir.
+
+    A run that is gone on with reads the texts and the tokenizer that it began with.
+
+    Raises:
+        UserError: the texts cannot be used, or have changed since the run began.
+    """
+    corpus = load_corpus(with_snapshot(config.data, workdir))
+    record_environment(workdir, data_hash=corpus.fingerprint, data=corpus.description)
+    if corpus.snapshot:
+        write_snapshot(corpus, workdir / SNAPSHOT)
+    path = workdir / TOKENIZER_FILE
+    tokenizer = WordPiece.load(path) if path.is_file() else None
+    prepared = prepare(config.data, corpus, tokenizer)
+    if tokenizer is None:
+        prepared.tokenizer.save(path)
+        labels = json.dumps(list(corpus.label_names), ensure_ascii=False, indent=0)
+        (workdir / LABELS_FILE).write_text(labels + "\n", encoding="utf-8")
+    return Texts(prepared, corpus.label_names, corpus.description)
+
+
+def train_batches(texts: Texts, config: Config, mesh: Mesh) -> TrainBatches:
+    """Returns the training batches, of this process its own rows."""
+    split = texts.prepared.splits["train"]
+    return TrainBatches(
+        split.tokens,
+        split.labels,
+        batch_size=config.train.batch_size,
+        seed=config.seed,
+        table_rows=table_rows(texts.prepared.tokenizer.vocab_size),
+        process_index=process_index(),
+        process_count=process_count(),
+        mesh_multiple=mesh.shape["data"],
+    )
+
+
+def eval_batches(texts: Texts, split_name: str, config: Config, mesh: Mesh) -> EvalBatches:
+    """Returns the batches of 'validation' or 'test'."""
+    split = texts.prepared.splits[split_name]
+    return EvalBatches(
+        split.tokens,
+        split.labels,
+        batch_size=config.train.eval_batch_size,
+        table_rows=table_rows(texts.prepared.tokenizer.vocab_size),
+        process_index=process_index(),
+        process_count=process_count(),
+        mesh_multiple=mesh.shape["data"],
+    )

@@ -1,0 +1,193 @@
+"""The whole job, top to bottom: texts, network, training, test, summary."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import jax
+from rich.console import Console
+
+from wave_jax.data.loader import train_iterator
+from wave_jax.models import build_model
+from wave_jax.training.checkpoint import Checkpoints, restore_params
+from wave_jax.training.compilation import enable_compilation_cache, program_bytes
+from wave_jax.training.config import Config
+from wave_jax.training.corpus import Texts, eval_batches, read_texts, train_batches
+from wave_jax.training.curves import draw_curves
+from wave_jax.training.display import Display
+from wave_jax.training.environment import device_name
+from wave_jax.training.evaluation import EvalResult
+from wave_jax.training.fit import Fit, HookMaker
+from wave_jax.training.interrupt import Interrupt, Interrupted
+from wave_jax.training.log import MetricsLog, Writer, trim
+from wave_jax.training.mesh import make_mesh, state_shardings
+from wave_jax.training.state import parameter_counts
+from wave_jax.training.summary import Summary, process_peak_bytes
+from wave_jax.training.task import Task, check_train_config
+from wave_jax.training.trackers import make_trackers
+from wave_jax.training.workdir import claim
+
+
+def train(
+    config: Config,
+    *,
+    workdir: Path,
+    console: Console | None = None,
+    resume_command: str | None = None,
+    hooks: Sequence[HookMaker] = (),
+) -> Summary:
+    """Trains as `config` says, in `workdir`; goes on where an earlier call was stopped.
+
+    Args:
+        config: the resolved configuration.
+        workdir: a new folder, an empty one, or that of the same run.
+        console: where progress is shown.
+        resume_command: shown after an interruption.
+        hooks: each makes a `Hook` for the task.
+
+    Returns:
+        The summary; of a finished run the one it had.
+
+    Raises:
+        UserError: something the user must mend; what was saved before stays.
+        Interrupted: SIGINT or SIGTERM; the state is saved. Uncaught, it ends the process with
+            status 130 or 143.
+    """
+    console, workdir = console or Console(), Path(workdir)
+    check_train_config(config.train)
+    found = claim(workdir, config)
+    if found == "finished":
+        console.print(f"The run in {workdir} is finished:", markup=False, highlight=False)
+        summary = Summary.load(workdir)
+        console.print(summary.table())
+        return summary
+    enable_compilation_cache()
+    with Interrupt() as interrupt:
+        try:
+            summary = _run(config, workdir, console, interrupt, hooks)
+        except Interrupted as error:
+            console.print(_farewell(error, workdir, resume_command), markup=False, soft_wrap=True)
+            raise
+    console.print(summary.table())
+    return summary
+
+
+def _run(
+    config: Config,
+    workdir: Path,
+    console: Console,
+    interrupt: Interrupt,
+    hooks: Sequence[HookMaker],
+) -> Summary:
+    # Texts
+    mesh = make_mesh(config.mesh.data, config.mesh.model)
+    texts = read_texts(config, workdir)
+    splits, tokenizer = texts.prepared.splits, texts.prepared.tokenizer
+    console.print(f"{texts.description}", markup=False, highlight=False)
+
+    # Network
+    model = build_model(
+        config.model,
+        vocab_size=tokenizer.vocab_size,
+        num_classes=len(texts.label_names),
+        max_length=config.data.max_length,
+        sentence_end_ids=tokenizer.sentence_end_ids,
+        sep_id=tokenizer.sep_id,
+    )
+    task = Task(
+        config=config.train,
+        seed=config.seed,
+        model=model,
+        mesh=mesh,
+        batches=train_batches(texts, config, mesh),
+        validation=eval_batches(texts, "validation", config, mesh),
+    )
+    console.print(
+        f"{len(splits['train'].labels):,} texts for training, "
+        f"{len(splits['validation'].labels):,} for validation, {len(splits['test'].labels):,} for "
+        f"the test; {tokenizer.vocab_size:,} pieces; {task.total_steps:,} steps on {device_name()}",
+        highlight=False,
+    )
+
+    # Training
+    with ExitStack() as stack:
+        checkpoints = stack.enter_context(Checkpoints(workdir, config.train.keep))
+        display = stack.enter_context(Display(console, task.total_steps))
+        fit = Fit(
+            task,
+            checkpoints,
+            lambda: train_iterator(task.batches, 0, task.total_steps),
+            display=display,
+            interrupt=interrupt,
+            config=dataclasses.asdict(config),
+            hooks=[make(task) for make in hooks],
+        )
+        resumed = fit.restore()
+        trim(workdir, fit.position.step)
+        if resumed:
+            display.line(f"Going on from the checkpoint of step {fit.position.step:,}")
+        for writer in _writers(config, workdir):
+            stack.callback(writer.close)
+            fit.writers.append(writer)
+        fit.run()
+
+    # Test
+    params, _ = restore_params(workdir, step=fit.position.best_step)
+    params = jax.device_put(params, state_shardings(mesh, {"params": params})["params"])
+    test = fit.evaluator(params, eval_batches(texts, "test", config, mesh))
+
+    # Summary
+    summary = _summary(workdir, texts, fit, test)
+    draw_curves(workdir)
+    summary.save()
+    return summary
+
+
+def _writers(config: Config, workdir: Path) -> list[Writer]:
+    if jax.process_index() != 0:
+        return []
+    trackers = make_trackers(
+        workdir,
+        dataclasses.asdict(config),
+        tensorboard=config.train.tensorboard,
+        wandb=config.train.wandb,
+    )
+    return [MetricsLog(workdir), *trackers]
+
+
+def _summary(workdir: Path, texts: Texts, fit: Fit, test: EvalResult) -> Summary:
+    position, task = fit.position, fit.task
+    full, without = parameter_counts(fit.state.params, texts.prepared.tokenizer.vocab_size)
+    epochs, rest = divmod(position.step, task.steps_per_epoch)
+    examples = epochs * len(texts.prepared.splits["train"].labels) + rest * task.config.batch_size
+    sizes = [size for size in map(program_bytes, fit.programs.values()) if size is not None]
+    memory = jax.local_devices()[0].memory_stats() or {}
+    return Summary(
+        workdir=str(workdir),
+        device=device_name(),
+        steps=position.step,
+        best_step=position.best_step,
+        validation_accuracy=position.best_accuracy,
+        test_accuracy=test.accuracy,
+        test_loss=test.loss,
+        test_examples=test.examples,
+        majority_share=texts.majority_share,
+        parameters=full,
+        parameters_without_table=without,
+        seconds=position.elapsed,
+        examples_per_s=examples / max(position.elapsed, 1e-9),
+        step_bytes=max(sizes, default=None),
+        process_bytes=process_peak_bytes(),
+        device_bytes=memory.get("peak_bytes_in_use"),
+        texts_cut=texts.texts_cut,
+    )
+
+
+def _farewell(error: Interrupted, workdir: Path, resume_command: str | None) -> str:
+    saved = f"Stopped by {error.signal.name}; what was learned so far is kept in {workdir}."
+    if resume_command is None:
+        return f"{saved} The same call goes on from there."
+    return f"{saved} To go on:\n  {resume_command}"

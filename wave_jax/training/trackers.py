@@ -1,0 +1,67 @@
+"""TensorBoard and Weights & Biases, where asked for; neither is a dependency."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wave_jax.errors import UserError
+from wave_jax.training.log import Writer
+
+
+def make_trackers(
+    workdir: Path, config: Mapping[str, Any], *, tensorboard: bool, wandb: bool
+) -> list[Writer]:
+    """Returns the writers asked for.
+
+    Raises:
+        UserError: the package of one is not installed.
+    """
+    trackers: list[Writer] = []
+    if tensorboard:
+        trackers.append(_TensorBoard(workdir))
+    if wandb:
+        trackers.append(_WandB(workdir, config))
+    return trackers
+
+
+class _TensorBoard:
+    def __init__(self, workdir: Path) -> None:
+        package = _import("tensorboardX", "--train.tensorboard")
+        self._writer = package.SummaryWriter(str(workdir / "tensorboard"))
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        for name, value in _numbers(row).items():
+            self._writer.add_scalar(f"{row['split']}/{name}", value, row["step"])
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _WandB:
+    def __init__(self, workdir: Path, config: Mapping[str, Any]) -> None:
+        package = _import("wandb", "--train.wandb")
+        name = workdir.resolve().name
+        self._run = package.init(
+            project="wave_jax", name=name, dir=str(workdir), config=dict(config), resume="allow"
+        )
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        values = {f"{row['split']}/{name}": value for name, value in _numbers(row).items()}
+        self._run.log(values | {"step": row["step"]})
+
+    def close(self) -> None:
+        self._run.finish()
+
+
+def _import(package: str, option: str) -> Any:
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        raise UserError(f"{option} needs a package: pip install {package}") from None
+
+
+def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
+    return {k: v for k, v in row.items() if k != "step" and isinstance(v, int | float)}

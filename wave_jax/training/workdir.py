@@ -1,0 +1,59 @@
+"""The folder of a run: nobody else's files are touched, nothing is overwritten."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+from wave_jax.data.config import DataConfig
+from wave_jax.errors import UserError
+from wave_jax.training.config import Config
+from wave_jax.training.config_file import CONFIG_FILE, differences, load_config, save_config
+from wave_jax.training.summary import SUMMARY_FILE
+
+SNAPSHOT = "corpus"  # the texts themselves, where they live nowhere else as files
+
+
+def claim(workdir: Path, config: Config) -> Literal["new", "unfinished", "finished"]:
+    """Makes the folder this run's own and says what it holds.
+
+    A new or empty folder gets config.json. In a folder that has one, `config` must agree with it,
+    except on where things lie, on what devices, and what else is logged.
+
+    Raises:
+        UserError: the folder holds something else, or a run of another configuration.
+    """
+    if workdir.is_file():
+        raise UserError(f"{workdir} is a file: expected a folder for --workdir")
+    if not (workdir / CONFIG_FILE).is_file():
+        if workdir.is_dir() and any(workdir.iterdir()):
+            raise UserError(
+                f"{workdir} is not empty and not the folder of a run (no {CONFIG_FILE} in it): "
+                "give a new or empty folder as --workdir"
+            )
+        try:
+            workdir.mkdir(parents=True, exist_ok=True)
+            save_config(config, workdir)
+        except OSError as error:
+            raise UserError(f"cannot write to {workdir}: {error.strerror}") from None
+        return "new"
+    different = differences(load_config(workdir), config)
+    if different:
+        raise UserError(
+            f"{workdir} holds a run of another configuration ({'; '.join(different)}): give the "
+            "same options to go on with it, or another --workdir. A run is not made longer by "
+            "raising epochs or steps, as its schedule depends on them"
+        )
+    return "finished" if (workdir / SUMMARY_FILE).is_file() else "unfinished"
+
+
+def with_snapshot(data: DataConfig, workdir: Path) -> DataConfig:
+    """Returns the data options, pointing at the texts kept in the workdir if there are any.
+
+    Only a source that has no files of its own is kept, so another source stays as it is.
+    """
+    folder = workdir / SNAPSHOT
+    if data.source == "docstrings" and (folder / "labels.json").is_file():
+        return dataclasses.replace(data, source=str(folder))
+    return data

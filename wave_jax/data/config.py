@@ -11,11 +11,12 @@ class DataConfig:
     """Which texts to learn from, and how they become tokens."""
 
     source: str = "docstrings"
-    """Where the texts come from: 'docstrings' (embedded, offline), 'tfds:NAME' (TensorFlow Datasets,
-    read without TensorFlow), or a path: a folder with train.csv, test.csv and classes.txt, or a
-    csv, tsv, jsonl, parquet or fastText ('__label__') file."""
+    """Where the texts come from: 'docstrings' (embedded, offline), 'tfds:NAME' (TensorFlow
+    Datasets, read without TensorFlow), or a path: a folder with train.csv, test.csv and
+    classes.txt, or a csv, tsv, jsonl, parquet or fastText ('__label__') file."""
     test: str | None = None
-    """A separate test file; without it a source that has no test part gives up a share of its rows."""
+    """A separate test file; without it a source that has no test part gives up some of its
+    rows."""
     text_columns: tuple[str, ...] = ()
     """Columns that hold the text, joined with a space; by default found by name ('text', ...)."""
     label_column: str | None = None
@@ -31,7 +32,8 @@ class DataConfig:
     split_seed: int = 0
     """Seed of the cut into parts: the same for every --seed, so that runs can be compared."""
     vocab: str | None = None
-    """A ready vocabulary, vocab.txt or tokenizer.json; by default one is trained on the training part."""
+    """A ready vocabulary, vocab.txt or tokenizer.json; by default one is trained on the
+    training part."""
     vocab_size: int = 30_522
     """Most pieces of a trained vocabulary."""
     lowercase: bool = True
@@ -41,4 +43,8 @@ class DataConfig:
     cache_dir: str | None = None
     """Folder for tokenised texts, shared by runs (default: wave_jax in the user's cache folder)."""
     tfds_dir: str | None = None
-    """Folder of prepared TensorFlow Datasets (default: TFDS_DATA_DIR, else ~/tensorflow_datasets)."""
+    """Folder of prepared TensorFlow Datasets (default: TFDS_DATA_DIR, else
+    ~/tensorflow_datasets)."""
+    tfds_manual_dir: str | None = None
+    """Folder of archives fetched by hand, for data sets that ask for them: tfds:dbpedia14 looks
+    there for dbpedia_csv.tar.gz (default: downloads/manual in the TFDS folder)."""

@@ -1,0 +1,206 @@
+"""Labelled texts for training, validation and test, from any source."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+
+from wave_jax.data.columns import Wanted
+from wave_jax.data.config import DataConfig
+from wave_jax.data.docstrings import read_docstrings
+from wave_jax.data.folder import is_archive, read_archive, read_folder, read_member
+from wave_jax.data.inputs import existing
+from wave_jax.data.rows import Rows, class_names, label_indices
+from wave_jax.data.splits import Parts, cut
+from wave_jax.errors import UserError, nearest
+
+DOCSTRINGS = "docstrings"
+TFDS = "tfds:"
+Part = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Texts and their classes, int32 [N]."""
+
+    texts: Sequence[str]
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A source cut into parts; `labels` of its splits are places in `label_names`.
+
+    `snapshot` says that the texts live nowhere else as files, so that a run should keep them with
+    `write_snapshot`.
+    """
+
+    name: str
+    label_names: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+    description: str
+    snapshot: bool = False
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over classes, texts, labels and the cut, as hexadecimal digits."""
+        digest = hashlib.sha256(repr(self.label_names).encode())
+        for split in (self.train, self.validation, self.test):
+            sizes = np.fromiter(map(len, split.texts), np.int64, len(split))
+            digest.update(sizes.tobytes() + split.labels.astype("<i4").tobytes())
+            for text in split.texts:
+                digest.update(text.encode())
+        return digest.hexdigest()
+
+
+def load_corpus(config: DataConfig) -> Corpus:
+    """Reads `config.source` and cuts from it the parts that it lacks.
+
+    The cut depends on the rows' number, the fractions and `split_seed` alone. Exact duplicates are
+    left where they are, except in the 'docstrings' corpus.
+
+    Raises:
+      UserError: the source cannot be read or used; one line says where and what to do.
+    """
+    whole = _read(config)
+    names = whole.names or whole.train.names or class_names(_training_labels(whole))
+    found = set(_training_labels(whole))
+    if len(found) < 2:
+        only = next(iter(found))
+        raise UserError(
+            f"{whole.train.origin}: all {len(whole.train):,} rows have the one label {only!r}; "
+            "a classifier needs two classes at least"
+        )
+    parts = _cut(whole, config)
+    assert parts.validation is not None
+    assert parts.test is not None
+    return Corpus(
+        name=parts.name,
+        label_names=names,
+        train=_split(parts.train, names),
+        validation=_split(parts.validation, names),
+        test=_split(parts.test, names),
+        description=parts.description,
+        snapshot=config.source == DOCSTRINGS,
+    )
+
+
+def load_split(
+    config: DataConfig,
+    split: str,
+    label_names: tuple[str, ...],
+    *,
+    trained_on: DataConfig | None = None,
+) -> Split:
+    """Reads one part of a source for a model that knows `label_names`.
+
+    Where `trained_on`, the training's own configuration, names the same source, the cut is the
+    training's; another source that has no parts is the split as a whole.
+
+    Raises:
+      UserError: as `load_corpus`, and where a label is none of `label_names`.
+    """
+    if split not in get_args(Part):
+        options = get_args(Part)
+        raise UserError(f"no split {split!r}, expected one of {options}{nearest(split, options)}")
+    same = trained_on is not None and _place(config.source) == _place(trained_on.source)
+    if same and trained_on is not None:
+        config = _with_cut_of(config, trained_on, split)
+    parts = _read(config)
+    if trained_on is None or same or not parts.is_whole:
+        parts = _cut(parts, config)
+        rows: Rows | None = getattr(parts, split)
+        assert rows is not None
+    else:
+        rows = parts.train
+    return _split(rows, label_names)
+
+
+def _read(config: DataConfig) -> Parts:
+    wanted = Wanted(config.text_columns, config.label_column, config.columns)
+    parts = _read_source(config, wanted)
+    if config.test is None:
+        return parts
+    test = read_member(Path(config.test).expanduser(), wanted, config.errors, zhang=False)
+    return replace(parts, test=test)
+
+
+def _read_source(config: DataConfig, wanted: Wanted) -> Parts:
+    if config.source == DOCSTRINGS:
+        return read_docstrings()
+    if config.source.startswith(TFDS):
+        from wave_jax.data.hub import read_tfds  # tensorflow_datasets is heavy, and only used here
+
+        name = config.source.removeprefix(TFDS)
+        return read_tfds(
+            name,
+            wanted,
+            config.errors,
+            folder=config.tfds_dir,
+            manual_folder=config.tfds_manual_dir,
+        )
+    path = _existing_source(config.source)
+    if path.is_dir():
+        return read_folder(path, wanted, config.errors)
+    if is_archive(path):
+        return read_archive(path, config.errors)
+    rows = read_member(path, wanted, config.errors, zhang=False)
+    return Parts(path.name, f"{path}: {len(rows):,} rows", rows, names=rows.names)
+
+
+def _existing_source(source: str) -> Path:
+    path = Path(source).expanduser()
+    if not path.exists() and path.name == source and not path.suffix:
+        near = nearest(source, (DOCSTRINGS, "tfds:ag_news_subset", "tfds:imdb_reviews"))
+        raise UserError(
+            f"no source {source!r}{near}; expected 'docstrings', 'tfds:NAME' or the path of a "
+            "file or folder"
+        )
+    return existing(path)
+
+
+def _training_labels(parts: Parts) -> list[str]:
+    validation = [] if parts.validation is None else parts.validation.labels
+    return [*parts.train.labels, *validation]
+
+
+def _cut(parts: Parts, config: DataConfig) -> Parts:
+    return cut(
+        parts,
+        validation_fraction=config.validation_fraction,
+        test_fraction=config.test_fraction,
+        seed=config.split_seed,
+    )
+
+
+def _with_cut_of(config: DataConfig, trained_on: DataConfig, split: str) -> DataConfig:
+    """A test file given now replaces the test alone: the other parts stay the training's."""
+    return replace(
+        config,
+        test=config.test if split == "test" else trained_on.test,
+        validation_fraction=trained_on.validation_fraction,
+        test_fraction=trained_on.test_fraction,
+        split_seed=trained_on.split_seed,
+    )
+
+
+def _place(source: str) -> str:
+    """Spells a path in one way, so that the same file is known again."""
+    if source == DOCSTRINGS or source.startswith(TFDS):
+        return source
+    return str(Path(source).expanduser().resolve())
+
+
+def _split(rows: Rows, names: Sequence[str]) -> Split:
+    return Split(rows.texts, label_indices(rows, names))

@@ -1,0 +1,203 @@
+"""TensorFlow Datasets (TFDS), read as array_record files and so without TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import pkgutil
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tensorflow_datasets as tfds
+import tensorflow_datasets.core.download.downloader as downloader
+
+from wave_jax.data.columns import Chosen, Wanted, choose_columns
+from wave_jax.data.rows import Errors, Rows, Where, encodable, join_pieces, label_text
+from wave_jax.data.splits import Parts
+from wave_jax.errors import UserError, nearest
+
+_NAME = re.compile(r"\w+(/[\w.-]+)?(:[\d.*]+)?")
+# Builders that the automatic import, which stops at the first package it lacks, does not reach.
+_MODULES = {
+    "dbpedia14": "wave_jax.data.dbpedia",
+    "yelp_polarity_reviews": "tensorflow_datasets.text.yelp_polarity",
+}
+_RETRIES = (
+    4  # TFDS's own 10, each wait twice the last, take minutes to find that there is no network
+)
+
+
+def read_tfds(
+    name: str, wanted: Wanted, errors: Errors, *, folder: str | None, manual_folder: str | None
+) -> Parts:
+    """Reads the data set `name` ('imdb_reviews', 'glue/sst2', 'trec:1.0.0', ...).
+
+    What is already prepared in `folder` is read as it is; the rest is downloaded and prepared
+    there. Where the test labels are withheld (-1), validation serves as the test. Splits other
+    than train, validation and test are ignored.
+
+    Args:
+      name: name, and where wanted configuration and version, as TFDS spells them.
+      wanted: the columns asked for; `names` is not used.
+      errors: what happens to bytes that are not UTF-8.
+      folder: TFDS's data folder; by default TFDS_DATA_DIR, else ~/tensorflow_datasets.
+      manual_folder: where archives fetched by hand are; by default `downloads/manual` in `folder`.
+
+    Raises:
+      UserError: no such data set, no network, prepared in another format, or unusable features.
+    """
+    if not _NAME.fullmatch(name):
+        raise UserError(f"tfds:{name} is not the name of a TFDS data set, such as tfds:glue/sst2")
+    place = folder or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    data_dir = Path(place).expanduser().absolute()
+    builder = _prepared(name, data_dir) or _prepare(name, data_dir, manual_folder)
+    origin = f"tfds:{name}"
+    features = dict(builder.info.features.items())
+    columns = list(features)
+    chosen = choose_columns(columns, wanted, origin, header=False)
+    splits = {
+        split: builder.info.splits[split].num_examples
+        for split in ("train", "validation", "test")
+        if split in builder.info.splits
+    }
+    if not splits.get("train"):
+        raise UserError(f"{origin} has no training split, only {sorted(builder.info.splits)}")
+    read = {
+        split: _read_split(builder, split, chosen, errors, origin)
+        for split, count in splits.items()
+        if count
+    }
+    train = read["train"]
+    if train is None:
+        raise UserError(f"{origin}: its training split has rows without a label")
+    validation, test = read.get("validation"), read.get("test")
+    if test is None:
+        validation, test = None, validation
+    sizes = ", ".join(f"{split} {count:,}" for split, count in splits.items())
+    description = f"{builder.info.full_name}: {sizes}; text from {chosen.text_names(columns)}"
+    return Parts(origin, description, train, validation, test, train.names)
+
+
+def _read_split(
+    builder: Any, split: str, chosen: Chosen, errors: Errors, origin: str
+) -> Rows | None:
+    """Reads a split; None where its labels are withheld."""
+    features = dict(builder.info.features.items())
+    columns = list(features)
+    texts = [columns[i] for i in chosen.text]
+    label = columns[chosen.label]
+    names = getattr(features[label], "names", None)
+    rows = Rows([], [], f"{origin}, {split}", tuple(names) if names else None)
+    for row, example in enumerate(_examples(builder, split, origin), 1):
+        where = Where(rows.origin, row)
+        pieces = [_text(example[column], column, where, errors) for column in texts]
+        value = example[label]
+        if names and int(value) < 0:
+            return None
+        rows.texts.append(join_pieces(pieces))
+        rows.labels.append(names[int(value)] if names else _label(value, where, errors))
+    return rows
+
+
+def _examples(builder: Any, split: str, origin: str) -> Iterator[dict[str, Any]]:
+    try:
+        source = builder.as_data_source(split=split)
+    except (NotImplementedError, ValueError, ImportError) as error:
+        kind = getattr(builder.info.file_format, "value", builder.info.file_format)
+        raise UserError(
+            f"{origin} is prepared in {builder.info.data_dir} as {kind}, which cannot be read "
+            "without TensorFlow: prepare it as array_record in another folder, with "
+            f"--data.tfds-dir ({_one_line(error)})"
+        ) from error
+    for index in range(len(source)):
+        yield source[index]
+
+
+def _text(value: Any, column: str, where: Where, errors: Errors) -> str:
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, bytes):
+        raise UserError(f"{where}: {column!r} holds {type(value).__name__}, expected a text")
+    handler = "surrogateescape" if errors == "strict" else "replace"
+    return encodable(value.decode("utf-8", handler), errors, where)
+
+
+def _label(value: Any, where: Where, errors: Errors) -> str:
+    if isinstance(value, bytes):
+        value = _text(value, "label", where, errors)
+    return label_text(value.item() if hasattr(value, "item") else value, where)
+
+
+def _prepared(name: str, data_dir: Path) -> Any:
+    """Returns a builder over files already in `data_dir`, its code need not be known; or None."""
+    _import_builder(name)
+    try:
+        return tfds.core.read_only_builder.builder_from_files(name, data_dir=str(data_dir))
+    except (ValueError, AssertionError):  # DatasetNotFoundError is a ValueError
+        return None
+
+
+def _prepare(name: str, data_dir: Path, manual_folder: str | None) -> Any:
+    manual = None if manual_folder is None else str(Path(manual_folder).expanduser().absolute())
+    config = tfds.download.DownloadConfig(try_download_gcs=False, manual_dir=manual)
+    try:
+        builder = tfds.builder(name, data_dir=str(data_dir), file_format="array_record")
+    except tfds.core.DatasetNotFoundError:
+        known = _known_names()
+        near = nearest(name, known) or nearest(re.split("[/:]", name)[0], known)
+        raise UserError(f"TFDS has no data set {name!r} that can be read here{near}") from None
+    except (ValueError, AssertionError) as error:  # an unknown configuration or version
+        raise UserError(f"tfds:{name}: {_one_line(error)}") from error
+    try:
+        with _quietly():
+            builder.download_and_prepare(download_config=config)
+    except UserError:
+        raise
+    except Exception as error:  # whatever the network, the host, the disk and the builder raise
+        raise UserError(
+            f"tfds:{name} is not in {data_dir} and could not be prepared there "
+            f"({type(error).__name__}: {_one_line(error)}); without a network, give local files "
+            "with --data.source PATH, or a folder where it is prepared with --data.tfds-dir"
+        ) from error
+    return builder
+
+
+def _import_builder(name: str) -> None:
+    base = re.split("[/:]", name)[0]
+    for module in (_MODULES.get(base), f"tensorflow_datasets.text.{base}"):
+        if module is not None:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(module)
+
+
+def _known_names() -> list[str]:
+    text = importlib.import_module("tensorflow_datasets.text")
+    modules = [module.name for module in pkgutil.iter_modules(text.__path__)]
+    plain = [module for module in modules if not module.endswith(("_test", "_utils"))]
+    listed = tfds.list_builders(with_community_datasets=False)
+    return sorted({*_MODULES, *plain, "glue/sst2", *listed})
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Keeps TFDS's lines out of standard output, and its patience within seconds."""
+    log = logging.getLogger("urllib3.connectionpool")
+    level, retries = log.level, downloader.MAX_RETRIES
+    log.setLevel(logging.ERROR)
+    downloader.MAX_RETRIES = _RETRIES
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        downloader.MAX_RETRIES = retries
+        log.setLevel(level)
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else f"{text[:297]}..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -27,10 +28,18 @@ def log_notice(line: str) -> None:
     logging.getLogger("wave_jax").warning(line)
 
 
-def default_cache_dir() -> Path:
-    """Returns wave_jax in the user's cache folder: $XDG_CACHE_HOME, else ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path("~/.cache").expanduser()) / "wave_jax"
+def default_cache_dir() -> Path | None:
+    """Returns wave_jax in the user's cache folder: $XDG_CACHE_HOME, else ~/.cache.
+
+    None for a user without a home, as in some containers.
+    """
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(base):
+        return Path(base, "wave_jax")
+    try:
+        return Path.home() / ".cache" / "wave_jax"
+    except RuntimeError:
+        return None
 
 
 class ArrayCache:
@@ -42,22 +51,23 @@ class ArrayCache:
     and one notice says so: a cache must not stop a run.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], notice: Notice = log_notice) -> None:
-        self._folder = Path(folder).expanduser()
+    def __init__(self, folder: str | os.PathLike[str] | None, notice: Notice = log_notice) -> None:
+        """Opens the cache in a folder, which need not exist; None keeps nothing."""
+        self._folder = None if folder is None else Path(os.path.expanduser(folder))
         self._notice = notice
 
     def fetch(
         self, key: str, make: Callable[[], Mapping[str, np.ndarray]]
     ) -> Mapping[str, np.ndarray]:
         """Returns the arrays kept under `key`, mapped from disk, or makes and keeps them."""
+        if self._folder is None:
+            return make()
         entry = self._folder / key
         try:
             return _read(entry)
-        except FileNotFoundError:
-            if (entry / _META).exists():
-                self._discard(entry, "a file is missing")
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-            self._discard(entry, str(error))
+        except (OSError, ValueError, AttributeError, TypeError, EOFError) as error:
+            if os.path.lexists(entry):
+                self._discard(entry, str(error))
         arrays = make()
         self._write(entry, arrays)
         return arrays
@@ -74,8 +84,8 @@ class ArrayCache:
     def _write(self, entry: Path, arrays: Mapping[str, np.ndarray]) -> None:
         part = entry.with_name(_PART + uuid.uuid4().hex)
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._sweep()
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(entry.parent)
             part.mkdir()
             for name, array in arrays.items():
                 np.save(part / f"{name}.npy", array, allow_pickle=False)
@@ -83,20 +93,11 @@ class ArrayCache:
             (part / _META).write_text(json.dumps(described))
             part.rename(entry)
         except OSError as error:
-            if not (entry / _META).exists():  # else another process has just written the same
+            if not os.path.exists(entry / _META):  # else another process has just written it
                 reason = error.strerror or error
-                self._notice(f"cannot keep tokenised texts in {self._folder}: {reason}")
+                self._notice(f"cannot keep tokenised texts in {entry.parent}: {reason}")
         finally:
             _remove(part)
-
-    def _sweep(self) -> None:
-        """Removes what killed processes left half written."""
-        for part in self._folder.glob(_PART + "*"):
-            try:
-                if time.time() - part.stat().st_mtime > _STALE_SECONDS:
-                    _remove(part)
-            except OSError:
-                continue
 
 
 def _read(entry: Path) -> dict[str, np.ndarray]:
@@ -107,6 +108,8 @@ def _read(entry: Path) -> dict[str, np.ndarray]:
         arrays[name] = np.asarray(array)  # a plain view: indexing a memmap is slow
         if _digest(arrays[name]) != digest:
             raise ValueError(f"{name}.npy does not match its digest")
+    if not arrays:
+        raise ValueError("it names no arrays")
     return arrays
 
 
@@ -116,8 +119,19 @@ def _digest(array: np.ndarray) -> str:
     return digest.hexdigest()
 
 
+def _sweep(folder: Path) -> None:
+    """Removes what killed processes left half written."""
+    for part in folder.glob(_PART + "*"):
+        try:
+            if time.time() - part.stat().st_mtime > _STALE_SECONDS:
+                _remove(part)
+        except OSError:
+            continue
+
+
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink()

@@ -8,8 +8,8 @@ import numpy as np
 
 LENGTH_MULTIPLE = 8
 DISTINCT_MULTIPLE = 128
+TOKEN_COST = 0.02  # of a padded position, in padded distinct rows, under [CLS] pooling
 
-_TOKEN_COST = 0.05  # of a padded position, in padded distinct rows; see `Shapes.fitted`
 _HEADROOM = 1.03  # over the most distinct ids seen, for epochs not simulated
 _GOOD_ENOUGH = 1.005  # a longer chain must save more than this
 _LENGTH_CHOICES = 16
@@ -92,13 +92,14 @@ class Shapes:
         max_pairs: int,
         bound: tuple[int, int] | None = None,
         multiple: int = DISTINCT_MULTIPLE,
+        token_cost: float = TOKEN_COST,
     ) -> Shapes:
         """Chooses the chain that pads a sample of batches least.
 
         A step's time goes with U, the rows that are projected, and hardly with L, so the padded
-        cost of a batch is `U + 0.05 * rows * L`. The cheapest chain is found by a dynamic programme
-        over a grid of candidate pairs: the batches that take pair q after pair p are those that
-        fit q less those that fit p.
+        cost of a batch is `U + token_cost * rows * L`. The cheapest chain is found by a
+        dynamic programme over a grid of candidate pairs: the batches that take pair q after pair
+        p are those that fit q less those that fit p.
 
         Args:
             lengths: longest text of each batch, int [batches].
@@ -107,13 +108,15 @@ class Shapes:
             max_pairs: most pairs of the chain.
             bound: the largest batch that can occur, where the sample is not all there is.
             multiple: what every U divides by.
+            token_cost: cost of a position, in distinct rows: about 1 where the feed-forward runs on
+                every token, next to nothing where it runs on one a text.
         """
         if bound is not None:
             seen = max(int(distinct.max()), 1) * _HEADROOM
             lengths = np.append(lengths, bound[0])
             distinct = np.append(distinct, min(int(np.ceil(seen)), bound[1]))
             max_pairs -= 1
-        chain = _cheapest_chain(lengths, distinct, rows, max(1, max_pairs), multiple)
+        chain = _cheapest_chain(lengths, distinct, token_cost * rows, max(1, max_pairs), multiple)
         shapes = cls(chain)
         return shapes if bound is None else shapes.holding(*bound, multiple=multiple)
 
@@ -128,7 +131,7 @@ def round_up(value: int, multiple: int) -> int:
 
 
 def _cheapest_chain(
-    lengths: np.ndarray, distinct: np.ndarray, rows: int, max_pairs: int, multiple: int
+    lengths: np.ndarray, distinct: np.ndarray, length_cost: float, max_pairs: int, multiple: int
 ) -> tuple[tuple[int, int], ...]:
     length_grid = _candidates(lengths, LENGTH_MULTIPLE, _LENGTH_CHOICES)
     distinct_grid = _candidates(distinct, multiple, _DISTINCT_CHOICES)
@@ -138,7 +141,7 @@ def _cheapest_chain(
     )
     fitting = fits.cumsum(0).cumsum(1).ravel()
     pairs = np.stack(np.meshgrid(length_grid, distinct_grid, indexing="ij"), -1).reshape(-1, 2)
-    cost = pairs[:, 1] + _TOKEN_COST * rows * pairs[:, 0]
+    cost = pairs[:, 1] + length_cost * pairs[:, 0]
     after = (pairs[:, None] <= pairs[None]).all(-1) & ~np.eye(len(pairs), dtype=bool)
 
     added = np.where(after, (fitting[None] - fitting[:, None]) * cost[None], np.inf)

@@ -1,0 +1,271 @@
+"""Pieces against an independent WordPiece, the library's own BERT tokenizer, and hostile text."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers.implementations import BertWordPieceTokenizer
+
+from wave_jax.data import prefix
+from wave_jax.data.tokenizer import WordPiece
+from wave_jax.errors import UserError
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+TEXTS = [
+    "The blue waves meet the shore. Do they interfere?",
+    "Waves of light interfere; waves of sound do too!",
+    "Modulation multiplies, interference adds: two waves, one wave.",
+    "Éclair, naïve café — 東京 and ПРИВЕТ мир, 123 456.",
+]
+SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return WordPiece.train(TEXTS * 2, vocab_size=300)
+
+
+def whole(tokenizer, text):
+    """All pieces of a text at once, by the library alone."""
+    return tokenizer._tokenizer.encode(text, add_special_tokens=False).ids
+
+
+def greedy_pieces(vocabulary, word):
+    """WordPiece by its definition: the longest piece that fits, from the left."""
+    pieces, start = [], 0
+    while start < len(word):
+        for end in range(len(word), start, -1):
+            piece = ("##" if start else "") + word[start:end]
+            if piece in vocabulary:
+                break
+        else:
+            return ["[UNK]"]
+        pieces.append(piece)
+        start = end
+    return pieces
+
+
+def test_pieces_are_the_longest_that_fit(tokenizer):
+    vocabulary = set(tokenizer._tokenizer.get_vocab())
+    words = ["the", "waves", "interfere", "modulations", "zebra", "multiplied", "xylophone"]
+    expected = ["[CLS]", *(p for w in words for p in greedy_pieces(vocabulary, w)), "[SEP]"]
+    assert tokenizer.tokens(tokenizer.encode([" ".join(words)], 128)[0]) == expected
+
+
+def test_special_pieces_come_first_and_ids_are_dense(tokenizer):
+    assert [tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id] == [0, 1, 2, 3]
+    pieces = tokenizer.tokens(range(tokenizer.vocab_size))
+    assert len(set(pieces)) == tokenizer.vocab_size <= 300
+    assert [pieces[i] for i in tokenizer.sentence_end_ids] == [".", "!", "?"]
+
+
+def test_training_gives_the_same_pieces_in_every_process():
+    code = (
+        "from wave_jax.data.tokenizer import WordPiece\n"
+        "words = [f'{a}{b}{c}' for a in 'abcdefgh' for b in 'ijklmnop' for c in 'qrstuvwx']\n"
+        "texts = [' '.join(words[i::7]) for i in range(7)]\n"
+        "print(WordPiece.train(texts * 2, vocab_size=200).fingerprint)"
+    )
+    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True) for _ in range(4)]
+    assert all(run.returncode == 0 for run in runs)
+    assert len({run.stdout for run in runs}) == 1  # ties everywhere: the plain trainer differs
+
+
+@pytest.mark.parametrize("size", [16, 40, 100, 5000])
+def test_vocabulary_stays_within_its_size(size):
+    wide = "".join(chr(0x4E00 + i) + " " for i in range(3000))
+    assert WordPiece.train([*TEXTS, wide], vocab_size=size).vocab_size <= size
+
+
+def test_training_without_words_and_with_too_few_places():
+    assert WordPiece.train(["", " \n "], vocab_size=100).vocab_size == 4
+    with pytest.raises(UserError, match="vocab_size must be at least 16"):
+        WordPiece.train(TEXTS, vocab_size=4)
+
+
+def test_training_does_not_stall_on_an_endless_word():
+    assert WordPiece.train(["x" * 1_000_000, *TEXTS], vocab_size=100).vocab_size <= 100
+
+
+def test_case_is_folded_only_on_demand():
+    folded = WordPiece.train(["Wave Wave"], vocab_size=50, lowercase=True)
+    kept = WordPiece.train(["Wave Wave"], vocab_size=50, lowercase=False)
+    assert folded.tokens(folded.encode(["Wave"], 9)[0])[1] == "wave"
+    assert kept.tokens(kept.encode(["Wave"], 9)[0])[1] == "Wave"
+
+
+def test_cut_texts_are_counted_and_keep_their_ends(tokenizer):
+    tokens = tokenizer.encode(["waves " * 6, "waves " * 5, "", "wave"], 7)
+    assert tokens.cut == 1
+    assert tokens.lengths.tolist() == [7, 7, 2, 3]
+    assert tokens.ids.dtype == np.int32
+    assert tokens.offsets.dtype == np.int64
+    for i in range(4):
+        assert tokens[i][0] == tokenizer.cls_id
+        assert tokens[i][-1] == tokenizer.sep_id
+    assert len(tokenizer.encode([], 7)) == 0
+    with pytest.raises(UserError, match="max_length"):
+        tokenizer.encode(["a"], 2)
+
+
+def test_special_pieces_in_a_text_are_ordinary_characters(tokenizer):
+    ids = tokenizer.encode(["[SEP] waves [CLS] [PAD] [MASK]"], 64)[0]
+    assert not {tokenizer.cls_id, tokenizer.sep_id, tokenizer.pad_id} & set(ids[1:-1].tolist())
+
+
+any_text = st.text(st.characters(min_codepoint=0, max_codepoint=0x10FFFF, categories=None))
+letters = [
+    "é",
+    "e\u0301",
+    "東",
+    "ß",
+    "İ",
+    "Σ",
+    "한",
+    "ﬁ",
+    "🌊",
+    "\u0301",
+    "waves",
+    "x" * 120,
+    "##a",
+]
+others = [" ", "\n", "[SEP]", "。", ".", "-", "\0", "\ud800", "\u200b", "\u2028", "\ufffd", "\xa0"]
+pieces_of_text = st.sampled_from(letters + others)
+texts = st.one_of(any_text, st.lists(pieces_of_text, max_size=40).map("".join))
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=texts, room=st.integers(1, 12), bound=st.integers(1, 16))
+def test_tokenising_a_head_gives_the_same_as_the_whole(tokenizer, text, room, bound):
+    clean = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    expected = [tokenizer.cls_id, *whole(tokenizer, clean)[:room], tokenizer.sep_id]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prefix, "_LEAST_BOUND", bound)
+        patch.setattr(prefix, "_CHARACTERS_PER_PIECE", 1)
+        tokens = tokenizer.encode([text, "waves", text], room + 2)
+    assert tokens[0].tolist() == tokens[2].tolist() == expected
+    assert tokens.cut == 2 * (len(whole(tokenizer, clean)) > room)
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 1200 + "!", "a" * 2000 + "\u0301." + "b" * 999, ("é" * 1500 + " ") * 40 + "wave"]
+)
+def test_endless_runs_are_shortened_without_a_trace(tokenizer, text, monkeypatch):
+    monkeypatch.setattr(prefix, "_LONG_TEXT", 1000)
+    expected = [tokenizer.cls_id, *whole(tokenizer, text)[:126], tokenizer.sep_id]
+    assert tokenizer.encode([text], 128)[0].tolist() == expected
+
+
+@pytest.mark.parametrize("unit", ["a", "hello ", ".", "中", "\0", "é", "\ud800"])
+def test_a_text_of_megabytes_is_no_trouble(tokenizer, unit):
+    tokens = tokenizer.encode([unit * (2_000_000 // len(unit))], 128)
+    assert 2 <= len(tokens.ids) <= 128
+
+
+def test_a_tokenizer_with_other_rules_keeps_a_margin(tmp_path):
+    bpe = Tokenizer(models.BPE(unk_token="[UNK]"))
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel()
+    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=SPECIALS, show_progress=False)
+    bpe.train_from_iterator(TEXTS, trainer)
+    bpe.enable_truncation(3)
+    bpe.enable_padding(length=50)
+    bpe.save(str(tmp_path / "tokenizer.json"))
+    tokenizer = WordPiece.from_file(tmp_path / "tokenizer.json")
+    text = " ".join(TEXTS * 60)
+    assert tokenizer.encode([text], 66)[0].tolist()[1:-1] == whole(tokenizer, text)[:64]
+    assert tokenizer.encode(["wave"], 66).lengths[0] < 10
+
+
+def test_saved_tokenizers_come_back_the_same(tokenizer, tmp_path):
+    tokenizer.save(tmp_path / "tokenizer.json")
+    again = WordPiece.load(tmp_path / "tokenizer.json")
+    assert again.fingerprint == tokenizer.fingerprint
+    assert again.encode(TEXTS, 32).ids.tolist() == tokenizer.encode(TEXTS, 32).ids.tolist()
+    plain = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))  # as other tools read it
+    assert plain.encode(TEXTS[0]).ids == tokenizer.encode(TEXTS[:1], 128)[0].tolist()
+    assert [p.name for p in tmp_path.iterdir()] == ["tokenizer.json"]
+
+
+def test_fingerprints_tell_tokenizers_apart():
+    made = [
+        WordPiece.train(TEXTS, vocab_size=size, lowercase=fold)
+        for size, fold in [(100, True), (100, False), (90, True)]
+    ]
+    assert len({one.fingerprint for one in made}) == 3
+
+
+def test_ids_that_are_none_are_refused(tokenizer):
+    for index in (-1, tokenizer.vocab_size, 10**9):
+        with pytest.raises(ValueError, match="not in the vocabulary"):
+            tokenizer.tokens([index])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("vocab.txt", b"[PAD]\n[UNK]\nhello\n", r"no line \[CLS\] or \[SEP\]"),
+        ("vocab.txt", b"", "no line"),
+        ("vocab.txt", b"\xff\xfe\x00", "not UTF-8"),
+        ("vocab.txt", b"[PAD]\n\n[UNK]\n[CLS]\n[SEP]\n", "line 2 is empty"),
+        ("vocab.txt", b"[PAD]\n[UNK]\n[PAD]\n", "lines 1 and 3"),
+        ("vocab.txt", b"x" * 5000, "5000 characters"),
+        ("tokenizer.json", b"{}", "not a tokenizer.json"),
+        ("tokenizer.json", b"", "not a tokenizer.json"),
+        ("tokenizer.json", b"[" * 10_000, "not a tokenizer.json"),
+        ("tokenizer.json", b'{"model": {"type": "WordPiece"}}', "not a tokenizer.json"),
+    ],
+)
+def test_files_that_are_no_vocabulary(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        WordPiece.from_file(tmp_path / name)
+
+
+def test_missing_files_and_missing_specials(tmp_path):
+    with pytest.raises(UserError, match="No such file"):
+        WordPiece.from_file(tmp_path / "none.txt")
+    with pytest.raises(UserError, match="cannot read"):
+        WordPiece.from_file(tmp_path)
+    model = models.WordPiece({"[UNK]": 0, "[PAD]": 1}, unk_token="[UNK]")
+    Tokenizer(model).save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(UserError, match=r"no \[CLS\] \[SEP\] among"):
+        WordPiece.from_file(tmp_path / "tokenizer.json")
+    model = models.WordPiece({p: 10**6 * i for i, p in enumerate(SPECIALS)}, unk_token="[UNK]")
+    Tokenizer(model).save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(UserError, match="gaps"):
+        WordPiece.from_file(tmp_path / "tokenizer.json")
+
+
+def test_vocabulary_files_may_have_crlf_and_a_byte_order_mark(tmp_path):
+    lines = [*SPECIALS, "wave", "##s"]
+    (tmp_path / "a.txt").write_bytes("\n".join(lines).encode())
+    (tmp_path / "b.txt").write_bytes(b"\xef\xbb\xbf" + "\r\n".join([*lines, ""]).encode())
+    a, b = (WordPiece.from_file(tmp_path / name) for name in ("a.txt", "b.txt"))
+    assert a.fingerprint == b.fingerprint
+    assert a.encode(["Waves wave"], 9)[0].tolist() == [2, 4, 5, 4, 3]
+
+
+@pytest.mark.skipif(not (DATA / "vocab.txt").exists(), reason="needs BERT's vocab.txt")
+@settings(max_examples=200, deadline=None)
+@given(text=texts.filter(lambda text: "[" not in text))  # BERT's own takes [SEP] in a text as such
+def test_same_ids_as_the_librarys_bert_tokenizer(bert_tokenizers, text):
+    ours, theirs = bert_tokenizers
+    clean = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    assert ours.encode([text], 10_000)[0].tolist() == theirs.encode(clean).ids
+
+
+@pytest.fixture(scope="module")
+def bert_tokenizers():
+    path = DATA / "vocab.txt"
+    return WordPiece.from_file(path), BertWordPieceTokenizer(str(path))
+
+
+@pytest.mark.skipif(not (DATA / "vocab.txt").exists(), reason="needs BERT's vocab.txt")
+def test_ids_known_of_bert(bert_tokenizers):
+    ids = bert_tokenizers[0].encode(["Hello, World! unaffable"], 32)[0].tolist()
+    assert ids == [101, 7592, 1010, 2088, 999, 14477, 20961, 3468, 102]

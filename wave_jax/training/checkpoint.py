@@ -140,7 +140,9 @@ def restore_params(
     folder = (Path(workdir) / FOLDER).absolute()
     steps = _finished_steps(folder)
     if not steps:
-        raise UserError(f"{workdir} holds no checkpoint yet: expected a run that saved at least one")
+        raise UserError(
+            f"{workdir} holds no checkpoint yet: expected a run that saved at least one"
+        )
     with _manager(folder, ocp.CheckpointManagerOptions(create=False)) as manager:
         if step is None:
             best = _best_step(Path(workdir), manager, steps[-1]) if which == "best" else 0
@@ -199,13 +201,11 @@ def _read_params(
         )
         for name in names
     }
-    found = manager.restore(
-        step, args=ocp.args.Composite(**targets, meta=ocp.args.JsonRestore())
-    )
+    found = manager.restore(step, args=ocp.args.Composite(**targets, meta=ocp.args.JsonRestore()))
     params: Params = found["params"]
     if "decay" in names:
         rest, table = split_table(params)
-        params = join_table(rest, np.asarray(settle(table, **found["decay"])))
+        params = jax.device_get(join_table(rest, settle(table, **found["decay"])))
     return params, dict(found["meta"])
 
 

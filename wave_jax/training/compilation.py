@@ -27,8 +27,8 @@ def matmul_precision(precision: Precision) -> Iterator[None]:
 
 
 def enable_compilation_cache() -> None:
-    """Keeps compiled programs on disk from run to run, unless JAX has been told a folder already."""
-    if jax.config.jax_compilation_cache_dir is None:
+    """Keeps compiled programs on disk between runs, unless JAX has been told a folder already."""
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         folder = Path(base) / "wave_jax" / "compiled"
         try:

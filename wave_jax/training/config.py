@@ -36,7 +36,7 @@ class TrainConfig:
     label_smoothing: float = 0.0
     """Share of the target spread evenly over all classes."""
     table_optimizer: Literal["rows", "dense"] = "rows"
-    """AdamW of the embedding table: on the rows that a batch touches, or on every row every step."""
+    """AdamW of the embedding table: on the rows that a batch touches, or on all rows every step."""
     row_bias_correction: Literal["own", "global"] = "global"
     """Bias correction of a row's moments: by how often the row was touched, or by the step."""
     precision: Literal["float32", "bfloat16"] = "float32"

@@ -63,9 +63,7 @@ class Evaluator:
             for shape, batch in batch_templates(batches).items()
             if shape not in self._programs
         }
-        self._programs |= compile_all(
-            self._step, missing, precision=self._precision, report=report
-        )
+        self._programs |= compile_all(self._step, missing, precision=self._precision, report=report)
 
     def __call__(
         self, params: Params, batches: Any, poll: Callable[[], None] = lambda: None

@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Interrupted(SystemExit):
-    """Training was stopped by a signal; uncaught, the process exits with 128 + the signal (130, 143)."""
+    """Training was stopped by a signal; uncaught, it ends the process with 130 or 143."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
@@ -49,7 +49,7 @@ class Interrupt:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Within the block a signal waits for `poll`; one that nobody polled is raised at its end."""
+        """Within the block a signal waits for `poll`, at the latest that at the end."""
         self._deferred = True
         try:
             yield

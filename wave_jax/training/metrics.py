@@ -49,7 +49,7 @@ class Sums:
 
 def empty_sums() -> Sums:
     """Returns the sums of no step, as numpy scalars."""
-    values = {field.name: np.float32(0) for field in dataclasses.fields(Sums)}
+    values: dict[str, Any] = {field.name: np.float32(0) for field in dataclasses.fields(Sums)}
     return Sums(**values | {"steps": np.int32(0), "bad_step": np.int32(-1)})
 
 

@@ -52,7 +52,7 @@ def decay_mask(params: Any) -> Any:
 def make_optimizer(
     schedule: Schedule, *, b1: float, b2: float, weight_decay: float
 ) -> optax.GradientTransformation:
-    """Returns AdamW (Loshchilov and Hutter 2019) with decoupled decay on the leaves of `decay_mask`.
+    """Returns AdamW (Loshchilov and Hutter 2019); weight decay acts on the leaves of `decay_mask`.
 
     Clipping is not part of it: the norm is taken over these gradients and the table's together.
     """

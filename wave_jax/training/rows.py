@@ -135,9 +135,7 @@ def _take(array: jax.Array, distinct: jax.Array) -> jax.Array:
 
 
 def _put(array: jax.Array, distinct: jax.Array, values: jax.Array) -> jax.Array:
-    return array.at[distinct].set(
-        values, mode="drop", indices_are_sorted=True, unique_indices=True
-    )
+    return array.at[distinct].set(values, mode="drop", indices_are_sorted=True, unique_indices=True)
 
 
 def _add(state: RowsState, term: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -87,7 +87,7 @@ def join_table(rest: Params, table: jax.Array) -> Params:
 
 
 def parameter_counts(params: Params, vocab_size: int) -> tuple[int, int]:
-    """Returns the numbers of parameters with and without the table, its padding rows not counted."""
+    """Returns the numbers of parameters with and without the table; padding rows do not count."""
     rest, table = split_table(params)
     others = sum(leaf.size for leaf in jax.tree.leaves(rest))
     return others + vocab_size * table.shape[1], others

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -41,69 +41,23 @@ def make_train_step(
         optimizer: updates all parameters, or all but the table where `rows` is given.
         rows: the row-wise optimizer of the table, for models with `logits_from_rows`.
         clip_norm: largest norm of the gradient; 0 for no clipping.
+
+    Raises:
+        ValueError: `rows` is given for another model.
     """
     by_rows = has_rows(model)
     if rows is not None and not by_rows:
         raise ValueError("a row-wise table needs a model with the method logits_from_rows")
-    whole, shared = NamedSharding(mesh, P()), NamedSharding(mesh, P("data"))
-
-    def gradients(state: State, root: jax.Array, batch: Any) -> tuple[Any, ...]:
-        key = jax.random.fold_in(root, state.step)
-        rngs = {"dropout": jax.random.fold_in(key, 0), "word_dropout": jax.random.fold_in(key, 1)}
-
-        def loss(params: Params, table_rows: jax.Array | None) -> tuple[jax.Array, Any]:
-            logits = _logits(model, params, table_rows, batch, rngs)
-            sums = classification(logits, batch.labels, batch.weights, label_smoothing)
-            return sums[0] / jnp.maximum(sums[2], 1.0), sums
-
-        if not by_rows:
-            (_, sums), grads = jax.value_and_grad(loss, has_aux=True)(state.params, None)
-            return sums, grads, None, None
-        rest, table = split_table(state.params)
-        # Read whole on every device (a copy), multiplied shared out; the gradients of the rows are
-        # gathered, so what crosses devices does not grow with the vocabulary.
-        if state.table is None:
-            read = table.at[batch.distinct].get(mode="clip", indices_are_sorted=True)
-        else:
-            distinct = jax.lax.with_sharding_constraint(batch.distinct, whole)
-            read = read_rows(table, state.table, distinct)
-        read = jax.lax.with_sharding_constraint(read, whole)
-        divides = read.shape[0] % mesh.shape["data"] == 0
-        given = jax.lax.with_sharding_constraint(read, shared) if divides else read
-        differentiate = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
-        (_, sums), (grads, row_grads) = differentiate(rest, given)
-        return sums, grads, read, jax.lax.with_sharding_constraint(row_grads, whole)
 
     def step(state: State, sums: Sums, root: jax.Array, batch: Any) -> tuple[State, Sums]:
-        (loss, correct, examples), grads, read, row_grads = gradients(state, root, batch)
-        norm = optax.tree.norm((grads, row_grads))
-        factor = clip_factor(norm, clip_norm)
-        rate = schedule(state.step)
-        grads = jax.tree.map(lambda grad: grad * factor, grads)
-        if row_grads is not None:
-            row_grads = row_grads * factor
-        distinct = jax.lax.with_sharding_constraint(batch.distinct, whole)
-        if rows is None:
-            params, table_state = state.params, None
-            if row_grads is not None:
-                grads = join_table(grads, _scatter(params, distinct, row_grads))
-        else:
-            params, table = split_table(state.params)
-            assert state.table is not None
-            table, table_state = update_rows(
-                table,
-                state.table,
-                distinct,
-                read,
-                row_grads,
-                optimizer=rows,
-                learning_rate=rate,
-                step=state.step,
-            )
-        updates, opt_state = optimizer.update(grads, state.opt_state, params)
-        params = optax.apply_updates(params, updates)
-        if rows is not None:
-            params = join_table(params, table)
+        rngs = _streams(root, state.step)
+        found = (_row_gradients if by_rows else _dense_gradients)(
+            model, mesh, label_smoothing, state, batch, rngs
+        )
+        loss, correct, examples = found.sums
+        norm = optax.tree.norm((found.rest, found.rows))
+        factor, rate = clip_factor(norm, clip_norm), schedule(state.step)
+        rest, row_grads = jax.tree.map(lambda grad: grad * factor, (found.rest, found.rows))
         sums = add_step(
             sums,
             step=state.step,
@@ -113,7 +67,25 @@ def make_train_step(
             grad_norm=norm,
             learning_rate=rate,
         )
-        return State(state.step + 1, params, opt_state, table_state), sums
+        if rows is None:
+            if by_rows:
+                rest = join_table(rest, _scatter(state.params, found.distinct, row_grads))
+            params, opt_state = _update(optimizer, rest, state.opt_state, state.params)
+            return State(state.step + 1, params, opt_state, None), sums
+        others, table = split_table(state.params)
+        assert state.table is not None
+        table, table_state = update_rows(
+            table,
+            state.table,
+            found.distinct,
+            found.read,
+            row_grads,
+            optimizer=rows,
+            learning_rate=rate,
+            step=state.step,
+        )
+        others, opt_state = _update(optimizer, rest, state.opt_state, others)
+        return State(state.step + 1, join_table(others, table), opt_state, table_state), sums
 
     return step
 
@@ -137,26 +109,95 @@ def has_rows(model: nn.Module) -> bool:
     return hasattr(model, "logits_from_rows")
 
 
-def _logits(
+class _Gradients(NamedTuple):
+    """Sums (loss, correct, examples), gradients, and where the table's rows are concerned: the
+    distinct ids [U], their rows as read [U, d] and the rows' gradients [U, d]."""
+
+    sums: tuple[jax.Array, jax.Array, jax.Array]
+    rest: Params
+    distinct: jax.Array
+    read: jax.Array
+    rows: jax.Array | None
+
+
+def _row_gradients(
     model: nn.Module,
-    params: Params,
-    table_rows: jax.Array | None,
+    mesh: Mesh,
+    label_smoothing: float,
+    state: State,
     batch: Any,
     rngs: dict[str, jax.Array],
-) -> Any:
-    variables = {"params": params}
-    if table_rows is None:
-        return model.apply(variables, _ids(batch), batch.mask, deterministic=False, rngs=rngs)
-    return model.apply(
-        variables,
-        table_rows,
-        batch.distinct,
-        batch.inverse,
-        batch.mask,
-        deterministic=False,
-        rngs=rngs,
-        method="logits_from_rows",
-    )
+) -> _Gradients:
+    """Gradients of all parameters but the table, and of the batch's rows of the table."""
+
+    def loss(rest: Params, rows: jax.Array) -> tuple[jax.Array, Any]:
+        logits = model.apply(
+            {"params": rest},
+            rows,
+            batch.distinct,
+            batch.inverse,
+            batch.mask,
+            deterministic=False,
+            rngs=rngs,
+            method="logits_from_rows",
+        )
+        return _mean_loss(logits, batch, label_smoothing)
+
+    # The rows are read whole on every device (a copy) and multiplied shared out; their gradients
+    # are gathered, so what crosses devices does not grow with the vocabulary.
+    whole = NamedSharding(mesh, P())
+    rest, table = split_table(state.params)
+    distinct = jax.lax.with_sharding_constraint(batch.distinct, whole)
+    if state.table is None:
+        read = table.at[distinct].get(mode="clip", indices_are_sorted=True)
+    else:
+        read = read_rows(table, state.table, distinct)
+    read = jax.lax.with_sharding_constraint(read, whole)
+    divides = read.shape[0] % mesh.shape["data"] == 0
+    shared = NamedSharding(mesh, P("data") if divides else P())
+    given = jax.lax.with_sharding_constraint(read, shared)
+    differentiate = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
+    (_, sums), (grads, row_grads) = differentiate(rest, given)
+    row_grads = jax.lax.with_sharding_constraint(row_grads, whole)
+    return _Gradients(sums, grads, distinct, read, row_grads)
+
+
+def _dense_gradients(
+    model: nn.Module,
+    mesh: Mesh,
+    label_smoothing: float,
+    state: State,
+    batch: Any,
+    rngs: dict[str, jax.Array],
+) -> _Gradients:
+    """Gradients of all parameters, from ids."""
+    del mesh
+
+    def loss(params: Params) -> tuple[jax.Array, Any]:
+        ids = _ids(batch)
+        logits = model.apply({"params": params}, ids, batch.mask, deterministic=False, rngs=rngs)
+        return _mean_loss(logits, batch, label_smoothing)
+
+    (_, sums), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
+    return _Gradients(sums, grads, batch.distinct, batch.distinct, None)
+
+
+def _mean_loss(logits: Any, batch: Any, label_smoothing: float) -> tuple[jax.Array, Any]:
+    sums = classification(logits, batch.labels, batch.weights, label_smoothing)
+    return sums[0] / jnp.maximum(sums[2], 1.0), sums
+
+
+def _streams(root: jax.Array, step: jax.Array) -> dict[str, jax.Array]:
+    key = jax.random.fold_in(root, step)
+    return {"dropout": jax.random.fold_in(key, 0), "word_dropout": jax.random.fold_in(key, 1)}
+
+
+def _update(
+    optimizer: optax.GradientTransformation, grads: Params, opt_state: Any, params: Params
+) -> tuple[Params, Any]:
+    updates, opt_state = optimizer.update(grads, opt_state, params)
+    new: Params = optax.apply_updates(params, updates)
+    return new, opt_state
 
 
 def _ids(batch: Any) -> jax.Array:

@@ -89,7 +89,7 @@ def _records(place: Path, file: str) -> Iterator[Record]:
     if place.is_dir():
         yield from read_records(Input.file(place / file), "strict", delimiter=",")
         return
-    with reading(place.name), tarfile.open(place, "r|*") as archive:
+    with reading(place.name), tarfile.open(place, "r:*") as archive:
         for member in archive:
             if member.isfile() and PurePosixPath(member.name).name == file:
                 source = Input.member(archive, member, f"{place.name}/{file}")

@@ -74,11 +74,11 @@ def is_archive(path: Path) -> bool:
 
 
 def read_archive(path: Path, errors: Errors) -> Parts:
-    """Reads an original archive, such as dbpedia_csv.tar.gz, as a stream: nothing is extracted."""
+    """Reads an original archive, such as dbpedia_csv.tar.gz, in place: nothing is extracted."""
     existing(path)
     rows: dict[str, Rows] = {}
     names: tuple[str, ...] | None = None
-    with reading(path.name), tarfile.open(path, "r|*") as archive:
+    with reading(path.name), tarfile.open(path, "r:*") as archive:
         for member in archive:
             base = PurePosixPath(member.name).name
             if not member.isfile() or base not in ("train.csv", "test.csv", CLASSES):

@@ -17,10 +17,11 @@ import tensorflow_datasets as tfds
 import tensorflow_datasets.core.download.downloader as downloader
 
 from wave_jax.data.columns import Chosen, Wanted, choose_columns
-from wave_jax.data.rows import Errors, Rows, Where, encodable, join_pieces, label_text
+from wave_jax.data.rows import Errors, Rows, Where, encodable, join_pieces, label_text, listed
 from wave_jax.data.splits import Parts
 from wave_jax.errors import UserError, nearest
 
+TASKS = ("ag_news_subset", "imdb_reviews", "glue/sst2", "yelp_polarity_reviews", "dbpedia14")
 _NAME = re.compile(r"\w+(/[\w.-]+)?(:[\d.*]+)?")
 # Builders that the automatic import, which stops at the first package it lacks, does not reach.
 _MODULES = {
@@ -55,10 +56,9 @@ def read_tfds(
         raise UserError(f"tfds:{name} is not the name of a TFDS data set, such as tfds:glue/sst2")
     place = folder or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
     data_dir = Path(place).expanduser().absolute()
-    builder = _prepared(name, data_dir) or _prepare(name, data_dir, manual_folder)
+    builder = _prepared(name, data_dir) or _prepare(name, data_dir, manual_folder, wanted)
     origin = f"tfds:{name}"
-    features = dict(builder.info.features.items())
-    columns = list(features)
+    columns = _columns(builder, origin)
     chosen = choose_columns(columns, wanted, origin, header=False)
     splits = {
         split: builder.info.splits[split].num_examples
@@ -87,11 +87,10 @@ def _read_split(
     builder: Any, split: str, chosen: Chosen, errors: Errors, origin: str
 ) -> Rows | None:
     """Reads a split; None where its labels are withheld."""
-    features = dict(builder.info.features.items())
-    columns = list(features)
+    columns = _columns(builder, origin)
     texts = [columns[i] for i in chosen.text]
     label = columns[chosen.label]
-    names = getattr(features[label], "names", None)
+    names = getattr(builder.info.features[label], "names", None)
     rows = Rows([], [], f"{origin}, {split}", tuple(names) if names else None)
     for row, example in enumerate(_examples(builder, split, origin), 1):
         where = Where(rows.origin, row)
@@ -118,6 +117,13 @@ def _examples(builder: Any, split: str, origin: str) -> Iterator[dict[str, Any]]
         yield source[index]
 
 
+def _columns(builder: Any, origin: str) -> list[str]:
+    features = builder.info.features
+    if not isinstance(features, tfds.features.FeaturesDict):
+        raise UserError(f"{origin} has no named features, but {type(features).__name__} alone")
+    return list(features.keys())
+
+
 def _text(value: Any, column: str, where: Where, errors: Errors) -> str:
     if isinstance(value, str):
         return value
@@ -142,29 +148,56 @@ def _prepared(name: str, data_dir: Path) -> Any:
         return None
 
 
-def _prepare(name: str, data_dir: Path, manual_folder: str | None) -> Any:
-    manual = None if manual_folder is None else str(Path(manual_folder).expanduser().absolute())
-    config = tfds.download.DownloadConfig(try_download_gcs=False, manual_dir=manual)
-    try:
-        builder = tfds.builder(name, data_dir=str(data_dir), file_format="array_record")
-    except tfds.core.DatasetNotFoundError:
-        known = _known_names()
-        near = nearest(name, known) or nearest(re.split("[/:]", name)[0], known)
-        raise UserError(f"TFDS has no data set {name!r} that can be read here{near}") from None
-    except (ValueError, AssertionError) as error:  # an unknown configuration or version
-        raise UserError(f"tfds:{name}: {_one_line(error)}") from error
+def _prepare(name: str, data_dir: Path, manual_folder: str | None, wanted: Wanted) -> Any:
+    """Downloads and prepares a data set, after a look at whether its features will do."""
+    builder = _builder(name, data_dir)
+    choose_columns(_columns(builder, f"tfds:{name}"), wanted, f"tfds:{name}", header=False)
+    manual = Path(manual_folder or data_dir / "downloads" / "manual").expanduser().absolute()
+    instructions = builder.MANUAL_DOWNLOAD_INSTRUCTIONS
+    if instructions and not (manual.is_dir() and any(manual.iterdir())):
+        raise UserError(
+            f"tfds:{name} is made from files fetched by hand, and {manual} holds none; name their "
+            f"folder with --data.tfds-manual-dir. {' '.join(instructions.split())}"
+        )
+    config = tfds.download.DownloadConfig(
+        try_download_gcs=False, manual_dir=str(manual) if instructions else None
+    )
     try:
         with _quietly():
             builder.download_and_prepare(download_config=config)
     except UserError:
         raise
     except Exception as error:  # whatever the network, the host, the disk and the builder raise
+        request = getattr(error, "request", None)
+        reason = f"{type(error).__name__}: {_one_line(error)}"
+        if isinstance(error, OSError) and request is not None:  # all of the package requests' are
+            reason = f"no connection to {request.url}"
         raise UserError(
-            f"tfds:{name} is not in {data_dir} and could not be prepared there "
-            f"({type(error).__name__}: {_one_line(error)}); without a network, give local files "
-            "with --data.source PATH, or a folder where it is prepared with --data.tfds-dir"
+            f"tfds:{name} is not in {data_dir} and could not be prepared there ({reason}); "
+            "without a network, give local files with --data.source PATH, or a folder where it "
+            "is prepared with --data.tfds-dir"
         ) from error
     return builder
+
+
+def _builder(name: str, data_dir: Path) -> Any:
+    base, _, config = name.partition(":")[0].partition("/")
+    try:
+        configs = list(tfds.builder_cls(base).builder_configs)
+    except tfds.core.DatasetNotFoundError:
+        raise UserError(
+            f"TFDS has no data set {base!r} that can be read here{_near(name)}; "
+            f"for this task there are {listed(TASKS)}"
+        ) from None
+    if config and config not in configs:
+        there = f"; it has {listed(configs)}" if configs else ""
+        raise UserError(
+            f"tfds:{base} has no configuration {config!r}{nearest(config, configs)}{there}"
+        )
+    try:
+        return tfds.builder(name, data_dir=str(data_dir), file_format="array_record")
+    except Exception as error:  # an unknown version, or code that needs TensorFlow
+        raise UserError(f"tfds:{name}: {_one_line(error)}") from error
 
 
 def _import_builder(name: str) -> None:
@@ -175,27 +208,29 @@ def _import_builder(name: str) -> None:
                 importlib.import_module(module)
 
 
-def _known_names() -> list[str]:
+def _near(name: str) -> str:
+    """Names a similar data set: of those made for our task first."""
+    begun = [known for known in TASKS if known.startswith(name)]
+    if begun:
+        return f", did you mean {begun[0]!r}?"
     text = importlib.import_module("tensorflow_datasets.text")
-    modules = [module.name for module in pkgutil.iter_modules(text.__path__)]
-    plain = [module for module in modules if not module.endswith(("_test", "_utils"))]
-    listed = tfds.list_builders(with_community_datasets=False)
-    return sorted({*_MODULES, *plain, "glue/sst2", *listed})
+    packages = [module.name for module in pkgutil.iter_modules(text.__path__) if module.ispkg]
+    registered = tfds.list_builders(with_community_datasets=False)
+    return nearest(name, TASKS) or nearest(name, [*packages, *registered])
 
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
     """Keeps TFDS's lines out of standard output, and its patience within seconds."""
-    log = logging.getLogger("urllib3.connectionpool")
-    level, retries = log.level, downloader.MAX_RETRIES
-    log.setLevel(logging.ERROR)
-    downloader.MAX_RETRIES = _RETRIES
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    retries, downloader.MAX_RETRIES = downloader.MAX_RETRIES, _RETRIES
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
     finally:
         downloader.MAX_RETRIES = retries
-        log.setLevel(level)
 
 
 def _one_line(error: BaseException) -> str:

@@ -17,6 +17,7 @@ from wave_jax.cli.arguments import parse
 from wave_jax.cli.lines import text_chunks
 from wave_jax.errors import UserError
 from wave_jax.inference import Prediction, load
+from wave_jax.training.compilation import enable_compilation_cache
 
 _DESCRIPTION = """Labels texts: one JSON object a line, {"label": ..., "probabilities": {...}}.
 
@@ -51,6 +52,7 @@ def main(argv: Sequence[str], *, prog: str) -> int:
     if options.text and options.input is not None:
         raise UserError("--text and --input exclude each other: give the texts one way")
     with _texts(options) as chunks:
+        enable_compilation_cache()
         classifier = load(options.workdir, options.checkpoint)
         for texts in chunks:
             _write(classifier.predict(texts))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from wave_jax.cli.arguments import parse
@@ -31,13 +33,13 @@ with it; on a finished one it prints the summary."""
 def main(argv: Sequence[str], *, prog: str) -> int:
     """Runs a training; returns the exit status."""
     config, name = read_config(argv, prog=prog)
-    workdir = Path(config.workdir) if config.workdir else new_folder(name)
-    from wave_jax.training.loop import train
+    from wave_jax.training.loop import train  # heavy, and --help needs none of it
 
-    again = _command(argv, prog, workdir)
-    summary = train(config, workdir=workdir, resume_command=again)
+    workdir = Path(config.workdir) if config.workdir else new_folder(name)
+    with no_trace_of_failed_start(workdir):
+        train(config, workdir=workdir, resume_command=_command(argv, prog, workdir))
     print(_next_steps(workdir, prog))
-    return summary.status
+    return 0
 
 
 def read_config(argv: Sequence[str], *, prog: str) -> tuple[Config, str]:
@@ -68,6 +70,21 @@ def new_folder(name: str) -> Path:
             raise UserError(f"cannot make {folder}: {error.strerror}; give --workdir") from error
         return folder
     raise UserError(f"{stem} and 999 more exist already; give --workdir")
+
+
+@contextmanager
+def no_trace_of_failed_start(workdir: Path) -> Iterator[None]:
+    """Removes a folder that was new or empty if what was asked for turns out to be impossible.
+
+    So the corrected command may name the same folder. Once something was learned all is kept.
+    """
+    fresh = not workdir.exists() or (workdir.is_dir() and not any(workdir.iterdir()))
+    try:
+        yield
+    except UserError:
+        if fresh and not any((workdir / "checkpoints").glob("*")):
+            shutil.rmtree(workdir, ignore_errors=True)
+        raise
 
 
 def _command(argv: Sequence[str], prog: str, workdir: Path) -> str:

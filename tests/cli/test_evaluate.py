@@ -1,0 +1,88 @@
+"""Evaluation from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .conftest import Command, Done, assert_refused, write_texts
+
+KEYS = ["accuracy", "examples", "loss", "macro_precision", "macro_recall", "macro_f1", "per_class"]
+
+
+def test_json_agrees_with_the_training(trained: tuple[Path, Done], command: Command) -> None:
+    folder, _ = trained
+    done = command("evaluate", folder, "--json")
+    assert done.status == 0, done.err
+    assert done.out.count("\n") == 1
+    row = json.loads(done.out)
+    assert all(key in row for key in KEYS)
+    summary = json.loads((folder / "summary.json").read_text())
+    assert row["examples"] == summary["test_examples"]
+    assert row["accuracy"] == pytest.approx(summary["test_accuracy"], abs=1e-12)  # the same counts
+    assert row["loss"] == pytest.approx(summary["test_loss"], rel=1e-4)  # float32, other batches
+    assert Path(row["picture"]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_tables_and_pictures(trained: tuple[Path, Done], command: Command) -> None:
+    folder, _ = trained
+    for split in ("validation", "train"):
+        done = command("evaluate", folder, "--split", split, "--checkpoint", "last")
+        assert done.status == 0, done.err
+        for part in ("accuracy", "precision", "sea", "Confusion matrix", "Written"):
+            assert part in done.out
+        assert (folder / "evaluation" / f"{split}-last.png").is_file()
+
+
+def test_nothing_is_overwritten(
+    trained: tuple[Path, Done], command: Command, tmp_path: Path
+) -> None:
+    folder, _ = trained
+    for count in (12, 12, 15):
+        new = write_texts(tmp_path / "new.csv", count, seed=count)
+        done = command("evaluate", folder, "--data.source", new, "--json")
+        assert done.status == 0, done.err
+        assert json.loads(done.out)["examples"] == count, "a file without parts counts whole"
+    names = sorted(path.name for path in (folder / "evaluation").glob("*new.csv*.json"))
+    assert names == ["test-best-new.csv-2.json", "test-best-new.csv.json"]
+
+
+def test_the_training_file_keeps_its_cut(
+    trained: tuple[Path, Done], command: Command, texts: Path
+) -> None:
+    folder, _ = trained
+    row = json.loads(command("evaluate", folder, "--json").out)
+    again = json.loads(command("evaluate", folder, "--json", "--data.source", texts).out)
+    assert again["examples"] == row["examples"] < 240
+    assert again["loss"] == row["loss"]
+
+
+def test_what_does_not_fit_is_refused(
+    trained: tuple[Path, Done], command: Command, tmp_path: Path
+) -> None:
+    folder, _ = trained
+    strange = write_texts(tmp_path / "strange.csv", 9, labels=("sea", "fire"))
+    assert_refused(command("evaluate", folder, "--data.source", strange), "fire")
+    vocab = tmp_path / "vocab.txt"
+    vocab.write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\nword\n")
+    assert_refused(command("evaluate", folder, "--data.vocab", vocab), "vocab.txt", "not the one")
+    assert_refused(command("evaluate", folder, "--data.max-length", "0"), "max")
+    assert_refused(command("evaluate", folder, "--split", "tset"), "'test'")
+
+
+@pytest.mark.parametrize("name", ["evaluate", "predict"])
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, command: Command, name: str) -> None:
+    assert_refused(command(name, tmp_path / "none"), "none", "expected the workdir")
+    (tmp_path / "empty").mkdir()
+    assert_refused(command(name, tmp_path / "empty"), "config.json")
+
+
+@pytest.mark.parametrize("name", ["evaluate", "predict"])
+def test_a_run_without_checkpoint_is_refused(
+    trained: tuple[Path, Done], tmp_path: Path, command: Command, name: str
+) -> None:
+    for file in ("config.json", "tokenizer.json", "labels.json"):
+        (tmp_path / file).write_bytes((trained[0] / file).read_bytes())
+    assert_refused(command(name, tmp_path), "checkpoint")

@@ -1,0 +1,96 @@
+"""Prediction from the command line: a JSON object for every line, in order."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import WORDS, Command, Done, assert_refused, process
+
+Trained = tuple[Path, Done]
+
+
+def _labels(out: str) -> list[str]:
+    rows = [json.loads(line) for line in out.splitlines()]
+    for row in rows:
+        assert set(row) == {"label", "probabilities"}
+        assert row["label"] == max(row["probabilities"], key=lambda k: row["probabilities"][k])
+        assert abs(sum(row["probabilities"].values()) - 1) < 1e-9  # float64 shares
+    return [row["label"] for row in rows]
+
+
+def test_lines_in_lines_out(trained: Trained, command: Command) -> None:
+    lines = [" ".join(words) for words in WORDS.values()]
+    data = "\n".join([*lines, "", *lines[::-1]]).encode()
+    done = command("predict", trained[0], stdin=data)
+    assert done.status == 0, done.err
+    labels = _labels(done.out)
+    assert len(labels) == 7
+    assert labels[:3] == labels[:3:-1], "the order is kept"
+    assert labels[:3] == list(WORDS), "thirty steps tell these texts apart"
+
+
+def test_texts_and_files(trained: Trained, command: Command, tmp_path: Path) -> None:
+    folder, _ = trained
+    path = tmp_path / "lines.txt"
+    path.write_bytes(b"\xef\xbb\xbfwaves tide\r\nhill field\r\n")
+    from_file = command("predict", folder, "--input", path)
+    from_texts = command("predict", folder, "--text", "waves tide", "--text", "hill field")
+    assert from_file.out == from_texts.out
+    assert len(_labels(from_file.out)) == 2
+
+
+def test_no_line_is_no_prediction(trained: Trained, command: Command) -> None:
+    assert command("predict", trained[0]) == Done(0, "", "")
+
+
+def test_invalid_bytes(trained: Trained, command: Command) -> None:
+    data = b"waves\nti\xffde\n"
+    done = command("predict", trained[0], stdin=data)
+    assert_refused(done, "line 2 of standard input", "--errors replace")
+    assert len(_labels(done.out)) == 1, "what came before is not lost"
+    done = command("predict", trained[0], "--errors", "replace", stdin=data)
+    assert (done.status, len(_labels(done.out))) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"x" * 10_000_000, b"word " * 2_000_000, b"nul \x00 byte", "\u202eעברית 🌊 e\u0301".encode()],
+    ids=["a word of 10 MB", "a line of 10 MB", "NUL", "scripts"],
+)
+def test_strange_lines(trained: Trained, command: Command, data: bytes) -> None:
+    done = command("predict", trained[0], stdin=data)
+    assert (done.status, len(_labels(done.out))) == (0, 1)
+
+
+def test_wrong_options_are_refused(trained: Trained, command: Command, tmp_path: Path) -> None:
+    folder, _ = trained
+    assert_refused(command("predict", folder, "--input", tmp_path / "none.txt"), "none.txt")
+    assert_refused(command("predict", folder, "--input", tmp_path), str(tmp_path))
+    assert_refused(command("predict", folder, "--text", "a", "--input", "b"), "exclude")
+    assert_refused(command("predict", folder, "--checkpont", "best"), "'--checkpoint'")
+
+
+def test_a_reader_that_leaves_is_no_error(trained: Trained) -> None:
+    """As in `predict ... | head -1`."""
+    start = [sys.executable, "-m", "wave_jax", "predict", str(trained[0])]
+    with subprocess.Popen(
+        start, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        running.stdin.write(b"waves\n" * 100)
+        running.stdin.close()
+        assert running.stderr.read() == b""
+
+
+def test_the_module_as_a_process(trained: Trained) -> None:
+    done = process("wave_jax", "predict", trained[0], stdin=b"waves tide ship sail salt deep\n")
+    assert (done.status, done.err) == (0, "")
+    assert _labels(done.out) == ["sea"]

@@ -1,0 +1,109 @@
+"""Training from the command line: what it prints, keeps, refuses, and how it goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from wave_jax.cli.train import new_folder
+
+from .conftest import ROOT, TINY, Command, Done, assert_refused
+
+FILES = "config.json environment.json labels.json metrics.jsonl summary.json tokenizer.json"
+
+
+def test_a_run_tells_what_matters(trained: tuple[Path, Done]) -> None:
+    folder, done = trained
+    for part in ("test accuracy", "majority class", "device", str(folder), "Next:", "predict"):
+        assert part in done.out
+    for name in FILES.split():
+        assert (folder / name).is_file(), name
+    assert any((folder / "checkpoints").iterdir())
+
+
+def test_a_finished_run_prints_its_summary(
+    trained: tuple[Path, Done], command: Command, source: list[str]
+) -> None:
+    folder, _ = trained
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    done = command("train", *source, *TINY, "--train.steps", "30", "--workdir", folder)
+    assert done.status == 0
+    assert "finished" in done.out
+    assert "test accuracy" in done.out
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_another_configuration_is_refused(
+    trained: tuple[Path, Done], command: Command, source: list[str]
+) -> None:
+    folder, _ = trained
+    done = command("train", *source, *TINY, "--train.steps", "31", "--workdir", folder)
+    assert_refused(done, str(folder), "train.steps")
+
+
+def test_a_foreign_folder_is_left_alone(tmp_path: Path, command: Command) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    assert_refused(command("train", *TINY, "--workdir", tmp_path), "not empty")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_start_that_fails_leaves_no_folder(tmp_path: Path, command: Command) -> None:
+    folder = tmp_path / "run"
+    done = command("train", "--data.source", tmp_path / "none.csv", "--workdir", folder)
+    assert_refused(done, "none.csv")
+    assert not folder.exists()
+
+
+def test_without_workdir_there_is_always_a_new_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("time.strftime", lambda _: "20260101-000000")
+    folders = [str(new_folder("ag_news")) for _ in range(3)]
+    stem = os.path.join("runs", "ag_news-20260101-000000")
+    assert folders == [stem, f"{stem}-2", f"{stem}-3"]
+
+
+def test_ctrl_c_saves_and_the_command_shown_goes_on(tmp_path: Path, source: list[str]) -> None:
+    folder = tmp_path / "run"
+    options = [*source, *TINY, "--train.steps", "400", "--train.eval-every", "400"]
+    start = [sys.executable, str(ROOT / "train.py"), *options, "--workdir", str(folder)]
+    with subprocess.Popen(
+        start, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        _wait_for_rows(folder / "metrics.jsonl", running)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=120)
+    assert running.returncode == 130, err
+    assert "Traceback" not in out + err
+    assert f"--workdir {folder}" in out
+    stopped = max(_steps(folder))
+    assert stopped < 400
+
+    done = subprocess.run(start, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "Going on from the checkpoint of step" in done.stdout
+    steps = _steps(folder)
+    assert steps == sorted(steps)
+    assert steps[-1] == 400
+
+
+def _wait_for_rows(path: Path, running: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and running.poll() is None:
+        if path.is_file() and path.read_text().count("\n") >= 2:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"no rows in {path}; status {running.poll()}")
+
+
+def _steps(folder: Path) -> list[int]:
+    rows = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return [row["step"] for row in rows if row["split"] == "train"]

@@ -1,0 +1,161 @@
+"""`python -m wave_jax evaluate`: how good a trained network is, overall and on each class."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from wave_jax.cli.arguments import parse
+from wave_jax.cli.tables import print_report
+from wave_jax.data.config import DataConfig
+from wave_jax.data.corpus import load_split
+from wave_jax.data.tokenizer import WordPiece
+from wave_jax.errors import UserError
+from wave_jax.inference import Classifier, load
+from wave_jax.inference.figure import draw_confusion
+from wave_jax.inference.report import Report, make_report
+from wave_jax.training.compilation import enable_compilation_cache
+from wave_jax.training.config_file import load_config
+from wave_jax.training.workdir import with_snapshot
+
+_DESCRIPTION = """Evaluates a trained network; tables here, and a picture in the run's folder.
+
+Examples:
+  python -m wave_jax evaluate runs/ag
+  python -m wave_jax evaluate runs/ag --split validation --checkpoint last
+  python -m wave_jax evaluate runs/ag --data.source new.csv --data.text-columns title body
+  python -m wave_jax evaluate runs/ag --json
+
+The data options are those of the run unless given here. A file without a test part is evaluated as
+a whole, unless the network was trained on it."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to evaluate, and on which texts."""
+
+    workdir: tyro.conf.Positional[str]
+    """Folder of a trained run."""
+    split: Literal["test", "validation", "train"] = "test"
+    """Part of the texts."""
+    checkpoint: Literal["best", "last"] = "best"
+    """Parameters of the best validation, or the newest."""
+    json: bool = False
+    """Print one line of JSON instead of tables."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """Texts: those of the run, unless given here."""
+
+
+def main(argv: Sequence[str], *, prog: str) -> int:
+    """Prints the scores; returns the exit status."""
+    options, trained_on = _options(argv, prog)
+    workdir = Path(options.workdir)
+    enable_compilation_cache()
+    classifier = load(workdir, options.checkpoint, max_length=options.data.max_length)
+    _check_vocabulary(classifier, options.data, trained_on)
+    report = _evaluate(classifier, workdir, options, trained_on)
+    record = {"split": options.split, "checkpoint": options.checkpoint, **report.as_json()}
+    record["source"] = options.data.source
+    picture = _keep(workdir, _name(options, trained_on), report, record, classifier.labels)
+    if options.json:
+        print(json.dumps(record | {"picture": str(picture)}, ensure_ascii=True))
+    else:
+        print_report(report, classifier.labels, title=_title(options))
+        print(f"Written: {picture} and {picture.with_suffix('.json').name} beside it")
+    return 0
+
+
+def _options(argv: Sequence[str], prog: str) -> tuple[Options, DataConfig]:
+    """Reads the arguments twice: the first time for the folder, whose data options then count."""
+    plain = Options(tyro.MISSING)
+    found = parse(plain, argv, prog=prog, description=_DESCRIPTION)
+    trained_on = load_config(Path(found.workdir)).data
+    options = parse(replace(plain, data=trained_on), argv, prog=prog, description=_DESCRIPTION)
+    data = options.data
+    if data.source != trained_on.source and data.test == trained_on.test:
+        data = replace(data, test=None)  # the run's test file belongs to the run's source
+    return replace(options, data=data), trained_on
+
+
+def _check_vocabulary(classifier: Classifier, data: DataConfig, trained_on: DataConfig) -> None:
+    """A vocabulary named now must be the one the network was trained with."""
+    if data.vocab is None or data.vocab == trained_on.vocab:
+        return
+    given = WordPiece.from_file(Path(data.vocab), lowercase=data.lowercase)
+    if given.fingerprint != classifier.tokenizer.fingerprint:
+        raise UserError(
+            f"the vocabulary {data.vocab} ({given.vocab_size} pieces) is not the one of this run "
+            f"({classifier.tokenizer.vocab_size} pieces): its ids would mean other words. Leave "
+            "--data.vocab out to use the run's own"
+        )
+
+
+def _evaluate(
+    classifier: Classifier, workdir: Path, options: Options, trained_on: DataConfig
+) -> Report:
+    split = load_split(
+        with_snapshot(options.data, workdir),
+        options.split,
+        classifier.labels,
+        trained_on=with_snapshot(trained_on, workdir),
+    )
+    if not len(split.labels):
+        raise UserError(f"{options.data.source} has no text in its {options.split} part")
+    return make_report(classifier.logits(split.texts), split.labels, classifier.labels)
+
+
+def _name(options: Options, trained_on: DataConfig) -> str:
+    """Names the files after what decides their content."""
+    parts = [options.split, options.checkpoint]
+    for value, own in (
+        (options.data.source, trained_on.source),
+        (options.data.test, trained_on.test),
+    ):
+        if value is not None and value != own:
+            parts.append(Path(value).name)
+    return re.sub(r"[^\w.-]+", "_", "-".join(parts))
+
+
+def _title(options: Options) -> str:
+    place = options.data.test if options.data.test and options.split == "test" else None
+    return (
+        f"{options.split} part of {place or options.data.source}, {options.checkpoint} checkpoint"
+    )
+
+
+def _keep(
+    workdir: Path, name: str, report: Report, record: dict[str, Any], labels: Sequence[str]
+) -> Path:
+    """Writes record and picture under evaluation/, beside other ones; returns the picture's path.
+
+    The same evaluation made again finds its record and writes nothing.
+    """
+    folder = workdir / "evaluation"
+    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    try:
+        folder.mkdir(exist_ok=True)
+        path = free_path(folder, name, text)
+        picture = path.with_suffix(".png")
+        if not picture.exists():
+            title = f"{record['split']}: accuracy {report.accuracy:.4f} of {report.examples} texts"
+            draw_confusion(report.confusion, labels, picture, title=title)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror}") from error
+    return picture
+
+
+def free_path(folder: Path, name: str, text: str) -> Path:
+    """Returns folder/NAME.json, or NAME-2.json ...: the first that is free or holds `text`."""
+    for number in itertools.count(1):
+        path = folder / (f"{name}.json" if number == 1 else f"{name}-{number}.json")
+        if not path.exists() or path.read_text("utf-8") == text:
+            return path
+    raise AssertionError("unreachable")

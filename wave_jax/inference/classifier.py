@@ -1,0 +1,190 @@
+"""A trained network that labels texts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import jax
+import numpy as np
+from flax import linen as nn
+
+from wave_jax.data.batches import EvalBatches
+from wave_jax.data.shapes import Shapes
+from wave_jax.data.tokenizer import WordPiece
+from wave_jax.errors import UserError
+from wave_jax.models import build_model, table_rows
+from wave_jax.training.checkpoint import restore_params
+from wave_jax.training.compilation import matmul_precision
+from wave_jax.training.config import Config
+from wave_jax.training.config_file import load_config
+from wave_jax.training.step import make_eval_step
+
+_TEXTS_AT_ONCE = 16_384  # tokens and order of this many texts are held at once
+_MOST_TEXTS = 256  # in a batch
+_MOST_TOKENS = 16_384  # in a batch, so that its memory does not depend on the texts' length
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A text's most probable label, and the probability of each."""
+
+    label: str
+    probabilities: dict[str, float]
+
+
+class Classifier:
+    """A trained network with its tokenizer and labels; `wave_jax.load(workdir)` makes one.
+
+    A text's result does not depend on the texts beside it, beyond rounding. Batches come in a few
+    fixed shapes, each compiled when it is first needed.
+
+    Attributes:
+      model: the Flax module.
+      params: its parameters, a nested dict.
+      tokenizer: texts to ids.
+      labels: names of the classes, in the order of the logits.
+      config: the configuration of the run.
+      max_length: pieces of a text that are read, [CLS] and [SEP] included.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        params: Any,
+        *,
+        tokenizer: WordPiece,
+        labels: Sequence[str],
+        config: Config,
+        max_length: int | None = None,
+    ) -> None:
+        self.model = model
+        self.params = jax.device_put(params)
+        self.tokenizer = tokenizer
+        self.labels = tuple(labels)
+        self.config = config
+        self.max_length = config.data.max_length if max_length is None else max_length
+        self._forward = jax.jit(make_eval_step(model))
+        self._rows = table_rows(tokenizer.vocab_size)
+        self._shapes = {
+            size: Shapes.geometric(size, self.max_length, self._rows)
+            for size in (1, max(1, min(_MOST_TEXTS, _MOST_TOKENS // self.max_length)))
+        }
+
+    @overload
+    def predict(self, texts: str) -> Prediction: ...
+    @overload
+    def predict(self, texts: Iterable[str]) -> list[Prediction]: ...
+
+    def predict(self, texts: str | Iterable[str]) -> Prediction | list[Prediction]:
+        """Returns the prediction for one text, or a list of them, in order, for several.
+
+        Raises:
+          TypeError: something among the texts is not a string.
+        """
+        if isinstance(texts, str):
+            return self.predict([texts])[0]
+        logits = self.logits(texts).astype(np.float64)
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+        best = logits.argmax(axis=1)
+        return [
+            Prediction(self.labels[k], dict(zip(self.labels, row, strict=True)))
+            for k, row in zip(best, shares.tolist(), strict=True)
+        ]
+
+    def logits(self, texts: str | Iterable[str]) -> np.ndarray:
+        """Returns the logits float32 [texts, classes], or [classes] for one string.
+
+        Raises:
+          TypeError: something among the texts is not a string.
+        """
+        if isinstance(texts, str):
+            return self.logits([texts])[0]
+        checked = _strings(texts)
+        result = np.empty((len(checked), len(self.labels)), np.float32)
+        for start in range(0, len(checked), _TEXTS_AT_ONCE):
+            part = checked[start : start + _TEXTS_AT_ONCE]
+            batches = self._batches(part)
+            for index in range(len(batches)):
+                with matmul_precision("float32"):
+                    logits = self._forward(self.params, batches.batch(index))
+                places = batches.examples(index)
+                result[start + places] = logits[: len(places)]
+        return result
+
+    def _batches(self, texts: list[str]) -> EvalBatches:
+        """Cuts texts into batches of the fixed shapes: a lone text, or many."""
+        size = min(self._shapes) if len(texts) == 1 else max(self._shapes)
+        tokens = self.tokenizer.encode(texts, self.max_length)
+        return EvalBatches(
+            tokens, None, batch_size=size, table_rows=self._rows, shapes=self._shapes[size]
+        )
+
+
+def load(
+    workdir: str | Path,
+    checkpoint: Literal["best", "last"] = "best",
+    *,
+    max_length: int | None = None,
+) -> Classifier:
+    """Returns the trained classifier of a run.
+
+    Args:
+      workdir: the folder that a training wrote.
+      checkpoint: parameters of the best validation, or the newest.
+      max_length: pieces of a text that are read; by default as many as in training.
+
+    Raises:
+      UserError: the folder is not a run, or has no checkpoint yet, or its files do not fit.
+    """
+    folder = Path(workdir)
+    if not folder.is_dir():
+        raise UserError(f"no folder {str(folder)!r}: expected the workdir of a training run")
+    config = load_config(folder)
+    tokenizer = WordPiece.load(folder / "tokenizer.json")
+    labels = read_labels(folder)
+    params, _ = restore_params(folder, checkpoint)
+    model = build_model(
+        config.model,
+        vocab_size=tokenizer.vocab_size,
+        num_classes=len(labels),
+        max_length=config.data.max_length,
+        sentence_end_ids=tokenizer.sentence_end_ids,
+        sep_id=tokenizer.sep_id,
+    )
+    longest = config.data.max_length
+    if max_length is not None and max_length < 3:
+        raise UserError(f"max_length must be at least 3 ([CLS], a piece, [SEP]); got {max_length}")
+    if config.model.position == "learned" and max_length is not None and max_length > longest:
+        raise UserError(f"this network learned {longest} positions; got max_length {max_length}")
+    return Classifier(
+        model, params, tokenizer=tokenizer, labels=labels, config=config, max_length=max_length
+    )
+
+
+def read_labels(workdir: Path) -> tuple[str, ...]:
+    """Returns the names of the classes in `workdir/labels.json`, in the order of the logits.
+
+    Raises:
+      UserError: there is no such file, or it is not a list of strings.
+    """
+    path = workdir / "labels.json"
+    try:
+        names = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read the classes' names in {path}: {error}") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{path}: expected a list of names, got {str(names)[:60]!r}")
+    return tuple(names)
+
+
+def _strings(texts: Iterable[str]) -> list[str]:
+    checked = list(texts)
+    for place, text in enumerate(checked):
+        if not isinstance(text, str):
+            raise TypeError(f"text {place} is not a str but {type(text).__name__}: {text!r:.60}")
+    return checked

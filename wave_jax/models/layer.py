@@ -29,8 +29,9 @@ class WaveLayer(nn.Module):
     ([WN] section 4 and figure 6.) The steps are methods, because `WaveClassifier` computes the last
     layer under [CLS] pooling for one wave a text; `__call__` composes them for all tokens.
 
-    For probing, the variants are sown as 'variants' into the collection 'intermediates', and real
-    and imaginary part of each superposition are perturbable as '<op>_real' and '<op>_imag'.
+    For probing, the variants are sown as 'tokens' into the collection 'intermediates'; they are
+    perturbable under that name, and real and imaginary part of each superposition as '<op>_real'
+    and '<op>_imag'.
 
     Attributes:
       dim: dimensions of an embedding.
@@ -49,10 +50,10 @@ class WaveLayer(nn.Module):
 
     def setup(self) -> None:
         self.variants = nn.DenseGeneral((2, self.dim))
-        self.norm_in = [nn.LayerNorm() for _ in self.readouts]
+        self.norm_in = [nn.LayerNorm(use_fast_variance=False) for _ in self.readouts]
         self.ffn_in = nn.Dense(self.ffn_dim)
         self.ffn_out = nn.Dense(self.dim)
-        self.norm_out = nn.LayerNorm()
+        self.norm_out = nn.LayerNorm(use_fast_variance=False)
         if len(self.readouts) > 1:
             self.mix = self.param("mix", nn.initializers.zeros, (len(self.readouts),))
 
@@ -75,7 +76,8 @@ class WaveLayer(nn.Module):
         self, u: Float[Array, "b n 2 d"], mask: Bool[Array, "b n"], segment_ids: Scopes
     ) -> list[Wave]:
         """Returns the superposed waves of all tokens, one for each operation, text by text."""
-        self.sow("intermediates", "variants", u)
+        u = self.perturb("tokens", u)
+        self.sow("intermediates", "tokens", u)
         whole = segment_ids[0] is None and segment_ids[1] is None
 
         def one_text(u: Array, mask: Array, scopes: Scopes, op: Superposition) -> Wave:

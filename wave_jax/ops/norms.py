@@ -80,6 +80,12 @@ def leave_one_out_norm(
     return keep(_leave_one_out(real, segment_ids), mask, segment_ids).astype(u.dtype)
 
 
+def ratio(x: Array, norm: Array) -> Array:
+    """Returns x / norm, and 0 where the norm is 0."""
+    positive = norm > 0
+    return jnp.where(positive, x / jnp.where(positive, norm, 1), 0)
+
+
 @jax.custom_jvp
 def _scope_norm(u: Tokens, segments: Segments | None) -> Tokens:
     scale = _power_of_two(scope_max(jnp.abs(u), segments))
@@ -90,7 +96,7 @@ def _scope_norm(u: Tokens, segments: Segments | None) -> Tokens:
 def _scope_norm_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     u, segments = primals
     norm = _scope_norm(u, segments)
-    return norm, scope_sum(_ratio(u, norm) * tangents[0], segments)
+    return norm, scope_sum(ratio(u, norm) * tangents[0], segments)
 
 
 @jax.custom_jvp
@@ -119,9 +125,9 @@ def _leave_one_out_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     r = _leave_one_out(u, segments)
     scale, largest = _largest(u, segments)
     terms = (u / scale) * du
-    rest = (scope_sum(terms, segments) - terms) * _ratio(scale, r)
+    rest = (scope_sum(terms, segments) - terms) * ratio(scale, r)
     r_largest = scope_sum(jnp.where(largest, r, 0), segments)
-    rest_largest = scope_sum(jnp.where(largest, 0, _ratio(u, r_largest) * du), segments)
+    rest_largest = scope_sum(jnp.where(largest, 0, ratio(u, r_largest) * du), segments)
     return r, jnp.where(largest, rest_largest, rest)
 
 
@@ -144,9 +150,3 @@ def _power_of_two(x: Array) -> Array:
     power = (x.view(integer) & exponent_bits).view(x.dtype)
     smallest = float(info.tiny) * 2
     return jax.lax.stop_gradient(jnp.clip(power, smallest, 1 / smallest))
-
-
-def _ratio(x: Array, norm: Array) -> Array:
-    """Returns x / norm, and 0 where the norm is 0."""
-    positive = norm > 0
-    return jnp.where(positive, x / jnp.where(positive, norm, 1), 0)

@@ -61,7 +61,7 @@ def superpose(
     (Array([[-7.,  7.]], dtype=float32), Array([[24., 24.]], dtype=float32))
     """
     check_choice(op, get_args(Superposition), "op")
-    masks, segments = _scopes(mask, segment_ids)
+    masks, segments = branch_scopes(mask, segment_ids)
     check_tokens(u1, masks[0], segments[0], "u1")
     check_tokens(u2, masks[1], segments[1], "u2")
     check_pair(u1, u2, ("u1", "u2"))
@@ -72,6 +72,23 @@ def superpose(
         parts.append((real, leave_one_out_norm(real, mask=m, segment_ids=s)))
     real, imag = combine(parts[0], parts[1], op)
     return real.astype(u1.dtype), imag.astype(u1.dtype)
+
+
+def branch_scopes(
+    mask: Mask | None, segment_ids: Segments | SegmentPair | None
+) -> tuple[tuple[Mask | None, Mask | None], SegmentPair]:
+    """Returns a mask and segment ids for each variant, at most one of the two given."""
+    if not isinstance(segment_ids, tuple):
+        return (mask, mask), (segment_ids, segment_ids)
+    if len(segment_ids) != 2:
+        raise ValueError(f"segment_ids must be one array or a pair, got {len(segment_ids)} of them")
+    if mask is not None and any(ids is not None for ids in segment_ids):
+        raise ValueError("pass mask or segment_ids, not both: segment id 0 says what is padding")
+    first, second = segment_ids
+    # A variant that spans the whole text takes its padding from the other's segments.
+    given = first if first is not None else second
+    real = mask if given is None else jnp.asarray(given) > 0
+    return (real if first is None else None, real if second is None else None), (first, second)
 
 
 def combine(
@@ -112,20 +129,3 @@ def readout(
     dtype = compute_dtype(real)
     to_polar = modulus if kind == "magnitude" else angle
     return to_polar(real.astype(dtype), imag.astype(dtype)).astype(real.dtype)
-
-
-def _scopes(
-    mask: Mask | None, segment_ids: Segments | SegmentPair | None
-) -> tuple[tuple[Mask | None, Mask | None], SegmentPair]:
-    """Returns a mask and segment ids for each variant, at most one of the two given."""
-    if not isinstance(segment_ids, tuple):
-        return (mask, mask), (segment_ids, segment_ids)
-    if len(segment_ids) != 2:
-        raise ValueError(f"segment_ids must be one array or a pair, got {len(segment_ids)} of them")
-    if mask is not None and any(ids is not None for ids in segment_ids):
-        raise ValueError("pass mask or segment_ids, not both: segment id 0 says what is padding")
-    first, second = segment_ids
-    # A variant that spans the whole text takes its padding from the other's segments.
-    given = first if first is not None else second
-    real = mask if given is None else jnp.asarray(given) > 0
-    return (real if first is None else None, real if second is None else None), (first, second)

@@ -1,0 +1,46 @@
+"""Gradients through magnitude and phase: pure functions, usable under jit.
+
+`split_gradient` is the heart: cotangents of a wave in, magnitude path and phase path out.
+`wave_gradients` applies it to every layer of a Wave Network. `gradient_norms`,
+`gradient_times_input` and `integrated_gradients` work for any Linen module with the methods `embed`
+and `logits_from_embeddings`. Results are dataclasses registered as pytrees.
+"""
+
+from wave_jax.probe.attribution import (
+    IntegratedGradients,
+    gradient_times_input,
+    integrated_gradients,
+    unknown_baseline,
+)
+from wave_jax.probe.coupling import coupling
+from wave_jax.probe.gradients import (
+    LayerGradients,
+    SuperposedGradients,
+    VariantGradients,
+    WaveGradients,
+    magnitude_share,
+    wave_gradients,
+)
+from wave_jax.probe.norms import gradient_norms
+from wave_jax.probe.paths import polar_gradient, split_gradient
+from wave_jax.probe.scalars import class_logit, cross_entropy, margin
+
+__all__ = [
+    "IntegratedGradients",
+    "LayerGradients",
+    "SuperposedGradients",
+    "VariantGradients",
+    "WaveGradients",
+    "class_logit",
+    "coupling",
+    "cross_entropy",
+    "gradient_norms",
+    "gradient_times_input",
+    "integrated_gradients",
+    "magnitude_share",
+    "margin",
+    "polar_gradient",
+    "split_gradient",
+    "unknown_baseline",
+    "wave_gradients",
+]

@@ -1,0 +1,158 @@
+"""The gradient of a wave's tokens, split into what flows through magnitude and through phase.
+
+A wave is Z = u + i r = G exp(i alpha), its cotangents (p, q) = (dL/d Re Z, dL/d Im Z). With
+c = cos(alpha) = u/G and s = sin(alpha) = r/G, j running over the tokens of a scope:
+
+    dL/dG       = sum_j (p_j c_j + q_j s_j)                  all phases of the scope held fixed
+    dL/dalpha_j = G (q_j c_j - p_j s_j)                      G and all other phases held fixed
+    magnitude path of dL/du_i = (dL/dG) dG/du_i              dG/du_i = c_i
+    phase path of dL/du_i     = sum_j (dL/dalpha_j) dalpha_j/du_i
+        dalpha_i/du_i = -s_i/G          dalpha_j/du_i = (c_i/G) (c_j/s_j)  for j != i
+
+The last factor grows without bound as token j dominates, and what it multiplies vanishes. So the
+dominating token's term is left out of the sum and put back with its factors joined, as in the
+derivative of `ops.leave_one_out_norm`: every factor here is bounded by the number of tokens.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool
+
+from wave_jax.ops.norms import leave_one_out_norm, magnitude, ratio
+from wave_jax.ops.scope import Mask, Segments, Tokens, first_in_scope, scope_max, scope_sum
+from wave_jax.ops.validation import check_pair, check_real, check_tokens, compute_dtype, keep
+
+
+def split_gradient(
+    u: Tokens,
+    p: Tokens,
+    q: Tokens,
+    *,
+    mask: Mask | None = None,
+    segment_ids: Segments | None = None,
+) -> tuple[Tokens, Tokens]:
+    """Returns the magnitude path and the phase path of dL/du.
+
+    Their sum is dL/du as `jax.grad` gives it through `ops.token_to_wave` (or `superpose`).
+
+    Args:
+      u: token embeddings, [..., n, d], floating point.
+      p, q: the wave's cotangents dL/d Re Z and dL/d Im Z, [..., n, d].
+      mask: bool [..., n], True at real tokens.
+      segment_ids: int [..., n]; tokens with the same positive id share a scope, 0 is padding.
+
+    Returns:
+      (magnitude_path, phase_path), [..., n, d] each, in the dtype of `u`, 0 at padding. Finite
+      wherever the result is representable. Where G is 0, the magnitude path is 0 and the phase path
+      is p. Where r_j is 0 (token j alone is not 0), q_j adds nothing to the phase path of the
+      others: the mean of its one-sided values, as in `ops.leave_one_out_norm`.
+
+    Raises:
+      TypeError, ValueError: wrong dtypes or shapes, or both `mask` and `segment_ids`.
+
+    Reference:
+      Zhang & Sheng, The Backpropagation of the Wave Network, arXiv 2411.06989.
+
+    >>> u = jnp.array([[3.0], [4.0]])  # phases: cos = 0.6 and 0.8, sin = 0.8 and 0.6
+    >>> p, q = jnp.array([[1.0], [0.0]]), jnp.zeros((2, 1))
+    >>> for path in split_gradient(u, p, q):
+    ...     print(*(f"{x:.2f}" for x in path.ravel()))
+    0.36 0.48
+    0.64 -0.48
+    """
+    parts = _parts(u, p, q, mask, segment_ids)
+    paths = (_magnitude_path(parts), _phase_path(parts))
+    return tuple(keep(path, mask, segment_ids).astype(u.dtype) for path in paths)  # type: ignore
+
+
+def polar_gradient(
+    u: Tokens,
+    p: Tokens,
+    q: Tokens,
+    *,
+    mask: Mask | None = None,
+    segment_ids: Segments | None = None,
+) -> tuple[Tokens, Tokens]:
+    """Returns dL/dG and dL/dalpha, the wave's cotangents in polar coordinates.
+
+    Args: as for `split_gradient`.
+
+    Returns:
+      dL/dG, phases held fixed: [..., 1, d], with `segment_ids` [..., n, d], each token's own scope;
+      dL/dalpha, [..., n, d], G and the other phases held fixed. Both in the dtype of `u`. A token's
+      phase counts as its own variable, although all of a scope follow from the same u. Both are 0
+      where G is 0.
+
+    >>> u = jnp.array([[3.0], [4.0]])
+    >>> p, q = jnp.array([[1.0], [-1.0]]), jnp.zeros((2, 1))
+    >>> for gradient in polar_gradient(u, p, q):
+    ...     print(*(f"{x:.2f}" for x in gradient.ravel()))
+    -0.20
+    -4.00 3.00
+    """
+    parts = _parts(u, p, q, mask, segment_ids)
+    d_magnitude = parts.d_magnitude
+    if segment_ids is not None:
+        d_magnitude = keep(d_magnitude, None, segment_ids)
+    d_phase = keep(parts.norm * (parts.q * parts.cos - parts.p * parts.sin), mask, segment_ids)
+    return d_magnitude.astype(u.dtype), d_phase.astype(u.dtype)
+
+
+class _Parts(NamedTuple):
+    """A wave and its cotangents; zero at padding, float32 or float64."""
+
+    u: Tokens
+    p: Tokens
+    q: Tokens
+    norm: Tokens  # G
+    rest: Tokens  # r
+    cos: Tokens
+    sin: Tokens
+    d_magnitude: Tokens
+    segments: Segments | None
+
+
+def _parts(u: Tokens, p: Tokens, q: Tokens, mask: Mask | None, segments: Segments | None) -> _Parts:
+    check_tokens(u, mask, segments)
+    for x, name in ((p, "p"), (q, "q")):
+        check_real(x, name)
+        check_pair(u, x, ("u", name))
+    dtype = compute_dtype(u)
+    u, p, q = (keep(jnp.asarray(x).astype(dtype), mask, segments) for x in (u, p, q))
+    norm = magnitude(u, mask=mask, segment_ids=segments)
+    rest = leave_one_out_norm(u, mask=mask, segment_ids=segments)
+    cos, sin = ratio(u, norm), ratio(rest, norm)
+    d_magnitude = scope_sum(p * cos + q * sin, segments)
+    return _Parts(u, p, q, norm, rest, cos, sin, d_magnitude, segments)
+
+
+def _magnitude_path(parts: _Parts) -> Tokens:
+    return parts.d_magnitude * parts.cos
+
+
+def _phase_path(parts: _Parts) -> Tokens:
+    u, p, q, norm, rest, cos, sin, _, segments = parts
+    largest = _largest(u, segments)
+    own = (p * sin - q * cos) * sin
+    # Tokens but the largest: r is at least the largest |u|, so u/r is at most 1.
+    terms = jnp.where(largest, 0, cos * (q * ratio(u, rest) - p))
+    others = cos * (scope_sum(terms, segments) - terms)
+    # The largest token: its r is the norm of all others, so (u of another)/r is at most 1.
+    pick = partial(_of_largest, largest=largest, segments=segments)
+    cos_top = pick(cos)
+    top = cos_top * (ratio(u, pick(rest)) * (pick(q) * cos_top) - cos * pick(p))
+    return jnp.where(norm > 0, own + others + jnp.where(largest, 0, top), p)
+
+
+def _largest(u: Tokens, segments: Segments | None) -> Bool[Array, "*b n d"]:
+    size = jnp.abs(u)
+    return first_in_scope(size == scope_max(size, segments), segments)
+
+
+def _of_largest(x: Tokens, largest: Bool[Array, "*b n d"], segments: Segments | None) -> Tokens:
+    """Returns the value at the largest token of each scope."""
+    return scope_sum(jnp.where(largest, x, 0), segments)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+
+from wave_jax.data.tokenizer import WordPiece
 
 from .conftest import Command, Done, assert_refused, write_texts
 
@@ -86,3 +89,14 @@ def test_a_run_without_checkpoint_is_refused(
     for file in ("config.json", "tokenizer.json", "labels.json"):
         (tmp_path / file).write_bytes((trained[0] / file).read_bytes())
     assert_refused(command(name, tmp_path), "checkpoint")
+
+
+def test_a_vocabulary_of_another_run_is_refused(
+    trained: tuple[Path, Done], tmp_path: Path, command: Command
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained[0], folder)
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(f"w{k}" for k in range(300))]
+    (tmp_path / "vocab.txt").write_text("\n".join(pieces))
+    WordPiece.from_file(tmp_path / "vocab.txt").save(folder / "tokenizer.json")
+    assert_refused(command("predict", folder, "--text", "x"), "embed/embedding", "tokenizer.json")

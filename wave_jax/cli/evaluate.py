@@ -113,7 +113,7 @@ def _evaluate(
 
 def _name(options: Options, trained_on: DataConfig) -> str:
     """Names the files after what decides their content."""
-    parts = [options.split, options.checkpoint]
+    parts: list[str] = [options.split, options.checkpoint]
     for value, own in (
         (options.data.source, trained_on.source),
         (options.data.test, trained_on.test),

@@ -75,7 +75,7 @@ class Classifier:
         }
 
     @overload
-    def predict(self, texts: str) -> Prediction: ...
+    def predict(self, texts: str) -> Prediction: ...  # type: ignore[overload-overlap]
     @overload
     def predict(self, texts: Iterable[str]) -> list[Prediction]: ...
 
@@ -156,6 +156,7 @@ def load(
         sentence_end_ids=tokenizer.sentence_end_ids,
         sep_id=tokenizer.sep_id,
     )
+    _check_fit(params, model, folder)
     longest = config.data.max_length
     if max_length is not None and max_length < 3:
         raise UserError(f"max_length must be at least 3 ([CLS], a piece, [SEP]); got {max_length}")
@@ -188,3 +189,23 @@ def _strings(texts: Iterable[str]) -> list[str]:
         if not isinstance(text, str):
             raise TypeError(f"text {place} is not a str but {type(text).__name__}: {text!r:.60}")
     return checked
+
+
+def _check_fit(params: Any, model: nn.Module, folder: Path) -> None:
+    """Refuses parameters that are not those of the model that the folder's files describe."""
+    ids = jax.ShapeDtypeStruct((1, 4), np.int32)
+    wanted = jax.eval_shape(model.init, jax.random.key(0), ids)["params"]
+    expected, found = (
+        {
+            jax.tree_util.keystr(path, simple=True, separator="/"): leaf.shape
+            for path, leaf in leaves
+        }
+        for leaves in map(jax.tree_util.tree_leaves_with_path, (wanted, params))
+    )
+    for name in sorted(expected.keys() | found.keys()):
+        has, needs = found.get(name, "missing"), expected.get(name, "none")
+        if has != needs:
+            raise UserError(
+                f"{folder}: the checkpoint's {name} is {has}, but by config.json, tokenizer.json and "
+                f"labels.json it is {needs}: one of these files is not the run's own"
+            )

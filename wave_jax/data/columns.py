@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -70,7 +71,7 @@ def _label(names: Sequence[str], asked: str | None, origin: str, hint: str) -> i
     found = _first(names, LABEL_NAMES)
     if found is None:
         raise UserError(
-            f"{origin} has no column for the label (such as 'label'){_near(names, LABEL_NAMES)}: "
+            f"{origin} has no column for the label (such as 'label'){_near(names, LABEL_NAMES)}; "
             f"columns there: {listed(names)}; name it with --data.label-column{hint}"
         )
     return found
@@ -85,7 +86,7 @@ def _text(
     chosen = tuple(place for place in found if place is not None and place != label)
     if not chosen:
         raise UserError(
-            f"{origin} has no column for the text (such as 'text'){_near(names, TEXT_NAMES)}: "
+            f"{origin} has no column for the text (such as 'text'){_near(names, TEXT_NAMES)}; "
             f"columns there: {listed(names)}; name one or more with --data.text-columns{hint}"
         )
     return chosen
@@ -110,6 +111,6 @@ def _first(names: Sequence[str], known: tuple[str, ...]) -> int | None:
 
 def _near(names: Sequence[str], known: tuple[str, ...]) -> str:
     for name in names:
-        if nearest(name.lower(), known):
+        if difflib.get_close_matches(name.lower(), known, cutoff=0.75):  # 'lable', not 'image'
             return f", is it {name!r}?"
     return ""

@@ -161,7 +161,7 @@ def _read_source(config: DataConfig, wanted: Wanted) -> Parts:
 
 def _existing_source(source: str) -> Path:
     path = Path(source).expanduser()
-    if not path.exists() and path.name == source and not path.suffix:
+    if not source or (not path.exists() and path.name == source and not path.suffix):
         near = nearest(source, (DOCSTRINGS, "tfds:ag_news_subset", "tfds:imdb_reviews"))
         raise UserError(
             f"no source {source!r}{near}; expected 'docstrings', 'tfds:NAME' or the path of a "

@@ -96,7 +96,7 @@ def _texts(roots: list[Path], seen: set[str]) -> list[str]:
         for docstring in _docstrings(file):
             text = prose(docstring)
             words = _WORD.findall(text.lower())
-            if len(words) < LEAST_WORDS:
+            if min(len(words), len(text.split())) < LEAST_WORDS:  # or it is a path
                 continue
             runs = {" ".join(words[i : i + RUN]) for i in range(len(words) - RUN + 1)}
             is_new = 2 * len(runs - seen) > len(runs)

@@ -12,7 +12,7 @@ from wave_jax.data.columns import Wanted
 from wave_jax.data.delimited import read_delimited
 from wave_jax.data.files import FORMATS, read_file
 from wave_jax.data.inputs import Input, existing, plain_suffix, reading
-from wave_jax.data.rows import Errors, Rows, Where
+from wave_jax.data.rows import Errors, Rows, Where, listed
 from wave_jax.data.splits import Parts
 from wave_jax.errors import UserError
 
@@ -31,11 +31,12 @@ def read_folder(folder: Path, wanted: Wanted, errors: Errors) -> Parts:
     A train.csv without a header line holds the class, counted from 1, and then columns of text;
     classes.txt names the classes, one a line. labels.json, a list, fixes the order of the classes.
     """
-    files = {part: _find(folder, stems) for part, stems in _STEMS.items()}
-    train = files["train"]
-    if train is None:
-        there = sorted(entry.name for entry in folder.iterdir())
-        raise UserError(f"{folder} has no train.csv (or .tsv, .jsonl, .parquet); it holds: {there}")
+    with reading(str(folder)):
+        entries = sorted(folder.iterdir())
+    files = {part: _find(folder, entries, stems) for part, stems in _STEMS.items()}
+    if files["train"] is None:
+        there = listed([entry.name for entry in entries]) or "nothing"
+        raise UserError(f"{folder} has no train.csv (or .tsv, .jsonl, .parquet); it holds {there}")
     parts = {
         part: None if path is None else read_member(path, wanted, errors)
         for part, path in files.items()
@@ -96,10 +97,10 @@ def read_archive(path: Path, errors: Errors) -> Parts:
     return Parts(path.name, description, rows["train"], test=rows.get("test"), names=names)
 
 
-def _find(folder: Path, stems: tuple[str, ...]) -> Path | None:
+def _find(folder: Path, entries: list[Path], stems: tuple[str, ...]) -> Path | None:
     found = [
         entry
-        for entry in sorted(folder.iterdir())
+        for entry in entries
         if entry.is_file()
         and entry.name.split(".")[0].lower() in stems
         and plain_suffix(entry) in FORMATS

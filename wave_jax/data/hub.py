@@ -17,7 +17,16 @@ import tensorflow_datasets as tfds
 import tensorflow_datasets.core.download.downloader as downloader
 
 from wave_jax.data.columns import Chosen, Wanted, choose_columns
-from wave_jax.data.rows import Errors, Rows, Where, encodable, join_pieces, label_text, listed
+from wave_jax.data.rows import (
+    Errors,
+    Rows,
+    Where,
+    encodable,
+    join_pieces,
+    label_text,
+    listed,
+    one_line,
+)
 from wave_jax.data.splits import Parts
 from wave_jax.errors import UserError, nearest
 
@@ -111,7 +120,7 @@ def _examples(builder: Any, split: str, origin: str) -> Iterator[dict[str, Any]]
         raise UserError(
             f"{origin} is prepared in {builder.info.data_dir} as {kind}, which cannot be read "
             "without TensorFlow: prepare it as array_record in another folder, with "
-            f"--data.tfds-dir ({_one_line(error)})"
+            f"--data.tfds-dir ({one_line(error)})"
         ) from error
     for index in range(len(source)):
         yield source[index]
@@ -169,7 +178,7 @@ def _prepare(name: str, data_dir: Path, manual_folder: str | None, wanted: Wante
         raise
     except Exception as error:  # whatever the network, the host, the disk and the builder raise
         request = getattr(error, "request", None)
-        reason = f"{type(error).__name__}: {_one_line(error)}"
+        reason = f"{type(error).__name__}: {one_line(error)}"
         if isinstance(error, OSError) and request is not None:  # all of the package requests' are
             reason = f"no connection to {request.url}"
         raise UserError(
@@ -197,7 +206,7 @@ def _builder(name: str, data_dir: Path) -> Any:
     try:
         return tfds.builder(name, data_dir=str(data_dir), file_format="array_record")
     except Exception as error:  # an unknown version, or code that needs TensorFlow
-        raise UserError(f"tfds:{name}: {_one_line(error)}") from error
+        raise UserError(f"tfds:{name}: {one_line(error)}") from error
 
 
 def _import_builder(name: str) -> None:
@@ -231,8 +240,3 @@ def _quietly() -> Iterator[None]:
             yield
     finally:
         downloader.MAX_RETRIES = retries
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 300 else f"{text[:297]}..."

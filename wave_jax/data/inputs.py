@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from wave_jax.data.rows import Errors
+from wave_jax.data.rows import Errors, one_line
 from wave_jax.errors import UserError, nearest
 
 COMPRESSED = (".gz", ".bz2", ".xz")
@@ -57,7 +57,7 @@ def reading(name: str) -> Iterator[None]:
     try:
         yield
     except (gzip.BadGzipFile, zlib.error, lzma.LZMAError, tarfile.TarError, EOFError) as error:
-        raise UserError(f"{name}: damaged or incomplete archive ({error})") from error
+        raise UserError(f"{name}: damaged or incomplete archive ({one_line(error)})") from error
     except OSError as error:
         raise UserError(f"{name} cannot be read: {error.strerror or error}") from error
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from wave_jax.data.columns import Wanted, choose_columns
 from wave_jax.data.inputs import reading
-from wave_jax.data.rows import Errors, Rows, Where, encodable, join_pieces, label_text
+from wave_jax.data.rows import Errors, Rows, Where, encodable, join_pieces, label_text, one_line
 from wave_jax.errors import UserError
 
 
@@ -26,7 +26,9 @@ def read_parquet(path: Path, wanted: Wanted, errors: Errors) -> Rows:
             used = sorted({columns[i] for i in (*chosen.text, chosen.label)})
             table = file.read(columns=used)
         except pa.ArrowException as error:
-            raise UserError(f"{origin} is not a readable parquet file ({error})") from error
+            raise UserError(
+                f"{origin} is not a readable parquet file ({one_line(error)})"
+            ) from error
     pieces = [_texts(table, columns[i], errors, origin) for i in chosen.text]
     texts = (
         pieces[0] if len(pieces) == 1 else [join_pieces(row) for row in zip(*pieces, strict=True)]

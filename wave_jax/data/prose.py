@@ -22,7 +22,7 @@ _ENTRY = re.compile(r"\s*\*{0,2}\w[\w, *]* : \S.*")
 _CODE = re.compile(
     r"\s+(?:[\w.\[\]'\", ]+ [-+*/]?= \S.*|[\w.]+\(.*\)|(?:from|import|def|class|@)\b.*)"
 )
-_TABLE = re.compile(r"\s*[|+].*|[\s=+|-]*")
+_TABLE = re.compile(r"\s*[|+].*|[\s=+|:-]*|.*\s\|\s.*\s\|\s.*")
 _ROLE = re.compile(r":[\w:.+-]+:`~?([^`<]*?)(?:\s*<[^`>]*>)?`")
 _MARKS = re.compile(r"`+|\*\*|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)|\|(?=\w)|(?<=\w)\|_?")
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)|<?https?://\S+>?")

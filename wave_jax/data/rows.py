@@ -150,5 +150,10 @@ def listed(names: Sequence[str]) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
+def one_line(error: BaseException, most: int = 300) -> str:
+    """Returns what a library's exception says, its line breaks and its tail left out."""
+    return _shorten(" ".join(str(error).split()), most)
+
+
 def _shorten(text: str, most: int = 40) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."

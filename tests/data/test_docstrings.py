@@ -1,0 +1,99 @@
+"""The embedded corpus."""
+
+import re
+import sys
+from collections import Counter
+
+import pytest
+
+from wave_jax.data import docstrings
+from wave_jax.data.config import DataConfig
+from wave_jax.data.corpus import load_corpus
+from wave_jax.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return load_corpus(DataConfig())
+
+
+def test_it_is_balanced_enough_and_imports_nothing(corpus):
+    counts = Counter(corpus.train.labels.tolist())
+    assert len(corpus.label_names) >= 8
+    assert 4_000 <= len(corpus.train) <= 9_000
+    assert max(counts.values()) <= 0.25 * len(corpus.train)
+    assert min(counts.values()) >= 0.01 * len(corpus.train)
+    assert corpus.snapshot
+    assert "tensorflow" not in sys.modules
+
+
+def test_no_text_is_in_two_parts(corpus):
+    def keys(split):
+        return [" ".join(re.findall(r"\w+", text.lower())) for text in split.texts]
+
+    everything = [*keys(corpus.train), *keys(corpus.validation), *keys(corpus.test)]
+    assert len(set(everything)) == len(everything)
+
+
+def test_texts_are_prose(corpus):
+    joined = "\n".join(corpus.train.texts)
+    assert joined.count("\n") == len(corpus.train) - 1
+    assert ">>>" not in joined
+    ruled = sum("-----" in text for text in corpus.train.texts)
+    assert ruled <= 5  # bars of formulas; not the rules of thousands of headings
+    assert min(len(text.split()) for text in corpus.train.texts) >= 8
+
+
+def test_it_is_the_same_again(monkeypatch):
+    monkeypatch.setattr(docstrings, "PACKAGES", {"optax": ("optax",), "rich": ("rich",)})
+    monkeypatch.setattr(docstrings, "STANDARD_MODULES", ("email", "json"))
+    first = load_corpus(DataConfig())
+    assert first.label_names == ("optax", "python", "rich")
+    assert load_corpus(DataConfig()).fingerprint == first.fingerprint
+
+
+def write(folder, name, source):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(source.encode() if isinstance(source, str) else source)
+
+
+def test_packages_that_are_missing_or_broken_are_left_out(tmp_path, monkeypatch):
+    sea = "Waves roll in from the open sea at night."
+    texts = {
+        "alpha": [sea, "Two waves meet, and where they do the water stands still."],
+        "beta": ["Roots of an old tree may reach deeper than it is tall.", "Too short to keep."],
+    }
+    for package, stories in texts.items():
+        for i, story in enumerate(stories):
+            write(tmp_path / package, f"m{i}.py", f'"""{story}"""\nraise SystemExit\n')
+    write(tmp_path / "alpha", "broken.py", "def (")
+    write(tmp_path / "alpha", "binary.py", b"\x00\xff")
+    write(
+        tmp_path / "alpha", "tests/m.py", '"""A test\'s text that nobody should ever get to see."""'
+    )
+    write(tmp_path / "beta", "copy.py", f'"""{sea.upper()}"""')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    packages = {"alpha": ("alpha",), "beta": ("beta",), "gamma": ("no_such_package",)}
+    monkeypatch.setattr(docstrings, "PACKAGES", packages)
+    monkeypatch.setattr(docstrings, "STANDARD_MODULES", ())
+    parts = docstrings.read_docstrings()
+    assert sorted(zip(parts.train.labels, parts.train.texts, strict=True)) == [
+        ("alpha", texts["alpha"][1]),
+        ("alpha", sea),
+        ("beta", texts["beta"][0]),
+    ]
+    monkeypatch.setattr(docstrings, "PACKAGES", {"alpha": ("alpha",)})
+    with pytest.raises(UserError, match=r"1 packages .*--data\.source"):
+        docstrings.read_docstrings()
+
+
+def test_the_list_holds_only_what_is_installed_here():
+    """A module that leaves the standard library, or a package renamed, should be noticed."""
+    names = {docstrings.STANDARD_LIBRARY: docstrings._standard_roots()} | {
+        label: docstrings._package_roots(roots) for label, roots in docstrings.PACKAGES.items()
+    }
+    assert all(names.values())
+    found = {root.stem for root in names[docstrings.STANDARD_LIBRARY]}
+    newer = {"_pydatetime"}  # Python 3.12
+    assert set(docstrings.STANDARD_MODULES) - found <= newer

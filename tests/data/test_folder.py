@@ -1,0 +1,169 @@
+"""Folders and archives with a file for each part."""
+
+import io
+import json
+import tarfile
+
+import pytest
+
+from wave_jax.data.columns import Wanted
+from wave_jax.data.folder import read_archive, read_folder, read_member
+from wave_jax.errors import UserError
+
+TRAIN = '"2","A title","And a text"\n"1","","Only\\n\\nText and \\next ""quoted"""\n'
+TEST = '"2","","Third"\n'
+CLASSES = "World\r\nSports\r\n"
+
+
+def fill(folder, **files):
+    folder.mkdir(exist_ok=True)
+    for name, content in files.items():
+        (folder / name.replace("_", ".")).write_text(content, encoding="utf-8", newline="")
+    return folder
+
+
+def pack(path, files, mode="w:gz"):
+    with tarfile.open(path, mode) as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content.encode())
+            archive.addfile(member, io.BytesIO(content.encode()))
+    return path
+
+
+def test_the_layout_of_zhang_et_al(tmp_path):
+    folder = fill(tmp_path / "news_csv", train_csv=TRAIN, test_csv=TEST, classes_txt=CLASSES)
+    parts = read_folder(folder, Wanted(), "strict")
+    # Its line breaks are a backslash and an n; a bare backslash before a word is left alone.
+    assert parts.train.texts == ["A title And a text", 'Only\n\nText and \\next "quoted"']
+    assert parts.train.labels == ["Sports", "World"]
+    assert parts.test is not None
+    assert (parts.test.texts, parts.test.labels) == (["Third"], ["Sports"])
+    assert parts.names == ("World", "Sports")
+    assert parts.validation is None
+    assert (parts.name, parts.description.split(": ")[1]) == ("news_csv", "train 2, test 1")
+
+
+def test_without_class_names_the_numbers_stay(tmp_path):
+    folder = fill(tmp_path / "a", train_csv=TRAIN)
+    parts = read_folder(folder, Wanted(), "strict")
+    assert parts.train.labels == ["2", "1"]
+    assert parts.names is None
+
+
+def test_a_class_beyond_the_names_names_the_row(tmp_path):
+    folder = fill(tmp_path / "a", train_csv=TRAIN + '"3","","x"\n', classes_txt=CLASSES)
+    with pytest.raises(UserError, match=r"train\.csv, row 3: class 3.*1 to 2"):
+        read_folder(folder, Wanted(), "strict")
+    folder = fill(tmp_path / "a", train_csv='"0","","x"\n')
+    with pytest.raises(UserError, match=r"row 1: class 0"):
+        read_folder(folder, Wanted(), "strict")
+
+
+def test_named_columns_keep_the_class_names(tmp_path):
+    folder = fill(tmp_path / "a", train_csv=TRAIN, classes_txt=CLASSES)
+    wanted = Wanted(text=("body",), names=("label", "title", "body"))
+    parts = read_folder(folder, wanted, "strict")
+    assert parts.train.labels == ["Sports", "World"]
+    assert parts.train.texts[0] == "And a text"
+
+
+def test_a_folder_of_files_with_header(tmp_path):
+    folder = fill(
+        tmp_path / "a",
+        train_csv="label,text\npos,a\nneg,b\n",
+        validation_jsonl='{"text": "c", "label": "neg"}\n',
+        test_tsv="text\tlabel\nd\tpos\n",
+        labels_json='["pos", "neg"]',
+    )
+    parts = read_folder(folder, Wanted(), "strict")
+    assert parts.validation is not None
+    assert parts.test is not None
+    assert [parts.train.texts, parts.validation.texts, parts.test.texts] == [
+        ["a", "b"],
+        ["c"],
+        ["d"],
+    ]
+    assert parts.names == ("pos", "neg")
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"trian_csv": TRAIN}, r"has no train\.csv.*trian\.csv"),
+        ({"train_csv": TRAIN, "train_tsv": TRAIN}, "several files for one part"),
+        ({"train_csv": "a,b\nc,d\n"}, r"'a', 'b'.*--data\.columns"),
+        ({"train_csv": TRAIN, "classes_txt": "a\na\n"}, r"classes\.txt names a class twice"),
+        ({"train_csv": "label,text\na,b\n", "labels_json": "{"}, r"labels\.json: not valid JSON"),
+        (
+            {"train_csv": "label,text\na,b\n", "labels_json": "[1]"},
+            "expected a list of class names",
+        ),
+    ],
+)
+def test_bad_folders(tmp_path, files, message):
+    with pytest.raises(UserError, match=message):
+        read_folder(fill(tmp_path / "a", **files), Wanted(), "strict")
+
+
+def test_a_single_file_of_the_layout_needs_its_class_names(tmp_path):
+    folder = fill(tmp_path / "a", test_csv=TEST)
+    with pytest.raises(UserError, match=r"--data\.columns"):
+        read_member(folder / "test.csv", Wanted(), "strict", zhang=False)
+    fill(folder, classes_txt=CLASSES)
+    assert read_member(folder / "test.csv", Wanted(), "strict", zhang=False).labels == ["Sports"]
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"), [("a.tar.gz", "w:gz"), ("a.tgz", "w:gz"), ("a.tar", "w")]
+)
+def test_an_archive_is_read_in_place(tmp_path, name, mode):
+    files = {
+        "news_csv/readme.txt": "read me",
+        "news_csv/test.csv": TEST,
+        "news_csv/train.csv": TRAIN,
+        "news_csv/classes.txt": CLASSES,
+    }
+    parts = read_archive(pack(tmp_path / name, files, mode), "strict")
+    assert parts.train.labels == ["Sports", "World"]
+    assert parts.test is not None
+    assert parts.test.texts == ["Third"]
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+def test_an_archive_cannot_reach_outside(tmp_path):
+    """Members that would escape on extraction, links among them, are bytes or nothing."""
+    (tmp_path / "secret.csv").write_text('"1","","secret"\n')
+    path = tmp_path / "inner" / "evil.tar.gz"
+    path.parent.mkdir()
+    with tarfile.open(path, "w:gz") as archive:
+        link = tarfile.TarInfo("test.csv")
+        link.type, link.linkname = tarfile.SYMTYPE, "../secret.csv"
+        archive.addfile(link)
+        member = tarfile.TarInfo("../../train.csv")
+        member.size = len(TRAIN.encode())
+        archive.addfile(member, io.BytesIO(TRAIN.encode()))
+    parts = read_archive(path, "strict")
+    assert parts.test is None
+    assert sorted(entry.name for entry in tmp_path.rglob("*")) == [
+        "evil.tar.gz",
+        "inner",
+        "secret.csv",
+    ]
+
+
+def test_bad_archives(tmp_path):
+    with pytest.raises(UserError, match=r"holds no train\.csv"):
+        read_archive(pack(tmp_path / "a.tar.gz", {"x/readme.txt": "x"}), "strict")
+    whole = pack(tmp_path / "a.tar.gz", {"train.csv": TRAIN * 5000}).read_bytes()
+    (tmp_path / "a.tar.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=r"a\.tar\.gz.*damaged"):
+        read_archive(tmp_path / "a.tar.gz", "strict")
+    (tmp_path / "b.tar.gz").write_text("not an archive")
+    with pytest.raises(UserError, match="damaged"):
+        read_archive(tmp_path / "b.tar.gz", "strict")
+
+
+def test_labels_json_is_a_snapshot_marker_only_as_a_list(tmp_path):
+    folder = fill(tmp_path / "a", train_csv="label,text\na,b\n", labels_json=json.dumps(["a", "z"]))
+    assert read_folder(folder, Wanted(), "strict").names == ("a", "z")

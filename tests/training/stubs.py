@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
+from rich.console import Console
+
+from wave_jax.training.checkpoint import Checkpoints
+from wave_jax.training.config import TrainConfig
+from wave_jax.training.display import Display
+from wave_jax.training.fit import Fit, Hook
+from wave_jax.training.interrupt import Interrupt
+from wave_jax.training.log import MetricsLog, trim
+from wave_jax.training.mesh import make_mesh
+from wave_jax.training.task import Task
 
 
 class Batch(NamedTuple):
@@ -132,3 +146,45 @@ def max_difference(one: object, other: object) -> float:
     """Largest absolute difference between two trees of arrays."""
     pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
     return max(float(np.abs(np.asarray(a, np.float64) - np.asarray(b)).max()) for a, b in pairs)
+
+
+def make_task(
+    epochs: int = 3, *, model: nn.Module | None = None, mesh: Mesh | None = None, **options: object
+) -> Task:
+    """A training of 90 texts in batches of 16: 6 steps an epoch, the last of them short."""
+    settings = {"learning_rate": 1e-2, "log_every": 4, "warmup_steps": 2, **options}
+    config = TrainConfig(epochs=epochs, batch_size=16, eval_batch_size=32, **settings)  # type: ignore[arg-type]
+    return Task(
+        config=config,
+        seed=0,
+        model=Bag(dropout=0.2) if model is None else model,
+        mesh=make_mesh(1, 1) if mesh is None else mesh,
+        batches=Texts(90, 16),
+        validation=Texts(50, 32, seed=3, shuffle=False),
+    )
+
+
+@contextmanager
+def fitting(
+    folder: Path, task: Task, *, hooks: tuple[Hook, ...] = (), make_iterator: object = None
+) -> Iterator[Fit]:
+    """A training in `folder`, brought back to its newest checkpoint as `train` does."""
+    with ExitStack() as stack:
+        interrupt = stack.enter_context(Interrupt())
+        checkpoints = stack.enter_context(Checkpoints(folder, task.config.keep))
+        console = Console(file=stack.enter_context((folder / "shown.txt").open("a")))
+        fit = Fit(
+            task,
+            checkpoints,
+            make_iterator or (lambda: Walk(task.batches, task.total_steps)),  # type: ignore[arg-type]
+            display=stack.enter_context(Display(console, task.total_steps)),
+            interrupt=interrupt,
+            config={"seed": 0},
+            hooks=hooks,
+        )
+        fit.restore()
+        trim(folder, fit.position.step)
+        log = MetricsLog(folder)
+        stack.callback(log.close)
+        fit.writers.append(log)
+        yield fit

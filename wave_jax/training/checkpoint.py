@@ -246,7 +246,7 @@ def _check(wanted: Any, stored: Any, where: str, item: str) -> None:
         want, got = (f"{np.dtype(x.dtype).name}{list(x.shape)}" for x in (leaf, found[name]))
         if want != got:
             raise UserError(f"{where}: {item}/{name} is {got}, expected {want}")
-    for name in found.keys() - expected.keys():
+    for name in sorted(found.keys() - expected.keys()):
         raise UserError(f"{where}: {item}/{name} is not a part of this model")
 
 

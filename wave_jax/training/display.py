@@ -78,7 +78,9 @@ class Display:
         self._bar.update(self._task, completed=step)
 
     def row(self, row: Mapping[str, Any]) -> None:
-        """Shows a row of metrics."""
+        """Shows a row of metrics, if it is of training or validation."""
+        if row["split"] not in ("train", "validation"):
+            return
         note = f"loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}"
         if row["split"] == "train":
             note += f"  {row['examples_per_s']:,.0f} examples/s"

@@ -1,0 +1,134 @@
+"""One step of training: what counts, what is clipped, and the two ways to update the table."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from tests.training.stubs import Bag, Plain, Texts, make_task, max_difference
+from wave_jax.training.metrics import classification, empty_sums
+from wave_jax.training.state import settled_params
+from wave_jax.training.step import make_train_step
+
+
+def steps(task, batches):
+    """Makes steps; returns the settled parameters and the sums."""
+    state, sums, root = task.new_state(), empty_sums(), task.root_key()
+    step = task.jitted_step(state)
+    for batch in batches:
+        state, sums = step(state, sums, root, batch)
+    return settled_params(state), sums
+
+
+def full_batch():
+    """A batch in which every id of the table occurs."""
+    batch = Texts(16, 16).batch(0)
+    return batch._replace(
+        distinct=np.arange(128, dtype=np.int32),
+        inverse=np.arange(16 * 12, dtype=np.int32).reshape(16, 12) % 128,
+        mask=np.ones((16, 12), bool),
+    )
+
+
+def test_row_wise_and_dense_agree_where_every_row_is_touched():
+    made = [full_batch()] * 12
+    rows, _ = steps(make_task(table_optimizer="rows"), made)
+    dense, _ = steps(make_task(table_optimizer="dense"), made)
+    assert max_difference(rows, dense) < 2e-6  # 12 steps of 1e-2 in float32
+
+
+def test_gradients_as_rows_equal_gradients_from_ids(monkeypatch):
+    batch = Texts(16, 16).batch(0)
+    task = make_task(table_optimizer="dense", model=Bag())
+    by_rows, a = steps(task, [batch] * 3)
+    monkeypatch.setattr("wave_jax.training.step.has_rows", lambda model: False)
+    by_ids, b = steps(task, [batch] * 3)
+    assert max_difference(by_rows, by_ids) < 1e-6  # sums of the table's gradient in another order
+    assert max_difference(a, b) < 1e-5
+
+
+def test_a_model_without_rows_trains():
+    _, sums = steps(make_task(model=Plain()), [Texts(16, 16).batch(0)] * 30)
+    assert sums.means()["accuracy"] > 0.8
+
+
+def test_the_step_is_adamw_on_the_clipped_gradient():
+    batch, task = full_batch(), make_task(model=Bag(), clip_norm=0.1, weight_decay=0.2)
+    before = jax.device_get(task.new_state().params)
+
+    def loss(params):
+        ids = batch.distinct[batch.inverse]
+        logits = task.model.apply({"params": params}, ids, batch.mask)
+        chosen = jax.nn.log_softmax(logits)[jnp.arange(16), batch.labels]
+        return -jnp.mean(chosen)
+
+    grads = jax.grad(loss)(before)
+    norm = np.sqrt(sum(np.sum(np.square(g)) for g in jax.tree.leaves(grads)))
+    rate = float(task.schedule(0))
+    # the first step of Adam is the gradient's sign, up to epsilon: g / (|g| + 1e-8)
+    decays = {"kernel": 0.2, "embedding": 0.2}
+
+    def expected(path, param, grad):
+        clipped = np.asarray(grad, np.float64) * 0.1 / norm
+        direction = clipped / (np.abs(clipped) + 1e-8)
+        return param - rate * (direction + decays.get(path[-1].key, 0.0) * param)
+
+    after, sums = steps(task, [batch])
+    wanted = jax.tree_util.tree_map_with_path(expected, before, grads)
+    assert norm > 0.1
+    np.testing.assert_allclose(sums.grad_norm, norm, rtol=1e-5)
+    # a sign is lost only where a gradient is near epsilon
+    assert max_difference(after, wanted) < 1e-4 * rate * 20
+
+
+def test_rows_that_fill_up_a_batch_change_nothing():
+    task = make_task(model=Bag())
+    batch = Texts(10, 16).batch(0)
+    other = batch._replace(labels=np.where(batch.weights > 0, batch.labels, 2))
+    inverse = batch.inverse.copy()
+    inverse[10:] = 3
+    other = other._replace(inverse=inverse)
+    one, a = steps(task, [batch] * 3)
+    two, b = steps(task, [other] * 3)
+    assert max_difference(one, two) == 0
+    assert max_difference(a, b) == 0
+    assert float(a.examples) == 30
+
+
+def test_randomness_depends_on_the_step_and_the_seed_only():
+    made = [Texts(16, 16).batch(0)] * 2
+    task = make_task()
+    assert max_difference(steps(task, made)[0], steps(task, made)[0]) == 0
+    other = dataclasses.replace(task, model=Bag(dropout=0.3))
+    assert max_difference(steps(task, made)[0], steps(other, made)[0]) > 1e-4
+
+
+def test_label_smoothing_and_weights_against_optax():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(6, 3)).astype(np.float32)
+    labels, weights = rng.integers(0, 3, 6), np.array([1, 1, 0, 1, 0, 1], np.float32)
+    loss, correct, examples = classification(logits, labels, weights, 0.1)
+    targets = optax.smooth_labels(np.eye(3)[labels], 0.1)
+    expected = -(targets * jax.nn.log_softmax(logits)).sum(-1)
+    assert float(loss) == pytest.approx(float((expected * weights).sum()), rel=1e-6)
+    assert float(correct) == (weights * (logits.argmax(-1) == labels)).sum()
+    assert float(examples) == 4
+
+
+def test_the_first_step_that_is_not_finite_is_remembered():
+    good = Texts(16, 16).batch(0)
+    bad = good._replace(weights=np.full(16, np.inf, np.float32))
+    _, sums = steps(make_task(), [good, good, bad, good, bad])
+    assert int(sums.bad_step) == 2
+
+
+def test_row_wise_needs_a_model_with_rows():
+    task = make_task()
+    optimizer = make_task().optimizer
+    with pytest.raises(ValueError, match="logits_from_rows"):
+        make_train_step(Plain(), optimizer, task.schedule, task.mesh, rows=object())

@@ -206,6 +206,6 @@ def _check_fit(params: Any, model: nn.Module, folder: Path) -> None:
         has, needs = found.get(name, "missing"), expected.get(name, "none")
         if has != needs:
             raise UserError(
-                f"{folder}: the checkpoint's {name} is {has}, but by config.json, tokenizer.json and "
-                f"labels.json it is {needs}: one of these files is not the run's own"
+                f"{folder}: the checkpoint's {name} is {has}, but by config.json, tokenizer.json "
+                f"and labels.json it is {needs}: one of these files is not the run's own"
             )

@@ -91,6 +91,7 @@ def test_the_fingerprint_sees_every_change(tmp_path):
     ("train", "test", "message"),
     [
         ([("a", "x")] * 9, None, "all 9 rows have the one label 'x'"),
+        ([(f"t{i}", f"id{i}") for i in range(30)], None, "30 different labels.*label-column"),
         (rows(9), [("a", "neg"), ("b", "nge")], r"test\.jsonl, row 2: the label 'nge'.*'neg'"),
     ],
 )

@@ -1,7 +1,6 @@
 """Folders and archives with a file for each part."""
 
 import io
-import json
 import tarfile
 
 import pytest
@@ -124,7 +123,7 @@ def test_an_archive_is_read_in_place(tmp_path, name, mode):
         "news_csv/train.csv": TRAIN,
         "news_csv/classes.txt": CLASSES,
     }
-    parts = read_archive(pack(tmp_path / name, files, mode), "strict")
+    parts = read_archive(pack(tmp_path / name, files, mode), Wanted(), "strict")
     assert parts.train.labels == ["Sports", "World"]
     assert parts.test is not None
     assert parts.test.texts == ["Third"]
@@ -143,7 +142,7 @@ def test_an_archive_cannot_reach_outside(tmp_path):
         member = tarfile.TarInfo("../../train.csv")
         member.size = len(TRAIN.encode())
         archive.addfile(member, io.BytesIO(TRAIN.encode()))
-    parts = read_archive(path, "strict")
+    parts = read_archive(path, Wanted(), "strict")
     assert parts.test is None
     assert sorted(entry.name for entry in tmp_path.rglob("*")) == [
         "evil.tar.gz",
@@ -154,16 +153,32 @@ def test_an_archive_cannot_reach_outside(tmp_path):
 
 def test_bad_archives(tmp_path):
     with pytest.raises(UserError, match=r"holds no train\.csv"):
-        read_archive(pack(tmp_path / "a.tar.gz", {"x/readme.txt": "x"}), "strict")
+        read_archive(pack(tmp_path / "a.tar.gz", {"x/readme.txt": "x"}), Wanted(), "strict")
     whole = pack(tmp_path / "a.tar.gz", {"train.csv": TRAIN * 5000}).read_bytes()
     (tmp_path / "a.tar.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match=r"a\.tar\.gz.*damaged"):
-        read_archive(tmp_path / "a.tar.gz", "strict")
+        read_archive(tmp_path / "a.tar.gz", Wanted(), "strict")
     (tmp_path / "b.tar.gz").write_text("not an archive")
     with pytest.raises(UserError, match="damaged"):
-        read_archive(tmp_path / "b.tar.gz", "strict")
+        read_archive(tmp_path / "b.tar.gz", Wanted(), "strict")
 
 
-def test_labels_json_is_a_snapshot_marker_only_as_a_list(tmp_path):
-    folder = fill(tmp_path / "a", train_csv="label,text\na,b\n", labels_json=json.dumps(["a", "z"]))
-    assert read_folder(folder, Wanted(), "strict").names == ("a", "z")
+def test_columns_asked_for_are_not_passed_over(tmp_path):
+    folder = fill(tmp_path / "a", train_csv=TRAIN, classes_txt=CLASSES)
+    with pytest.raises(UserError, match=r"no column for the label.*--data\.columns"):
+        read_folder(folder, Wanted(text=("title",)), "strict")
+    names = Wanted(text=("text",), names=("label", "title", "text"))
+    parts = read_archive(
+        pack(tmp_path / "a.tgz", {"train.csv": TRAIN, "classes.txt": CLASSES}), names, "strict"
+    )
+    assert parts.train.texts[0] == "And a text"
+    assert parts.train.labels == ["Sports", "World"]
+
+
+def test_shards_of_a_part_are_joined_in_order(tmp_path):
+    folder = fill(tmp_path / "a")
+    for i in (1, 0):
+        name = folder / f"train-0000{i}-of-00002.jsonl"
+        name.write_text(f'{{"text": "t{i}", "label": "c{i}"}}\n')
+    parts = read_folder(folder, Wanted(), "strict")
+    assert (parts.train.texts, parts.train.labels) == (["t0", "t1"], ["c0", "c1"])

@@ -11,6 +11,7 @@ from wave_jax.data.rows import (
     join_pieces,
     label_indices,
     label_text,
+    whole_numbers,
 )
 from wave_jax.errors import UserError
 
@@ -41,6 +42,11 @@ def test_unusable_labels_name_the_row(value):
 def test_classes_are_sorted_by_value_if_numbers():
     assert class_names(["10", "2", "-1", "2"]) == ("-1", "2", "10")
     assert class_names(["10", "2", "x"]) == ("10", "2", "x")
+
+
+def test_whole_numbers_written_with_a_point_lose_it():
+    assert whole_numbers(["1.0", "2", "-3.00"]) == ["1", "2", "-3"]
+    assert whole_numbers(["1.0", "v2"]) == ["1.0", "v2"]
 
 
 def test_a_label_that_training_lacks_names_row_and_nearest():

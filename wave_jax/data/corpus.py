@@ -16,12 +16,13 @@ from wave_jax.data.config import DataConfig
 from wave_jax.data.docstrings import read_docstrings
 from wave_jax.data.folder import is_archive, read_archive, read_folder, read_member
 from wave_jax.data.inputs import existing
-from wave_jax.data.rows import Rows, class_names, label_indices
+from wave_jax.data.rows import Rows, class_names, label_indices, listed
 from wave_jax.data.splits import Parts, cut
 from wave_jax.errors import UserError, nearest
 
 DOCSTRINGS = "docstrings"
 TFDS = "tfds:"
+_FEW_ROWS = 20  # below, a label may well be there once
 Part = Literal["train", "validation", "test"]
 
 
@@ -75,13 +76,7 @@ def load_corpus(config: DataConfig) -> Corpus:
     """
     whole = _read(config)
     names = whole.names or whole.train.names or class_names(_training_labels(whole))
-    found = set(_training_labels(whole))
-    if len(found) < 2:
-        only = next(iter(found))
-        raise UserError(
-            f"{whole.train.origin}: all {len(whole.train):,} rows have the one label {only!r}; "
-            "a classifier needs two classes at least"
-        )
+    _check_classes(whole)
     parts = _cut(whole, config)
     assert parts.validation is not None
     assert parts.test is not None
@@ -154,7 +149,7 @@ def _read_source(config: DataConfig, wanted: Wanted) -> Parts:
     if path.is_dir():
         return read_folder(path, wanted, config.errors)
     if is_archive(path):
-        return read_archive(path, config.errors)
+        return read_archive(path, wanted, config.errors)
     rows = read_member(path, wanted, config.errors, zhang=False)
     return Parts(path.name, f"{path}: {len(rows):,} rows", rows, names=rows.names)
 
@@ -173,6 +168,23 @@ def _existing_source(source: str) -> Path:
 def _training_labels(parts: Parts) -> list[str]:
     validation = [] if parts.validation is None else parts.validation.labels
     return [*parts.train.labels, *validation]
+
+
+def _check_classes(parts: Parts) -> None:
+    found = set(_training_labels(parts))
+    count = len(parts.train)
+    if len(found) < 2:
+        only = next(iter(found))
+        raise UserError(
+            f"{parts.train.origin}: all {count:,} rows have the one label {only!r}; "
+            "a classifier needs two classes at least"
+        )
+    if count >= _FEW_ROWS and len(found) > count / 2:
+        raise UserError(
+            f"{parts.train.origin}: {len(found):,} different labels in {count:,} rows "
+            f"({listed(class_names(found)[:3])}, ...); is this the label column? "
+            "Another is named with --data.label-column"
+        )
 
 
 def _cut(parts: Parts, config: DataConfig) -> Parts:

@@ -6,11 +6,20 @@ import csv
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import NamedTuple
 
 from wave_jax.data.columns import Chosen, Wanted, choose_columns
 from wave_jax.data.inputs import Input
-from wave_jax.data.rows import Errors, Rows, Where, encodable, join_pieces, label_text
+from wave_jax.data.rows import (
+    Errors,
+    Rows,
+    Where,
+    encodable,
+    join_pieces,
+    label_text,
+    whole_numbers,
+)
 from wave_jax.errors import UserError
 
 _LARGEST_FIELD = 2**31 - 1  # the csv module's own limit of 128 KiB would refuse long texts
@@ -65,7 +74,7 @@ def _read(
         _append(rows, record, len(names), chosen, errors)
     if not rows.texts:
         raise UserError(f"{source.name} holds a header line and no rows")
-    return rows
+    return replace(rows, labels=whole_numbers(rows.labels))
 
 
 def _columns(
@@ -80,7 +89,8 @@ def _columns(
     try:
         return names, True, choose_columns(names, wanted, origin, header=True)
     except UserError:
-        if zhang and len(names) > 1 and names[0].isdecimal():
+        asked = wanted.text or wanted.label
+        if zhang and not asked and len(names) > 1 and names[0].isdecimal():
             return names, False, Chosen(tuple(range(1, len(names))), 0)
         raise
 

@@ -20,28 +20,28 @@ CLASSES = "classes.txt"
 LABELS = "labels.json"
 ARCHIVES = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 _STEMS = {"train": ("train",), "validation": ("validation", "valid", "dev"), "test": ("test",)}
+_SHARD = re.compile(r"-\d+-of-\d+")
 # Zhang et al. write a line break as a backslash and an n; AG News writes a bare backslash before
 # the next word, which may begin with a small n.
 _LINE_BREAK = re.compile(r"\\n(?![a-z])")
 
 
 def read_folder(folder: Path, wanted: Wanted, errors: Errors) -> Parts:
-    """Reads train.*, test.* and, where there is one, validation.* of `folder`.
+    """Reads train.*, test.* and, where there is one, validation.* of `folder`; or their shards.
 
     A train.csv without a header line holds the class, counted from 1, and then columns of text;
     classes.txt names the classes, one a line. labels.json, a list, fixes the order of the classes.
     """
     with reading(str(folder)):
         entries = sorted(folder.iterdir())
-    files = {part: _find(folder, entries, stems) for part, stems in _STEMS.items()}
-    if files["train"] is None:
+    rows = {
+        part: _joined([read_member(path, wanted, errors) for path in paths])
+        for part, stems in _STEMS.items()
+        if (paths := _find(folder, entries, stems))
+    }
+    if "train" not in rows:
         there = listed([entry.name for entry in entries]) or "nothing"
         raise UserError(f"{folder} has no train.csv (or .tsv, .jsonl, .parquet); it holds {there}")
-    parts = {
-        part: None if path is None else read_member(path, wanted, errors)
-        for part, path in files.items()
-    }
-    rows = {part: found for part, found in parts.items() if found is not None}
     return Parts(
         name=folder.resolve().name,
         description=f"{folder}: {_sizes(rows)}",
@@ -74,7 +74,7 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(ARCHIVES)
 
 
-def read_archive(path: Path, errors: Errors) -> Parts:
+def read_archive(path: Path, wanted: Wanted, errors: Errors) -> Parts:
     """Reads an original archive, such as dbpedia_csv.tar.gz, in place: nothing is extracted."""
     existing(path)
     rows: dict[str, Rows] = {}
@@ -89,7 +89,7 @@ def read_archive(path: Path, errors: Errors) -> Parts:
                 names = _class_lines(source, errors)
             else:
                 part = base.removesuffix(".csv")
-                rows[part] = read_delimited(source, Wanted(), errors, delimiter=",", zhang=True)
+                rows[part] = read_delimited(source, wanted, errors, delimiter=",", zhang=True)
     if "train" not in rows:
         raise UserError(f"{path.name} holds no train.csv; expected the layout of dbpedia_csv")
     rows = {part: _named(found, names) for part, found in rows.items()}
@@ -97,17 +97,27 @@ def read_archive(path: Path, errors: Errors) -> Parts:
     return Parts(path.name, description, rows["train"], test=rows.get("test"), names=names)
 
 
-def _find(folder: Path, entries: list[Path], stems: tuple[str, ...]) -> Path | None:
+def _find(folder: Path, entries: list[Path], stems: tuple[str, ...]) -> list[Path]:
+    """Returns the file of a part, or its shards, such as train-00000-of-00002.parquet."""
     found = [
         entry
         for entry in entries
         if entry.is_file()
-        and entry.name.split(".")[0].lower() in stems
+        and _SHARD.sub("", entry.name.split(".")[0].lower()) in stems
         and plain_suffix(entry) in FORMATS
     ]
-    if len(found) > 1:
-        raise UserError(f"{folder} holds several files for one part: {[p.name for p in found]}")
-    return found[0] if found else None
+    if len(found) > 1 and not all(_SHARD.search(entry.name) for entry in found):
+        names = listed([entry.name for entry in found])
+        raise UserError(f"{folder} holds several files for one part: {names}")
+    return found
+
+
+def _joined(shards: list[Rows]) -> Rows:
+    first, *others = shards
+    for shard in others:
+        first.texts.extend(shard.texts)
+        first.labels.extend(shard.labels)
+    return first
 
 
 def _named(rows: Rows, names: tuple[str, ...] | None) -> Rows:

@@ -113,6 +113,21 @@ def label_text(value: Any, where: Where) -> str:
     raise UserError(f"{where}: the label {shown} is neither a whole number nor a string")
 
 
+def whole_numbers(labels: list[str]) -> list[str]:
+    """Writes labels such as '1.0' as whole numbers, if all of them are that.
+
+    >>> whole_numbers(["1.0", "0.0"]), whole_numbers(["1.0", "1.5"])
+    (['1', '0'], ['1.0', '1.5'])
+    """
+    distinct = set(labels)
+    if not any("." in label for label in distinct):
+        return labels
+    if not all(_WHOLE.fullmatch(label) for label in distinct):
+        return labels
+    plain = {label: label.partition(".")[0] for label in distinct}
+    return [plain[label] for label in labels]
+
+
 def class_names(labels: Iterable[str]) -> tuple[str, ...]:
     """Returns the distinct labels: by value where all are whole numbers, else as strings.
 

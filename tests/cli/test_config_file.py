@@ -46,8 +46,8 @@ def test_a_file_is_executed(tmp_path: Path) -> None:
         ("x = 1\n", ["no function get_config"]),
         ("x = (\n\ny = 2\n", ["mine.py, line 1: SyntaxError"]),
         ("import nonsense_xyz\n", ["line 1", "nonsense_xyz"]),
-        ("def get_config(preset):\n    return 1 / 0\n", ["line 2", "ZeroDivisionError"]),
-        ("def get_config(preset):\n    return {}\n", ["Config", "dict"]),
+        ("def get_config(preset=None):\n    return 1 / 0\n", ["line 2", "ZeroDivisionError"]),
+        ("def get_config(preset=None):\n    return {}\n", ["Config", "dict"]),
     ],
 )
 def test_a_wrong_file_is_named_with_its_line(tmp_path: Path, text: str, parts: list[str]) -> None:

@@ -12,14 +12,12 @@ from typing import NamedTuple
 from wave_jax.errors import UserError, nearest
 from wave_jax.training.config import Config
 
-DEFAULT_PRESET = "paper"
-
 
 class Choice(NamedTuple):
     """What `--config` and `--preset` chose, and the arguments that are left."""
 
     path: Path | None
-    preset: str
+    preset: str | None
     rest: list[str]
 
 
@@ -43,11 +41,13 @@ def split_arguments(argv: Sequence[str]) -> Choice:
             raise UserError(f"{name} needs a value, such as {_EXAMPLES[name]}")
         found[name] = value
     path = Path(found["--config"]) if "--config" in found else None
-    return Choice(path, found.get("--preset", DEFAULT_PRESET), rest)
+    return Choice(path, found.get("--preset"), rest)
 
 
-def load_config_file(path: Path, preset: str = DEFAULT_PRESET) -> Config:
-    """Returns what the file's `get_config(preset)` returns. The file is executed: choose your own.
+def load_config_file(path: Path, preset: str | None = None) -> Config:
+    """Returns what the file's `get_config(preset)` returns; without a preset, its own default.
+
+    The file is executed: name only files that you trust.
 
     Raises:
       UserError: there is no such file (a near name is given), it has no `get_config`, it fails
@@ -58,14 +58,14 @@ def load_config_file(path: Path, preset: str = DEFAULT_PRESET) -> Config:
     if not callable(get_config):
         raise UserError(f"{path} has no function get_config(preset) that returns a Config")
     try:
-        config = get_config(preset)
+        config = get_config() if preset is None else get_config(preset)
     except UserError:
         raise
     except Exception as error:
         raise _located(path, error) from error
     if not isinstance(config, Config):
         raise UserError(
-            f"{path}: get_config({preset!r}) must return a wave_jax.training.config.Config, "
+            f"{path}: get_config must return a wave_jax.training.config.Config, "
             f"got {type(config).__name__}"
         )
     return config

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from wave_jax.cli.arguments import parse
-from wave_jax.cli.config_file import DEFAULT_PRESET, load_config_file, split_arguments
+from wave_jax.cli.config_file import load_config_file, split_arguments
 from wave_jax.errors import UserError
 from wave_jax.training.config import Config
 
@@ -48,12 +48,12 @@ def read_config(argv: Sequence[str], *, prog: str) -> tuple[Config, str]:
     if path is None and _DEFAULT_CONFIG.is_file():
         path = _DEFAULT_CONFIG
     if path is None:  # an installation without the repository's configs/
-        if preset != DEFAULT_PRESET:
+        if preset is not None:
             raise UserError(f"--preset {preset} needs --config PATH: a file that has this preset")
         default, name = Config(), "default"
     else:
         default, name = load_config_file(path, preset), path.stem
-    config = parse(default, rest, prog=prog, description=_DESCRIPTION.format(prog=prog))
+    config = parse(default, rest, prog=prog, description=_DESCRIPTION.format(prog=_runnable(prog)))
     return config, name
 
 

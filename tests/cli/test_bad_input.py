@@ -1,0 +1,92 @@
+"""What the user must mend is said in one line with status 2; what can be read is read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .conftest import TINY, Command, Done, assert_refused
+
+GOOD = "text,label\n" + "".join(f"good words {k},{'ab'[k % 2]}\n" for k in range(40))
+
+REFUSED = {
+    "missing file": (None, [], ["texts.csv"]),
+    "empty file": ("", [], ["texts.csv"]),
+    "header alone": ("text,label\n", [], ["texts.csv"]),
+    "missing column": (GOOD, ["--data.text-columns", "tekst"], ["'tekst'", "text"]),
+    "missing label column": (GOOD, ["--data.label-column", "topic"], ["'topic'"]),
+    "one class": ("text,label\n" + "words,a\n" * 40, [], ["'a'", "two classes"]),
+    "no header": ("".join(f"{k % 2},some words\n" for k in range(40)), [], ["--data.columns"]),
+    "invalid UTF-8": (GOOD.encode() + b"b\xffd,a\n", [], ["UTF-8", "--data.errors replace"]),
+    "unknown option": (GOOD, ["--data.sauce", "x"], ["'--data.source'"]),
+    "unknown value": (GOOD, ["--model.pooling", "mxa"], ["'max'"]),
+    "no epochs": (GOOD, ["--train.epochs", "0"], ["--train.epochs"]),
+    "no dimensions": (GOOD, ["--model.dim", "0"], ["dim"]),
+    "a constant network": (
+        GOOD,
+        ["--model.op", "interference", "--model.readout", "real"],
+        ["same output"],
+    ),
+    "missing vocabulary": (GOOD, ["--data.vocab", "none.txt"], ["none.txt"]),
+    "missing test file": (GOOD, ["--data.test", "none.csv"], ["none.csv"]),
+    "devices that are not there": (GOOD, ["--mesh.data", "3"], ["3"]),
+    "a preset that is not there": (GOOD, ["--preset", "bset"], ["'best'"]),
+    "a config that is not there": (GOOD, ["--config", "configs/agnews.py"], ["agnews.py"]),
+}
+
+READ = {
+    "BOM and CRLF": b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode(),
+    "NUL bytes": GOOD.encode() + b"nul \x00 byte,a\n",
+    "an empty text": GOOD.encode() + b",a\n",
+    "a line of 10 MB": GOOD.encode() + b"word " * 2_000_000 + b",a\n",
+}
+
+
+def _train(command: Command, folder: Path, content: str | bytes | None, *options: str) -> Done:
+    path = folder / "texts.csv"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    steps = ["--train.steps", "1", "--workdir", str(folder / "run")]
+    return command("train", "--data.source", path, *TINY, *steps, *options)
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_in_one_line(case: str, tmp_path: Path, command: Command) -> None:
+    content, options, parts = REFUSED[case]
+    assert_refused(_train(command, tmp_path, content, *options), *parts)
+    assert not (tmp_path / "run").exists(), "so that the corrected command may name it again"
+
+
+@pytest.mark.parametrize("case", READ)
+def test_read_all_the_same(case: str, tmp_path: Path, command: Command) -> None:
+    done = _train(command, tmp_path, READ[case])
+    assert done.status == 0, done.err
+
+
+def test_invalid_bytes_can_be_replaced(tmp_path: Path, command: Command) -> None:
+    content = GOOD.encode() + b"b\xffd,a\n"
+    assert _train(command, tmp_path, content, "--data.errors", "replace").status == 0
+
+
+def test_a_label_that_training_lacks(tmp_path: Path, command: Command) -> None:
+    (tmp_path / "test.csv").write_text("text,label\nnew words,c\n")
+    done = _train(command, tmp_path, GOOD, "--data.test", str(tmp_path / "test.csv"))
+    assert_refused(done, "'c'")
+
+
+def test_a_data_set_that_does_not_exist(command: Command, tmp_path: Path) -> None:
+    done = command("train", "--data.source", "tfds:imdb_review", "--workdir", tmp_path / "run")
+    assert_refused(done, "imdb_review", "imdb_reviews")
+
+
+def test_a_config_edited_by_hand(
+    trained: tuple[Path, Done], command: Command, tmp_path: Path
+) -> None:
+    values = json.loads((trained[0] / "config.json").read_text())
+    values["model"]["dmi"] = 3
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    assert_refused(command("predict", tmp_path), "model.dmi", "'dim'")
+    (tmp_path / "config.json").write_text("{")
+    assert_refused(command("evaluate", tmp_path), "config.json")

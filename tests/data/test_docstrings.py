@@ -67,6 +67,8 @@ def test_packages_that_are_missing_or_broken_are_left_out(tmp_path, monkeypatch)
     for package, stories in texts.items():
         for i, story in enumerate(stories):
             write(tmp_path / package, f"m{i}.py", f'"""{story}"""\nraise SystemExit\n')
+    odd = "An escape that Python warns of is no reason to drop \\d this text."
+    write(tmp_path / "beta", "odd.py", f'"""{odd}"""')
     write(tmp_path / "alpha", "broken.py", "def (")
     write(tmp_path / "alpha", "binary.py", b"\x00\xff")
     write(
@@ -81,6 +83,7 @@ def test_packages_that_are_missing_or_broken_are_left_out(tmp_path, monkeypatch)
     assert sorted(zip(parts.train.labels, parts.train.texts, strict=True)) == [
         ("alpha", texts["alpha"][1]),
         ("alpha", sea),
+        ("beta", odd),
         ("beta", texts["beta"][0]),
     ]
     monkeypatch.setattr(docstrings, "PACKAGES", {"alpha": ("alpha",)})

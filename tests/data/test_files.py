@@ -177,6 +177,12 @@ def test_bad_jsonl_names_the_row(tmp_path, content, message):
         read(write(tmp_path / "a.jsonl", content))
 
 
+def test_a_carriage_return_between_json_values_ends_no_row(tmp_path):
+    content = '{"text": "a",\r "label": 1}\n{"text": "b", "label": }\n'
+    with pytest.raises(UserError, match=r"row 2 \(line 2\): not valid JSON"):
+        read(write(tmp_path / "a.jsonl", content))
+
+
 def test_a_null_text_is_empty_and_surrogates_can_be_replaced(tmp_path):
     content = '{"text": null, "label": true}\n{"text": "a\\ud800b", "label": false}\n'
     rows = read(write(tmp_path / "a.jsonl", content), errors="replace")

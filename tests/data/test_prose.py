@@ -77,6 +77,8 @@ SPHINX = """
     :rtype: int
 
     Then it waits.
+    url : str
+        An entry without a heading.
     >>> send()
     1
 

@@ -112,5 +112,5 @@ def _first(names: Sequence[str], known: tuple[str, ...]) -> int | None:
 def _near(names: Sequence[str], known: tuple[str, ...]) -> str:
     for name in names:
         if difflib.get_close_matches(name.lower(), known, cutoff=0.75):  # 'lable', not 'image'
-            return f", is it {name!r}?"
+            return f" (is it {name!r}?)"
     return ""

@@ -195,8 +195,8 @@ def _builder(name: str, data_dir: Path) -> Any:
         configs = list(tfds.builder_cls(base).builder_configs)
     except tfds.core.DatasetNotFoundError:
         raise UserError(
-            f"TFDS has no data set {base!r} that can be read here{_near(name)}; "
-            f"for this task there are {listed(TASKS)}"
+            f"TFDS has no data set {base!r} that can be read here{_near(name)} "
+            f"(made for this task: {listed(TASKS)})"
         ) from None
     if config and config not in configs:
         there = f"; it has {listed(configs)}" if configs else ""

@@ -96,6 +96,7 @@ class _Branch(NamedTuple):
 
 
 def _branch(u: Tokens, mask: Mask | None, segments: Segments | None) -> _Branch:
+    segments = None if segments is None else jnp.asarray(segments)
     r = leave_one_out_norm(u, mask=mask, segment_ids=segments)
     size = jnp.abs(u)
     top = scope_max(size, segments)
@@ -134,7 +135,7 @@ def _different(
     mask: Mask | None, segments: Int[Array, "*b n"] | None, u: Tokens
 ) -> Float[Array, "*b n n"]:
     n = u.shape[-2]
-    ids = jnp.ones(u.shape[:-1], jnp.int32) if segments is None else jnp.asarray(segments)
+    ids = jnp.ones(u.shape[:-1], jnp.int32) if segments is None else segments
     if mask is not None:
         ids = jnp.where(mask, ids, 0)
     same = (ids[..., :, None] == ids[..., None, :]) & (ids > 0)[..., None]

@@ -122,6 +122,7 @@ def _parts(u: Tokens, p: Tokens, q: Tokens, mask: Mask | None, segments: Segment
         check_real(x, name)
         check_pair(u, x, ("u", name))
     dtype = compute_dtype(u)
+    segments = None if segments is None else jnp.asarray(segments)
     u, p, q = (keep(jnp.asarray(x).astype(dtype), mask, segments) for x in (u, p, q))
     norm = magnitude(u, mask=mask, segment_ids=segments)
     rest = leave_one_out_norm(u, mask=mask, segment_ids=segments)

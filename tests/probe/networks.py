@@ -1,0 +1,67 @@
+"""Small networks of every kind, with texts, for the tests of the probe."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from wave_jax.models import ModelConfig, build_model
+from wave_jax.probe import cross_entropy
+
+IDS = np.array(
+    [
+        [2, 10, 11, 9, 12, 13, 9, 3, 0, 0],
+        [2, 10, 9, 15, 16, 17, 18, 19, 20, 3],
+        [2, 14, 14, 14, 3, 0, 0, 0, 0, 0],
+    ],
+    np.int32,
+)
+MASK = IDS > 0
+LABELS = np.array([0, 2, 1], np.int32)
+SMALL = {"dim": 8, "ffn_dim": 8}
+
+KINDS = {
+    "plain": {},
+    "modulation-imag-mean": {"readout": "imag", "pooling": "mean"},
+    "modulation-magnitude-max": {"readout": "magnitude", "pooling": "max"},
+    "modulation-phase": {"readout": "phase"},
+    "interference": {"op": "interference"},
+    "interference-real-mean": {"op": "interference", "readout": "real", "pooling": "mean"},
+    "interference-imag": {"op": "interference", "readout": "imag"},
+    "interference-phase-4-layers": {"op": "interference", "readout": "phase", "layers": 4},
+    "both-2-layers": {"op": "both", "layers": 2, "position": "learned"},
+    "sentences": {"scopes": ("sentence", "input"), "layers": 2, "position": "sinusoidal"},
+    "sentences-both": {"scopes": ("sentence", "sentence"), "op": "both", "pooling": "mean"},
+}
+
+
+def network(kind, *, seed=0, trained=False):
+    """(model, float32 parameters)."""
+    config = ModelConfig(**SMALL, **KINDS[kind])
+    model = build_model(
+        config, vocab_size=40, num_classes=3, max_length=12, sentence_end_ids=(9,), sep_id=3
+    )
+    params = jax.jit(model.init)(jax.random.key(seed), IDS, MASK)["params"]
+    return model, _fit(model, params) if trained else params
+
+
+def double(params):
+    """The parameters in float64, under jax.enable_x64."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), params)
+
+
+def _fit(model, params, steps=60):
+    optimizer = optax.adam(1e-2)
+
+    def loss(params):
+        return jnp.mean(cross_entropy(model.apply({"params": params}, IDS, MASK), LABELS))
+
+    def step(_, carry):
+        params, state = carry
+        updates, state = optimizer.update(jax.grad(loss)(params), state)
+        return optax.apply_updates(params, updates), state
+
+    def fit(params):
+        return jax.lax.fori_loop(0, steps, step, (params, optimizer.init(params)))[0]
+
+    return jax.jit(fit)(params)

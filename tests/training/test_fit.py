@@ -117,7 +117,7 @@ def test_interrupted_during_validation(tmp_path, whole, monkeypatch):
 
 
 def test_a_finished_training_is_not_gone_on_with(whole):
-    fit, folder = whole
+    _, folder = whole
     before = read_rows(folder)
     again = run(folder, make_task())
     assert again.position.step == 18

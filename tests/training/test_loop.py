@@ -36,7 +36,7 @@ def config(tmp_path_factory):
     with (folder / "texts.jsonl").open("w") as file:
         for index in range(400):
             label = list(WORDS)[index % 3]
-            words = rng.choice(WORDS[label].split() + ["the", "a", "of"], rng.integers(3, 12))
+            words = rng.choice([*WORDS[label].split(), "the", "a", "of"], rng.integers(3, 12))
             file.write(json.dumps({"text": " ".join(words), "label": label}) + "\n")
     return Config(
         data=DataConfig(source=str(folder / "texts.jsonl"), cache_dir=str(folder / "cache")),
@@ -125,7 +125,7 @@ def test_a_tracker_that_is_not_installed(config, tmp_path, package, monkeypatch)
 
 
 def test_stopped_by_a_signal_it_resumes_to_the_same_parameters(finished, config, tmp_path):
-    """As a process of its own, for the exit status; the run that was not disturbed is the oracle."""
+    """In a process of its own, for the exit status; the oracle is the run nobody disturbed."""
     program = (
         "import dataclasses, json, sys; from pathlib import Path\n"
         "from wave_jax.training.config_file import config_from_dict\n"

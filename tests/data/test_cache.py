@@ -1,5 +1,6 @@
 """The cache of token arrays: whole entries or none, and broken ones made anew."""
 
+import errno
 import json
 import os
 import subprocess
@@ -125,40 +126,64 @@ def test_old_leftovers_of_killed_processes_go(tmp_path):
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [".part-new", "key"]
 
 
+def test_a_disk_that_fills_up_leaves_no_half_entry(tmp_path, said, monkeypatch):
+    save, saved = np.save, []
+
+    def full(path, array, **options):
+        saved.append(path)
+        if len(saved) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(path, array, **options)
+
+    monkeypatch.setattr(np, "save", full)
+    check(ArrayCache(tmp_path, said.append).fetch("key", lambda: ARRAYS))
+    assert list(tmp_path.iterdir()) == []
+    assert said == [f"cannot keep tokenised texts in {tmp_path}: No space left on device"]
+
+
 WRITER = """
-import shutil, sys
+import sys
 import numpy as np
 from pathlib import Path
 from wave_jax.data.cache import ArrayCache
-folder, me = sys.argv[1], int(sys.argv[2])
+folder, me, breaks = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "breaks"
 said = []
 cache = ArrayCache(folder, said.append)
+print("ready", flush=True)
+sys.stdin.readline()
 for turn in range(150):
-    key = str(turn % 3)
-    found = cache.fetch(key, lambda: {"a": np.full(20_000, int(key)), "b": np.arange(7)})
+    key = str(turn % 3) if breaks else str(turn)
+    found = cache.fetch(key, lambda: {"a": np.full(50_000, int(key)), "b": np.arange(7)})
     assert (found["a"] == int(key)).all() and found["b"].tolist() == list(range(7))
-    if turn % 5 == me:  # breaks what the other one may be reading or replacing
+    if breaks and turn % 5 == me:  # what the other one may be reading or replacing
         Path(folder, key, "b.npy").unlink(missing_ok=True)
-print(len(said))
+assert breaks or not said, said
 """
 
 
-def test_processes_that_write_and_break_the_same_entries(tmp_path):
+@pytest.mark.parametrize("mode", ["breaks", "only writes"])
+def test_processes_that_share_a_cache(tmp_path, mode):
     running = [
         subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(tmp_path), str(me)],
+            [sys.executable, "-c", WRITER, str(tmp_path), str(me), mode],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            text=True,
         )
         for me in (0, 1)
     ]
     for process in running:
+        assert process.stdout.readline() == "ready\n"
+    for process in running:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in running:
         _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors.decode()
+        assert process.returncode == 0, errors
     for entry in tmp_path.iterdir():
         assert not entry.name.startswith(".part-")
-        if (entry / "b.npy").exists():
-            assert json.loads((entry / "meta.json").read_text()).keys() == {"a", "b"}
+        assert json.loads((entry / "meta.json").read_text()).keys() == {"a", "b"}
 
 
 def test_the_default_place_follows_the_environment(monkeypatch, tmp_path):

@@ -11,7 +11,7 @@ from wave_jax.data.prepare import prepare, tokenize_split
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.errors import UserError
 
-TEXTS = ["waves of light", "waves of sound, waves of water", "", "a sea of waves " * 9]
+TEXTS = ["Waves of Light", "Waves of sound, waves of water", "", "a sea of waves " * 9]
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Pieces against an independent WordPiece, the library's own BERT tokenizer, and hostile text."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from tokenizers.implementations import BertWordPieceTokenizer
 
 from wave_jax.data import prefix
+from wave_jax.data.prefix import Cutter
 from wave_jax.data.tokenizer import WordPiece
+from wave_jax.data.vocabulary import without_surrogates
 from wave_jax.errors import UserError
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -82,6 +85,12 @@ def test_vocabulary_stays_within_its_size(size):
     assert WordPiece.train([*TEXTS, wide], vocab_size=size).vocab_size <= size
 
 
+def test_lone_surrogates_count_as_replacement_characters(tokenizer):
+    assert without_surrogates("a\ud83c\udf0a\udf0a\ud83cb") == "a🌊\ufffd\ufffdb"
+    found = tokenizer.encode(["wa\ud800ves", "wa\ufffdves"], 16)
+    assert found[0].tolist() == found[1].tolist()
+
+
 def test_training_without_words_and_with_too_few_places():
     assert WordPiece.train(["", " \n "], vocab_size=100).vocab_size == 4
     with pytest.raises(UserError, match="vocab_size must be at least 16"):
@@ -142,7 +151,7 @@ texts = st.one_of(any_text, st.lists(pieces_of_text, max_size=40).map("".join))
 @settings(max_examples=300, deadline=None)
 @given(text=texts, room=st.integers(1, 12), bound=st.integers(1, 16))
 def test_tokenising_a_head_gives_the_same_as_the_whole(tokenizer, text, room, bound):
-    clean = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    clean = without_surrogates(text)
     expected = [tokenizer.cls_id, *whole(tokenizer, clean)[:room], tokenizer.sep_id]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prefix, "_LEAST_BOUND", bound)
@@ -167,18 +176,45 @@ def test_a_text_of_megabytes_is_no_trouble(tokenizer, unit):
     assert 2 <= len(tokens.ids) <= 128
 
 
-def test_a_tokenizer_with_other_rules_keeps_a_margin(tmp_path):
+@pytest.fixture(scope="module")
+def bpe():
+    """A tokenizer with other rules than BERT's."""
     bpe = Tokenizer(models.BPE(unk_token="[UNK]"))
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=SPECIALS, show_progress=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=SPECIALS, initial_alphabet=alphabet, show_progress=False
+    )
     bpe.train_from_iterator(TEXTS, trainer)
-    bpe.enable_truncation(3)
-    bpe.enable_padding(length=50)
-    bpe.save(str(tmp_path / "tokenizer.json"))
-    tokenizer = WordPiece.from_file(tmp_path / "tokenizer.json")
-    text = " ".join(TEXTS * 60)
-    assert tokenizer.encode([text], 66)[0].tolist()[1:-1] == whole(tokenizer, text)[:64]
-    assert tokenizer.encode(["wave"], 66).lengths[0] < 10
+    return bpe
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=texts, start=st.integers(0, 50), room=st.integers(1, 80))
+def test_other_rules_give_the_first_pieces_too(bpe, text, start, room):
+    text = (" ".join(TEXTS)[start:] + without_surrogates(text)) * 3
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prefix, "_LEAST_BOUND", 1)
+        patch.setattr(prefix, "_CHARACTERS_PER_PIECE", 1)
+        ids = WordPiece(bpe).encode([text], room + 2)[0]
+    assert ids[1:-1].tolist() == whole(WordPiece(bpe), text)[:room]
+
+
+def test_long_texts_are_cut_before_they_are_tokenised(bpe, tokenizer):
+    for one in (WordPiece(bpe), tokenizer):
+        cutter = Cutter.for_tokenizer(json.loads(one.to_json()))
+        assert 700 <= len(cutter.head("waves " * 1000, 1000)) <= 1000
+        assert cutter.first_bound(126) <= 2000
+
+
+def test_settings_of_the_file_on_length_are_ignored(bpe, tmp_path):
+    changed = Tokenizer.from_str(bpe.to_str())
+    changed.enable_truncation(3)
+    changed.enable_padding(length=50)
+    changed.save(str(tmp_path / "tokenizer.json"))
+    found = WordPiece.from_file(tmp_path / "tokenizer.json").encode([TEXTS[0], "wave"], 66)
+    assert found[0][1:-1].tolist() == bpe.encode(TEXTS[0]).ids[:64]
+    assert found.lengths[1] < 10
 
 
 def test_saved_tokenizers_come_back_the_same(tokenizer, tmp_path):
@@ -255,7 +291,7 @@ def test_vocabulary_files_may_have_crlf_and_a_byte_order_mark(tmp_path):
 @given(text=texts.filter(lambda text: "[" not in text))  # BERT's own takes [SEP] in a text as such
 def test_same_ids_as_the_librarys_bert_tokenizer(bert_tokenizers, text):
     ours, theirs = bert_tokenizers
-    clean = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    clean = without_surrogates(text)
     assert ours.encode([text], 10_000)[0].tolist() == theirs.encode(clean).ids
 
 

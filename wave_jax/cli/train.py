@@ -33,11 +33,14 @@ with it; on a finished one it prints the summary."""
 def main(argv: Sequence[str], *, prog: str) -> int:
     """Runs a training; returns the exit status."""
     config, name = read_config(argv, prog=prog)
+    from rich.console import Console
+
     from wave_jax.training.loop import train  # heavy, and --help needs none of it
 
     workdir = Path(config.workdir) if config.workdir else new_folder(name)
     with no_trace_of_failed_start(workdir):
-        train(config, workdir=workdir, resume_command=_command(argv, prog, workdir))
+        again = _command(argv, prog, workdir)
+        train(config, workdir=workdir, console=Console(soft_wrap=True), resume_command=again)
     print(_next_steps(workdir, prog))
     return 0
 

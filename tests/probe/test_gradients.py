@@ -1,6 +1,6 @@
 """Gradients of whole networks: the two paths add up, and all equal differences and autodiff."""
 
-from functools import partial
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -8,16 +8,20 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from tests.probe.networks import IDS, KINDS, LABELS, MASK, double, network
+from tests.probe.networks import IDS, KINDS, LABELS, MASK, QUICK, double, network
 from wave_jax import ops, probe
 from wave_jax.errors import UserError
 
 OPERATIONS = {"interference": ops.interfere, "modulation": ops.modulate}
 
 
-def run(model, params, **options):
-    function = jax.jit(partial(probe.wave_gradients, model, **options))
-    return function(params, IDS, LABELS, mask=MASK)
+@lru_cache
+def jitted(model, scalar=None):
+    return jax.jit(partial(probe.wave_gradients, model, scalar=scalar), compiler_options=QUICK)
+
+
+def run(model, params, scalar=None):
+    return jitted(model, scalar)(params, IDS, LABELS, mask=MASK)
 
 
 def polar_loss(model, params):
@@ -28,7 +32,10 @@ def polar_loss(model, params):
     embeddings = model.apply({"params": params}, IDS, method="embed")
     segments = model.segment_ids(IDS, MASK)
     apply = partial(
-        model.apply, segment_ids=segments, method="logits_from_embeddings", mutable=["perturbations"]
+        model.apply,
+        segment_ids=segments,
+        method="logits_from_embeddings",
+        mutable=["perturbations"],
     )
     zeros = apply({"params": params}, embeddings, MASK)[1]["perturbations"]
 
@@ -70,14 +77,14 @@ def test_paths_add_up_to_the_total(kind, trained):
                     assert not np.any(paths[:, ~MASK])
 
 
-@pytest.mark.parametrize("kind", ["plain", "both-2-layers", "sentences"])
+@pytest.mark.parametrize("kind", ["both-real", "sentences"])
 def test_polar_gradients_equal_central_differences(kind):
     """dL/dG and dL/dalpha: one coordinate of one variant is moved, everything else is held."""
     model, params = network(kind)
     with jax.enable_x64(True):
         params = double(params)
         gradients = run(model, params)
-        loss = jax.jit(polar_loss(model, params))
+        loss = jax.jit(polar_loss(model, params), compiler_options=QUICK)
         rng = np.random.default_rng(0)
         step = 1e-5  # errors of order step^2 and 1e-16 / step
         for index, layer in enumerate(gradients.layers):
@@ -102,7 +109,7 @@ def test_polar_gradients_equal_central_differences(kind):
                 assert float(expected[where]) == pytest.approx(difference, rel=1e-6, abs=1e-9)
 
 
-@pytest.mark.parametrize("kind", ["plain", "interference", "both-2-layers"])
+@pytest.mark.parametrize("kind", ["interference", "both-real"])
 def test_embedding_gradient_equals_central_differences(kind):
     model, params = network(kind)
     with jax.enable_x64(True):
@@ -110,7 +117,7 @@ def test_embedding_gradient_equals_central_differences(kind):
         gradients = run(model, params)
         embeddings = model.apply({"params": params}, IDS, method="embed")
 
-        @jax.jit
+        @partial(jax.jit, compiler_options=QUICK)
         def loss(embeddings):
             logits = model.apply(
                 {"params": params}, embeddings, MASK, method="logits_from_embeddings"
@@ -127,7 +134,7 @@ def test_embedding_gradient_equals_central_differences(kind):
         assert float(gradients.loss) == pytest.approx(float(loss(embeddings)), rel=1e-12)
 
 
-@pytest.mark.parametrize("kind", ["plain", "interference", "both-2-layers"])
+@pytest.mark.parametrize("kind", ["plain", "both-real"])
 def test_total_equals_autodiff_of_the_literal_formula(kind):
     """arctan2(sqrt(1 - (u/G)^2), u/G) and G exp(i alpha), as the paper writes them (eq. 2, 3, 6)."""
     model, params = network(kind)
@@ -145,7 +152,8 @@ def test_total_equals_autodiff_of_the_literal_formula(kind):
         for index, layer in enumerate(gradients.layers):
             tokens = tuple(variant.tokens for variant in layer.variants)
             autodiff = jax.jit(
-                jax.grad(lambda t, i=index: loss({i: [literal(x) for x in t]}, gradients))
+                jax.grad(lambda t, i=index: loss({i: [literal(x) for x in t]}, gradients)),
+                compiler_options=QUICK,
             )(tokens)
             for variant, expected in zip(layer.variants, autodiff, strict=True):
                 found = variant.magnitude_path + variant.phase_path
@@ -154,10 +162,11 @@ def test_total_equals_autodiff_of_the_literal_formula(kind):
 
 
 def test_eager_equals_jit_and_fields_have_their_shapes():
-    model, params = network("both-2-layers")
+    model, params = network("both-real")
     eager = probe.wave_gradients(model, params, IDS, LABELS, mask=MASK)
     for x, y in zip(jax.tree.leaves(eager), jax.tree.leaves(run(model, params)), strict=True):
-        np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6)
+        # Rounding goes through two layers and back: relative to each array's largest value.
+        np.testing.assert_allclose(x, y, rtol=0, atol=1e-4 * np.abs(y).max())
     assert eager.loss.shape == ()
     assert eager.values.shape == (3,)
     assert eager.logits.shape == (3, 3)
@@ -171,26 +180,25 @@ def test_eager_equals_jit_and_fields_have_their_shapes():
 def test_layers_are_in_order_beyond_ten():
     from wave_jax.probe.gradients import _layers
 
-    names = {f"layer_{i}": {"tokens": 0} for i in (10, 2, 0, 1, 11)}
+    names = {f"layer_{i}": {"modulation_real": 0, "modulation_imag": 0} for i in (10, 2, 0, 1, 11)}
     assert _layers(names) == ["layer_0", "layer_1", "layer_2", "layer_10", "layer_11"]
 
 
-@pytest.mark.parametrize("kind", ["plain", "interference", "sentences"])
+@pytest.mark.parametrize("kind", ["both-imag", "sentences"])
 def test_singular_texts_are_finite(kind):
     """One token, equal tokens, and embeddings that are all zero."""
     model, params = network(kind)
     ids = np.array([[2, 0, 0, 0], [14, 14, 14, 14], [2, 3, 0, 0]], np.int32)
     zero = jax.tree.map(jnp.zeros_like, params)
     for weights in (params, zero):
-        function = jax.jit(partial(probe.wave_gradients, model))
-        gradients = function(weights, ids, LABELS, mask=ids > 0)
+        gradients = jitted(model)(weights, ids, LABELS, mask=ids > 0)
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
 
 
 def test_rows_are_the_gradients_of_their_own_example():
     model, params = network("plain")
     together = run(model, params)
-    alone = probe.wave_gradients(model, params, IDS[2:, :5], LABELS[2:])
+    alone = jitted(model)(params, IDS[2:, :5], LABELS[2:])
     np.testing.assert_allclose(together.embedding[2, :5], alone.embedding[0], rtol=1e-4, atol=1e-6)
     assert not np.any(together.embedding[2, 5:])
 

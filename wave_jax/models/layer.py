@@ -29,9 +29,8 @@ class WaveLayer(nn.Module):
     ([WN] section 4 and figure 6.) The steps are methods, because `WaveClassifier` computes the last
     layer under [CLS] pooling for one wave a text; `__call__` composes them for all tokens.
 
-    For probing, the variants are sown as 'tokens' into the collection 'intermediates'; they are
-    perturbable under that name, and real and imaginary part of each superposition as '<op>_real'
-    and '<op>_imag'.
+    For probing, the variants are sown as 'tokens' into the collection 'intermediates', and real and
+    imaginary part of each superposition are perturbable as '<op>_real' and '<op>_imag'.
 
     Attributes:
       dim: dimensions of an embedding.
@@ -76,7 +75,6 @@ class WaveLayer(nn.Module):
         self, u: Float[Array, "b n 2 d"], mask: Bool[Array, "b n"], segment_ids: Scopes
     ) -> list[Wave]:
         """Returns the superposed waves of all tokens, one for each operation, text by text."""
-        u = self.perturb("tokens", u)
         self.sow("intermediates", "tokens", u)
         whole = segment_ids[0] is None and segment_ids[1] is None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import flax.linen as nn
 import jax
@@ -47,8 +47,8 @@ class VariantGradients:
       magnitude_path: (dL/dG) dG/du, [b, n, d]: what of `total` comes through the magnitude.
       phase_path: sum over tokens j of (dL/dalpha_j) dalpha_j/du, [b, n, d]: what comes through the
         phases, the token's own and those of the others in its scope.
-      total: dL/du, [b, n, d], by automatic differentiation through the whole model; the sum of the
-        two paths. Held fixed: the other variant and the parameters.
+      total: dL/du, [b, n, d], by automatic differentiation of the whole model, not from the paths,
+        whose sum it is. Held fixed: the other variant and the parameters.
     """
 
     tokens: Tokens
@@ -182,8 +182,7 @@ def _perturbations(
         return found.get("perturbations", {})
 
     shapes = jax.eval_shape(trace, params, embeddings)
-    waves = {name: inner for name, inner in shapes.items() if "tokens" in inner}
-    if not waves:
+    if not _layers(shapes):
         raise UserError(
             f"{type(model).__name__} has no waves, so no phases to probe: expected a Wave Network; "
             "gradient_norms and the attributions work for any model"
@@ -193,27 +192,33 @@ def _perturbations(
 
 def _layers(perturbations: dict[str, Any]) -> list[str]:
     """Returns the layers' names, 'layer_<number>', in order."""
-    names = [name for name, inner in perturbations.items() if "tokens" in inner]
+    names = [name for name, inner in perturbations.items() if any(_cotangents(inner))]
     return sorted(names, key=lambda name: int(name.rpartition("_")[2]))
 
 
+def _cotangents(found: dict[str, Array]) -> dict[Superposition, tuple[Array, Array]]:
+    """Returns the pairs (of the real, of the imaginary part) of a layer, for each operation."""
+    ops: tuple[Superposition, ...] = get_args(Superposition)
+    return {op: (found[f"{op}_real"], found[f"{op}_imag"]) for op in ops if f"{op}_real" in found}
+
+
 def _layer(
-    u: Float[Array, "b n 2 d"], cotangents: dict[str, Array], scopes: tuple[Scope, Scope]
+    u: Float[Array, "b n 2 d"], perturbed: dict[str, Array], scopes: tuple[Scope, Scope]
 ) -> LayerGradients:
+    # The barriers make one array of each cotangent: the compiler would compute it anew, rounded
+    # differently, for each use, and the paths would add up to another total than the one returned.
+    cotangents = jax.lax.optimization_barrier(_cotangents(perturbed))
     tokens = (u[:, :, 0], u[:, :, 1])
     waves = tuple(_wave(x, scope) for x, scope in zip(tokens, scopes, strict=True))
     # Each variant's own wave: what every superposition hands back to it, added up.
     own = jax.tree.map(jnp.zeros_like, waves)
     superposed = {}
-    for op in ("interference", "modulation"):
-        if f"{op}_real" not in cotangents:
-            continue
-        at = (cotangents[f"{op}_real"], cotangents[f"{op}_imag"])
+    for op, at in cotangents.items():
         value, pullback = jax.vjp(partial(_combined, op=op), waves)
         own = jax.tree.map(jnp.add, own, pullback(at)[0])
         superposed[op] = SuperposedGradients(*value, *at)
-    totals = (cotangents["tokens"][:, :, 0], cotangents["tokens"][:, :, 1])
-    first, second = (_variant(*parts) for parts in zip(tokens, own, totals, scopes, strict=True))
+    own = jax.lax.optimization_barrier(own)
+    first, second = (_variant(*parts) for parts in zip(tokens, own, scopes, strict=True))
     return LayerGradients((first, second), superposed)
 
 
@@ -228,12 +233,11 @@ def _combined(
     return combine(waves[0], waves[1], op)
 
 
-def _variant(
-    u: Tokens, wave_cotangents: tuple[Tokens, Tokens], total: Tokens, scope: Scope
-) -> VariantGradients:
+def _variant(u: Tokens, wave_cotangents: tuple[Tokens, Tokens], scope: Scope) -> VariantGradients:
     p, q = wave_cotangents
     d_magnitude, d_phase = polar_gradient(u, p, q, **scope)
     magnitude_path, phase_path = split_gradient(u, p, q, **scope)
+    (total,) = jax.vjp(partial(_wave, scope=scope), u)[1]((p, q))
     return VariantGradients(
         tokens=_zeroed(u, scope),
         magnitude=ops.magnitude(u, **scope),
@@ -242,7 +246,7 @@ def _variant(
         d_phase=d_phase,
         magnitude_path=magnitude_path,
         phase_path=phase_path,
-        total=_zeroed(total, scope),
+        total=total,
     )
 
 

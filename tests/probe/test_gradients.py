@@ -136,7 +136,7 @@ def test_embedding_gradient_equals_central_differences(kind):
 
 @pytest.mark.parametrize("kind", ["plain", "both-real"])
 def test_total_equals_autodiff_of_the_literal_formula(kind):
-    """arctan2(sqrt(1 - (u/G)^2), u/G) and G exp(i alpha), as the paper writes them (eq. 2, 3, 6)."""
+    """arctan2(sqrt(1 - (u/G)^2), u/G) and G exp(i alpha), as the papers write it (eq. 2, 3, 6)."""
     model, params = network(kind)
     with jax.enable_x64(True):
         params = double(params)

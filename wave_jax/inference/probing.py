@@ -1,11 +1,11 @@
-"""A trained network's gradients for one text, as plain arrays with the tokens' names."""
+"""Every gradient of a trained network for one text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache, partial
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -16,41 +16,12 @@ from wave_jax.inference.classifier import Classifier
 from wave_jax.probe import class_logit, cross_entropy, margin, unknown_baseline
 from wave_jax.probe.examination import Examination, examine
 from wave_jax.probe.scalars import Scalar
+from wave_jax.probe.text import Of, TextProbe
 from wave_jax.training.compilation import matmul_precision
-
-Of: TypeAlias = Literal["loss", "logit", "margin"]
 
 _SCALARS: dict[str, Scalar] = {"loss": cross_entropy, "logit": class_logit, "margin": margin}
 _SHORTEST = 16  # tokens that a text is padded to at least, so that few shapes are compiled
 _ALL = 1 << 30  # pieces: more than any text has
-
-
-@dataclass(frozen=True)
-class TextProbe:
-    """What `probe_text` found out about one text; every array without padding, in NumPy.
-
-    Attributes:
-      text, tokens: the text and its pieces, [CLS] and [SEP] included.
-      cut: pieces that were cut off, as the network reads no more.
-      label: the class that the scalar is of; `labels` has the names of all.
-      of: the scalar: 'loss', 'logit' or 'margin'.
-      examination: all gradients, for a batch of this one text.
-    """
-
-    text: str
-    tokens: tuple[str, ...]
-    cut: int
-    label: int
-    labels: tuple[str, ...]
-    of: Of
-    examination: Examination
-
-    @property
-    def probabilities(self) -> dict[str, float]:
-        """The network's answer."""
-        logits = np.asarray(self.examination.gradients.logits[0], np.float64)
-        shares = np.exp(logits - logits.max())
-        return dict(zip(self.labels, (shares / shares.sum()).tolist(), strict=True))
 
 
 def probe_text(

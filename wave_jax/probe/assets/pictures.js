@@ -1,0 +1,142 @@
+// The shaded tokens, the heat maps and the coupling matrices of a view:
+// { text, layer, operation, token, measure, variant, part, count }.
+
+const measures = {
+  gradient: {
+    name: "gradient",
+    meaning: "How far the SCALAR would move for a small change of the token's embedding: the L2 norm of its gradient.",
+    values: (view) => view.text.gradient,
+  },
+  magnitude: {
+    name: "magnitude path",
+    meaning: "The part of the gradient at the token's two variants that flows through the magnitudes G, which all tokens of a scope share.",
+    values: (view) => view.layer.magnitude_path,
+  },
+  phase: {
+    name: "phase path",
+    meaning: "The part of the gradient at the token's two variants that flows through the phases \u03b1, its own and those it shifts in other tokens.",
+    values: (view) => view.layer.phase_path,
+  },
+  product: {
+    name: "gradient \u00d7 input", kind: "sign",
+    meaning: "What the SCALAR owes to the token to first order: orange raises it, blue lowers it.",
+    values: (view) => view.text.gradient_times_input,
+  },
+  integrated: {
+    name: "integrated gradients", kind: "sign",
+    meaning: "The token's share of the change of the SCALAR from a text of unknown words to this one: orange raises it, blue lowers it.",
+    values: (view) => view.text.integrated_gradients.tokens,
+  },
+};
+
+const largestOf = (values) => values.reduce((top, x) => Math.max(top, Math.abs(x)), 0);
+
+function drawTokens(view, choose) {
+  const measure = measures[view.measure];
+  const kind = measure.kind || "size";
+  const values = measure.values(view);
+  const largest = largestOf(values);
+  const box = document.getElementById("tokens");
+  if (box.childElementCount !== values.length || box.dataset.text !== String(view.textIndex)) {
+    box.dataset.text = view.textIndex;
+    box.replaceChildren(...view.text.tokens.map((name, i) => tokenButton(name, i, choose)));
+  }
+  [...box.children].forEach((button, i) => {
+    const rgb = colour(kind, values[i] / (largest || 1));
+    button.style.backgroundColor = css(rgb);
+    button.style.color = ink(rgb);
+    button.setAttribute("aria-selected", i === view.token);
+    button.tabIndex = i === view.token ? 0 : -1;
+    const tell = () => {
+      document.getElementById("tokens-numbers").textContent = tokenNumbers(view, i);
+    };
+    button.onpointerenter = tell;
+    button.onfocus = () => { tell(); choose(i); };
+  });
+  document.getElementById("tokens-numbers").textContent = tokenNumbers(view, view.token);
+  document.getElementById("measure-meaning").textContent =
+    measure.meaning.replace("SCALAR", view.text.of);
+  drawLegend(kind, largest);
+}
+
+function tokenButton(name, i, choose) {
+  const button = document.createElement("button");
+  button.className = "token";
+  button.type = "button";
+  button.setAttribute("role", "option");
+  button.textContent = name;
+  button.addEventListener("click", () => choose(i));
+  button.addEventListener("keydown", (event) => rove(event, button));
+  return button;
+}
+
+function tokenNumbers(view, i) {
+  const parts = Object.values(measures).map(
+    (m) => `${m.name} ${number(m.values(view)[i], m.kind === "sign")}`,
+  );
+  return `${view.text.tokens[i]}: ${parts.join(", ")}`;
+}
+
+function drawLegend(kind, largest) {
+  const canvas = document.getElementById("legend");
+  const context = canvas.getContext("2d");
+  for (let x = 0; x < canvas.width; x++) {
+    const t = x / (canvas.width - 1);
+    context.fillStyle = css(colour(kind, kind === "size" ? t : 2 * t - 1));
+    context.fillRect(x, 0, 1, 1);
+  }
+  document.getElementById("legend-low").textContent = kind === "size" ? "0" : number(-largest);
+  document.getElementById("legend-high").textContent = number(largest);
+}
+
+// What each heat map shows: value(view, token, column), its palette, and t for the palette.
+const maps = {
+  "map-phase": {
+    name: "phase", unit: " rad",
+    value: (view, token, column) => decode(view.layer.variants[view.variant].phase).at(token, column),
+    t: (x) => Math.sign(Math.PI / 2 - x) * Math.sqrt(Math.abs(1 - x / (Math.PI / 2))),
+  },
+  "map-d-phase": {
+    name: "dL/d\u03b1", unit: "",
+    value: (view, token, column) => decode(view.layer.variants[view.variant].d_phase).at(token, column),
+    t: shade,
+  },
+  "map-wave": {
+    name: "superposed", unit: "",
+    value: (view, token, column) => superposed(view.layer, view.operation, token, column)[view.part],
+    t: shade,
+  },
+};
+
+function drawMap(grid, map, view) {
+  const rows = view.text.tokens.length;
+  const columns = Math.min(view.count, view.layer.order.length);
+  let largest = 0;
+  const values = new Float32Array(rows * columns);
+  for (let i = 0; i < values.length; i++) {
+    values[i] = map.value(view, Math.floor(i / columns), i % columns);
+    largest = Math.max(largest, Math.abs(values[i]));
+  }
+  const fill = (row, column) => colour("sign", map.t(values[row * columns + column], largest));
+  grid.draw({ rows, columns, fill, names: view.text.tokens, marked: view.token });
+}
+
+function describeCell(map, view, token, column) {
+  const value = number(map.value(view, token, column), map.unit === "");
+  return `${view.text.tokens[token]}, dimension ${view.layer.order[column]}: ${map.name} ${value}${map.unit}`;
+}
+
+function drawCoupling(grid, part, view) {
+  const matrix = decode(view.layer.couplings[view.operation][part]);
+  grid.draw({
+    rows: matrix.rows, columns: matrix.columns, square: true,
+    names: view.text.tokens, marked: view.token,
+    fill: (row, column) => colour("size", matrix.at(row, column) / (matrix.largest || 1)),
+  });
+}
+
+function describeCoupling(part, view, row, column) {
+  const { tokens } = view.text;
+  const value = decode(view.layer.couplings[view.operation][part]).at(row, column);
+  return `the wave of ${tokens[row]} (row ${row}) by ${tokens[column]} (column ${column}): ${number(value)}`;
+}

@@ -94,8 +94,8 @@ def _ids(classifier: Classifier, text: str, cut: bool) -> tuple[np.ndarray, int]
     lost = max(0, len(whole) - longest)
     if lost and not cut:
         raise UserError(
-            f"{lost} of the text's {len(whole)} tokens were cut: the network reads {longest}, "
-            "[CLS] and [SEP] included; shorten the text, or accept that with --cut (cut=True)"
+            f"{lost} of the text's {len(whole)} tokens would be cut: the network reads {longest}, "
+            "[CLS] and [SEP] included; shorten the text, or accept this with --cut (cut=True)"
         )
     return (tokenizer.encode([text], longest)[0] if lost else whole), lost
 

@@ -61,12 +61,13 @@ def examine(
       UserError: the model has no waves.
     """
     real = real_tokens(ids, mask)
-    about = {"mask": real, "scalar": scalar}
-    gradients = wave_gradients(model, params, ids, labels, **about)
+    gradients = wave_gradients(model, params, ids, labels, mask=real, scalar=scalar)
     return Examination(
         gradients,
-        gradient_times_input(model, params, ids, labels, **about),
-        integrated_gradients(model, params, ids, labels, baseline_ids=baseline_ids, **about),
+        gradient_times_input(model, params, ids, labels, mask=real, scalar=scalar),
+        integrated_gradients(
+            model, params, ids, labels, baseline_ids=baseline_ids, mask=real, scalar=scalar
+        ),
         tuple(_couplings(layer, model, ids, real) for layer in gradients.layers),
     )
 

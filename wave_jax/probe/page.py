@@ -16,6 +16,7 @@ from importlib import resources
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from wave_jax.probe.gradients import LayerGradients
 from wave_jax.probe.text import TextProbe, probe_record
@@ -88,14 +89,14 @@ def _layer(layer: LayerGradients, couplings: dict[str, Any], budget: int) -> dic
     }
 
 
-def _floats(x: np.ndarray) -> dict[str, Any]:
+def _floats(x: ArrayLike) -> dict[str, Any]:
     """Encodes [rows, columns] as 16-bit floats times a scale."""
     wide = np.asarray(x, np.float64)
     scale = float(np.abs(wide).max(initial=0.0)) or 1.0
     return _encoded((wide / scale).astype("<f2"), "float", scale)
 
 
-def _phases(x: np.ndarray) -> dict[str, Any]:
+def _phases(x: ArrayLike) -> dict[str, Any]:
     """Encodes phases in [0, pi] as 16-bit integers."""
     steps = np.round(np.clip(np.asarray(x, np.float64) / np.pi, 0, 1) * 65535)
     return _encoded(steps.astype("<u2"), "integer", float(np.pi / 65535))

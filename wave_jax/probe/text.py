@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from wave_jax.probe.examination import Examination
 from wave_jax.probe.gradients import LayerGradients, magnitude_share
@@ -80,13 +82,13 @@ def _layer(layer: LayerGradients) -> dict[str, Any]:
     return {
         "magnitude_path": _norms(magnitude),
         "phase_path": _norms(phase),
-        "magnitude_share": float(magnitude_share(magnitude, phase)),
+        "magnitude_share": float(magnitude_share(jnp.asarray(magnitude), jnp.asarray(phase))),
         "mean_abs_d_magnitude": float(np.mean([np.abs(v.d_magnitude).mean() for v in both])),
         "mean_abs_d_phase": float(np.mean([np.abs(v.d_phase).mean() for v in both])),
     }
 
 
-def _norms(x: np.ndarray) -> list[float]:
+def _norms(x: ArrayLike) -> list[float]:
     """L2 norms over the last axis, summed in float64: squares of small gradients are smaller."""
     norms: list[float] = np.linalg.norm(np.asarray(x, np.float64), axis=-1).tolist()
     return norms

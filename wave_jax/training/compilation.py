@@ -6,10 +6,11 @@ import os
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import jax
+
+from wave_jax.data.cache import default_cache_dir
 
 Precision = Literal["float32", "bfloat16"]
 Key = TypeVar("Key", bound=Hashable)
@@ -29,8 +30,10 @@ def matmul_precision(precision: Precision) -> Iterator[None]:
 def enable_compilation_cache() -> None:
     """Keeps compiled programs on disk between runs, unless JAX has been told a folder already."""
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        folder = Path(base) / "wave_jax" / "compiled"
+        base = default_cache_dir()
+        if base is None:
+            return
+        folder = base / "compiled"
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError:  # no writable home: programs are compiled every time, nothing else changes

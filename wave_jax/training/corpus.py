@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from wave_jax.data.batches import EvalBatches, TrainBatches
 from wave_jax.data.corpus import load_corpus
 from wave_jax.data.prepare import Prepared, prepare
+from wave_jax.data.shapes import Shapes
 from wave_jax.data.snapshot import write_snapshot
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.models.config import table_rows
@@ -86,8 +87,10 @@ def train_batches(texts: Texts, config: Config, mesh: Mesh) -> TrainBatches:
     )
 
 
-def eval_batches(texts: Texts, split_name: str, config: Config, mesh: Mesh) -> EvalBatches:
-    """Returns the batches of 'validation' or 'test'."""
+def eval_batches(
+    texts: Texts, split_name: str, config: Config, mesh: Mesh, shapes: Shapes | None = None
+) -> EvalBatches:
+    """Returns the batches of 'validation' or 'test', in `shapes` that are compiled already."""
     split = texts.prepared.splits[split_name]
     return EvalBatches(
         split.tokens,
@@ -97,4 +100,5 @@ def eval_batches(texts: Texts, split_name: str, config: Config, mesh: Mesh) -> E
         process_index=process_index(),
         process_count=process_count(),
         mesh_multiple=mesh.shape["data"],
+        shapes=shapes,
     )

@@ -53,7 +53,13 @@ class Evaluator:
 
     def __init__(self, model: nn.Module, mesh: Mesh, precision: Precision = "float32") -> None:
         self._mesh, self._precision = mesh, precision
-        self._step = jax.jit(make_eval_step(model), out_shardings=replicated(mesh))
+        step = make_eval_step(model)
+
+        def evaluate(params: Params, batch: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+            # labels and weights go along, as a process may hold the rows of others too
+            return step(params, batch), batch.labels, batch.weights
+
+        self._step = jax.jit(evaluate, out_shardings=replicated(mesh))
         self._programs: dict[Shape, Any] = {}
 
     def warm(self, params: Params, batches: Any, report: Report | None = None) -> None:
@@ -74,20 +80,19 @@ class Evaluator:
             poll: called before every batch; may raise to stop.
         """
         self.warm(params, batches)
-        waiting: deque[tuple[np.ndarray, Any, jax.Array]] = deque()
+        waiting: deque[tuple[jax.Array, jax.Array, jax.Array]] = deque()
         logits, labels = [], []
 
         def fetch() -> None:
-            real, wanted, out = waiting.popleft()
-            logits.append(np.asarray(out)[real])
-            labels.append(np.asarray(wanted)[real])
+            out, wanted, weights = jax.device_get(waiting.popleft())
+            logits.append(out[weights > 0])
+            labels.append(wanted[weights > 0])
 
         for index in range(len(batches)):
             poll()
             batch = batches.batch(index)
-            program = self._programs[shape_of(batch)]
-            out = program(params, place(batch, self._mesh))
-            waiting.append((batch.weights > 0, batch.labels, out))
+            placed = place(batch, self._mesh)
+            waiting.append(self._programs[shape_of(batch)](params, placed))
             if len(waiting) > _AHEAD:
                 fetch()
         while waiting:

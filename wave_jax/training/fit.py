@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import jax
 
 from wave_jax.errors import UserError
-from wave_jax.training.checkpoint import Checkpoints
+from wave_jax.training.checkpoint import Checkpoints, Restored
 from wave_jax.training.compilation import abstract, compile_all
 from wave_jax.training.display import Display
 from wave_jax.training.evaluation import EvalResult, Evaluator
@@ -88,10 +88,9 @@ class Fit:
 
     def restore(self) -> bool:
         """Goes back to the newest checkpoint, if there is one."""
-        steps = self._checkpoints.steps()
-        if not steps:
+        found = self._newest()
+        if found is None:
             return False
-        found = self._checkpoints.restore(steps[0], self.state)
         self.state, self._data = found.state, found.data
         self.position = Position.from_json(found.meta["position"])
         self._sums = self._on_devices(sums_from_json(found.meta["sums"]))
@@ -122,6 +121,17 @@ class Fit:
             batches.close()
             self._checkpoints.wait()
         return self.position
+
+    def _newest(self) -> Restored | None:
+        for step in self._checkpoints.steps():
+            try:
+                return self._checkpoints.restore(step, self.state)
+            except UserError:
+                raise
+            except Exception as error:  # Orbax raises many kinds for a file that is not whole
+                reason = " ".join(str(error).split())[:200]
+                self._display.line(f"The checkpoint of step {step} cannot be read: {reason}")
+        return None
 
     @property
     def _ended(self) -> bool:

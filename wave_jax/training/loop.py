@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import jax
+from jax.sharding import Mesh
 from rich.console import Console
 
 from wave_jax.data.loader import train_iterator
@@ -82,37 +83,10 @@ def _run(
     interrupt: Interrupt,
     hooks: Sequence[HookMaker],
 ) -> Summary:
-    # Texts
     mesh = make_mesh(config.mesh.data, config.mesh.model)
     texts = read_texts(config, workdir)
-    splits, tokenizer = texts.prepared.splits, texts.prepared.tokenizer
-    console.print(f"{texts.description}", markup=False, highlight=False)
-
-    # Network
-    model = build_model(
-        config.model,
-        vocab_size=tokenizer.vocab_size,
-        num_classes=len(texts.label_names),
-        max_length=config.data.max_length,
-        sentence_end_ids=tokenizer.sentence_end_ids,
-        sep_id=tokenizer.sep_id,
-    )
-    task = Task(
-        config=config.train,
-        seed=config.seed,
-        model=model,
-        mesh=mesh,
-        batches=train_batches(texts, config, mesh),
-        validation=eval_batches(texts, "validation", config, mesh),
-    )
-    console.print(
-        f"{len(splits['train'].labels):,} texts for training, "
-        f"{len(splits['validation'].labels):,} for validation, {len(splits['test'].labels):,} for "
-        f"the test; {tokenizer.vocab_size:,} pieces; {task.total_steps:,} steps on {device_name()}",
-        highlight=False,
-    )
-
-    # Training
+    task = _task(config, texts, mesh)
+    _announce(console, texts, task)
     with ExitStack() as stack:
         checkpoints = stack.enter_context(Checkpoints(workdir, config.train.keep))
         display = stack.enter_context(Display(console, task.total_steps))
@@ -125,25 +99,53 @@ def _run(
             config=dataclasses.asdict(config),
             hooks=[make(task) for make in hooks],
         )
-        resumed = fit.restore()
-        trim(workdir, fit.position.step)
-        if resumed:
+        if fit.restore():
             display.line(f"Going on from the checkpoint of step {fit.position.step:,}")
+        trim(workdir, fit.position.step)
         for writer in _writers(config, workdir):
             stack.callback(writer.close)
             fit.writers.append(writer)
         fit.run()
 
-    # Test
     params, _ = restore_params(workdir, step=fit.position.best_step)
     params = jax.device_put(params, state_shardings(mesh, {"params": params})["params"])
-    test = fit.evaluator(params, eval_batches(texts, "test", config, mesh))
-
-    # Summary
-    summary = _summary(workdir, texts, fit, test)
+    batches = eval_batches(texts, "test", config, mesh, task.validation.shapes)
+    summary = _summary(workdir, texts, fit, fit.evaluator(params, batches))
     draw_curves(workdir)
     summary.save()
     return summary
+
+
+def _task(config: Config, texts: Texts, mesh: Mesh) -> Task:
+    tokenizer = texts.prepared.tokenizer
+    model = build_model(
+        config.model,
+        vocab_size=tokenizer.vocab_size,
+        num_classes=len(texts.label_names),
+        max_length=config.data.max_length,
+        sentence_end_ids=tokenizer.sentence_end_ids,
+        sep_id=tokenizer.sep_id,
+    )
+    return Task(
+        config=config.train,
+        seed=config.seed,
+        model=model,
+        mesh=mesh,
+        batches=train_batches(texts, config, mesh),
+        validation=eval_batches(texts, "validation", config, mesh),
+    )
+
+
+def _announce(console: Console, texts: Texts, task: Task) -> None:
+    train, validation, test = (len(split.labels) for split in texts.prepared.splits.values())
+    pieces = texts.prepared.tokenizer.vocab_size
+    console.print(texts.description, markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        f"{train:,} texts for training, {validation:,} for validation, {test:,} for the test; "
+        f"{pieces:,} pieces; {task.total_steps:,} steps on {device_name()}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _writers(config: Config, workdir: Path) -> list[Writer]:

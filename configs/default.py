@@ -30,6 +30,6 @@ def get_config(preset: str = "best") -> Config:
         case "paper":
             return config
         case "best":
-            model = replace(config.model, word_dropout=0.4)
+            model = replace(config.model, word_dropout=0.4, dropout=0.0)
             return replace(config, model=model, train=replace(config.train, epochs=8))
     raise UserError(f"unknown preset {preset!r}{nearest(preset, PRESETS)}; one of {PRESETS}")

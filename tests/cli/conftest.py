@@ -24,7 +24,8 @@ WORDS = {
 }
 TINY = [
     *["--model.dim", "16", "--model.ffn-dim", "16", "--train.batch-size", "16"],
-    *["--data.max-length", "16", "--train.log-every", "5"],
+    *["--data.max-length", "16", "--train.log-every", "5", "--train.learning-rate", "0.01"],
+    *["--model.dropout", "0", "--model.word-dropout", "0"],
 ]
 
 

@@ -21,7 +21,7 @@ PRESETS = ("paper", "best")
 
 
 def get_config(preset: str = "paper") -> Config:
-    """Returns the papers' settings, or the same with word dropout ('best')."""
+    """Returns the papers' settings, or those that validated best ('best')."""
     config = Config(
         data=DataConfig(source="tfds:imdb_reviews", max_length=512),
         model=ModelConfig(op="modulation", dim=768, ffn_dim=768),
@@ -31,5 +31,7 @@ def get_config(preset: str = "paper") -> Config:
         case "paper":
             return config
         case "best":
-            return replace(config, model=replace(config.model, word_dropout=0.4))
+            model = replace(config.model, op="both", dim=256, ffn_dim=256, word_dropout=0.8)
+            train = replace(config.train, epochs=10, label_smoothing=0.1)
+            return replace(config, model=model, train=train)
     raise UserError(f"unknown preset {preset!r}{nearest(preset, PRESETS)}; one of {PRESETS}")

@@ -37,9 +37,9 @@ class ModelConfig:
     """Wave layers; more than one are stacked with residual connections."""
     activation: Activation = "gelu"
     """Non-linearity of the feed-forward."""
-    dropout: float = 0.0
+    dropout: float = 0.5
     """Share of a layer's activations set to zero in training."""
-    word_dropout: float = 0.0
+    word_dropout: float = 0.4
     """Share of tokens left out of a text in training ([CLS] stays)."""
 
 

@@ -28,7 +28,7 @@ def test_training_without_warm_up_starts_at_the_peak():
 
 
 def test_decay_acts_on_kernels_and_embeddings_only():
-    params = Bag().init(jax.random.key(0), jnp.zeros((1, 2), jnp.int32))["params"]
+    params = jax.eval_shape(Bag().init, jax.random.key(0), jnp.zeros((1, 2), jnp.int32))["params"]
     mask = decay_mask(params | {"layer_0": {"mix": jnp.zeros(2)}})
     assert mask["embed"]["embedding"] is True
     assert mask["classifier"] == {"kernel": True, "bias": False}

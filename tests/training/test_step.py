@@ -44,7 +44,7 @@ def test_row_wise_and_dense_agree_where_every_row_is_touched():
 
 def test_gradients_as_rows_equal_gradients_from_ids(monkeypatch):
     batch = Texts(16, 16).batch(0)
-    task = make_task(table_optimizer="dense", model=Bag())
+    task = make_task(table_optimizer="dense")
     by_rows, a = steps(task, [batch] * 3)
     monkeypatch.setattr("wave_jax.training.step.has_rows", lambda model: False)
     by_ids, b = steps(task, [batch] * 3)
@@ -61,13 +61,15 @@ def test_the_step_is_adamw_on_the_clipped_gradient():
     batch, task = full_batch(), make_task(model=Bag(), clip_norm=0.1, weight_decay=0.2)
     before = jax.device_get(task.new_state().params)
 
-    def loss(params):
+    @jax.jit
+    @jax.grad
+    def gradient(params):
         ids = batch.distinct[batch.inverse]
         logits = task.model.apply({"params": params}, ids, batch.mask)
         chosen = jax.nn.log_softmax(logits)[jnp.arange(16), batch.labels]
         return -jnp.mean(chosen)
 
-    grads = jax.grad(loss)(before)
+    grads = jax.device_get(gradient(before))
     norm = np.sqrt(sum(np.sum(np.square(g)) for g in jax.tree.leaves(grads)))
     rate = float(task.schedule(0))
     # the first step of Adam is the gradient's sign, up to epsilon: g / (|g| + 1e-8)
@@ -87,7 +89,7 @@ def test_the_step_is_adamw_on_the_clipped_gradient():
 
 
 def test_rows_that_fill_up_a_batch_change_nothing():
-    task = make_task(model=Bag())
+    task = make_task()
     batch = Texts(10, 16).batch(0)
     other = batch._replace(labels=np.where(batch.weights > 0, batch.labels, 2))
     inverse = batch.inverse.copy()
@@ -104,8 +106,13 @@ def test_randomness_depends_on_the_step_and_the_seed_only():
     made = [Texts(16, 16).batch(0)] * 2
     task = make_task()
     assert max_difference(steps(task, made)[0], steps(task, made)[0]) == 0
-    other = dataclasses.replace(task, model=Bag(dropout=0.3))
-    assert max_difference(steps(task, made)[0], steps(other, made)[0]) > 1e-4
+    state, step = task.new_state(), task.jitted_step(task.new_state())
+    state, one = step(state, empty_sums(), task.root_key(), made[0])
+    _, two = step(task.new_state(), empty_sums(), jax.random.key(1), made[0])
+    assert float(one.loss) != float(two.loss)
+    later = dataclasses.replace(task.new_state(), step=jnp.int32(1))
+    _, three = step(later, empty_sums(), task.root_key(), made[0])
+    assert float(one.loss) != float(three.loss)
 
 
 def test_label_smoothing_and_weights_against_optax():

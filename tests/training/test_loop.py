@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from rich.console import Console
@@ -135,7 +136,10 @@ def test_stopped_by_a_signal_it_resumes_to_the_same_parameters(finished, config,
     )
     arguments = [sys.executable, "-W", "error", "-c", program]
     arguments += [json.dumps(dataclasses.asdict(config)), str(tmp_path / "run")]
-    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment = os.environ | {
+        "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,  # as compiled here
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
     process = subprocess.Popen(
         arguments, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
     )

@@ -41,6 +41,7 @@ class TrainBatches:
         process_count: int = 1,
         mesh_multiple: int = 1,
         shapes: Shapes | None = None,
+        max_shapes: int = _TRAIN_SHAPES,
         token_cost: float = TOKEN_COST,
     ) -> None:
         """Chooses the shapes by simulating the first epoch (a few, if they are short).
@@ -55,6 +56,7 @@ class TrainBatches:
             process_count: processes that share every batch.
             mesh_multiple: what the rows of a batch and U must divide by.
             shapes: shapes chosen before, which must hold every batch.
+            max_shapes: most shapes to choose; each takes a second or so to compile.
             token_cost: see `Shapes.fitted`.
 
         Raises:
@@ -79,7 +81,7 @@ class TrainBatches:
         self._newest: tuple[int, np.ndarray] = (-1, np.zeros(0, np.int64))
         self.rows = self._assembler.rows
         """Rows of a batch over all processes: batch_size, rounded up for the mesh."""
-        self.shapes = shapes or self._fit_shapes(token_cost)
+        self.shapes = shapes or self._fit_shapes(token_cost, max_shapes)
         """All shapes that can occur, in any epoch."""
 
     def __len__(self) -> int:
@@ -112,7 +114,7 @@ class TrainBatches:
         batches = body.reshape(full, self._batch_size)[generator.permutation(full)]
         return np.concatenate([batches.ravel(), order[whole:]])
 
-    def _fit_shapes(self, token_cost: float) -> Shapes:
+    def _fit_shapes(self, token_cost: float, max_shapes: int) -> Shapes:
         steps = np.arange(min(_SIMULATED_EPOCHS * len(self), max(len(self), _SIMULATED_BATCHES)))
         if len(steps) > _SIMULATED_BATCHES:
             steps = steps[np.linspace(0, len(steps) - 1, _SIMULATED_BATCHES).astype(int)]
@@ -121,7 +123,7 @@ class TrainBatches:
             sizes[:, 0],
             sizes[:, 1],
             rows=self.rows,
-            max_pairs=_TRAIN_SHAPES,
+            max_pairs=max_shapes,
             bound=self._assembler.bound,
             multiple=self._assembler.multiple,
             token_cost=token_cost,
@@ -147,6 +149,7 @@ class EvalBatches:
         process_count: int = 1,
         mesh_multiple: int = 1,
         shapes: Shapes | None = None,
+        max_shapes: int = _EVAL_SHAPES,
         token_cost: float = TOKEN_COST,
     ) -> None:
         """Sorts the texts; without `shapes` chooses them by measuring every batch.
@@ -160,6 +163,7 @@ class EvalBatches:
             process_count: processes that share every batch.
             mesh_multiple: what the rows of a batch and U must divide by.
             shapes: shapes compiled before; one is added at the end if they do not hold every batch.
+            max_shapes: most shapes to choose.
             token_cost: see `Shapes.fitted`.
 
         Raises:
@@ -179,7 +183,7 @@ class EvalBatches:
         """Rows of a batch over all processes: batch_size, rounded up for the mesh."""
         self.order = np.argsort(self._assembler.lengths, kind="stable")
         """Number of the text in row r of batch i: order[i * batch_size + r], int64 [texts]."""
-        self.shapes = self._fit_shapes(token_cost) if shapes is None else self._extend(shapes)
+        self.shapes = self._extend(shapes) if shapes else self._fit_shapes(token_cost, max_shapes)
         """All shapes that occur."""
 
     def __len__(self) -> int:
@@ -199,13 +203,13 @@ class EvalBatches:
         """Returns batch `index`; the last one is filled up with rows of weight 0."""
         return self._assembler.batch(self.examples(index), self.shapes)
 
-    def _fit_shapes(self, token_cost: float) -> Shapes:
+    def _fit_shapes(self, token_cost: float, max_shapes: int) -> Shapes:
         sizes = self._sizes()
         return Shapes.fitted(
             sizes[:, 0],
             sizes[:, 1],
             rows=self.rows,
-            max_pairs=_EVAL_SHAPES,
+            max_pairs=max_shapes,
             multiple=self._assembler.multiple,
             token_cost=token_cost,
         )

@@ -23,6 +23,9 @@ from wave_jax.training.workdir import SNAPSHOT, with_snapshot
 
 TOKENIZER_FILE, LABELS_FILE = "tokenizer.json", "labels.json"
 
+# A further shape pads less, and takes as long to compile as some tens of steps
+_STEPS_PER_SHAPE, _MOST_SHAPES, _EVAL_SHAPES = 250, 7, 2
+
 
 @dataclasses.dataclass(frozen=True)
 class Texts:
@@ -75,6 +78,8 @@ def read_texts(config: Config, workdir: Path) -> Texts:
 def train_batches(texts: Texts, config: Config, mesh: Mesh) -> TrainBatches:
     """Returns the training batches, of this process its own rows."""
     split = texts.prepared.splits["train"]
+    epoch = -(-len(split.labels) // config.train.batch_size)
+    steps = config.train.steps or config.train.epochs * epoch
     return TrainBatches(
         split.tokens,
         split.labels,
@@ -84,6 +89,7 @@ def train_batches(texts: Texts, config: Config, mesh: Mesh) -> TrainBatches:
         process_index=process_index(),
         process_count=process_count(),
         mesh_multiple=mesh.shape["data"],
+        max_shapes=min(max(steps // _STEPS_PER_SHAPE, 2), _MOST_SHAPES),
     )
 
 
@@ -101,4 +107,5 @@ def eval_batches(
         process_count=process_count(),
         mesh_multiple=mesh.shape["data"],
         shapes=shapes,
+        max_shapes=_EVAL_SHAPES,
     )

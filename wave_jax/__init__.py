@@ -14,7 +14,9 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "load", "models", "ops", "probe"]
 
 if TYPE_CHECKING:
-    from wave_jax import models, ops, probe
+    import wave_jax.models as models
+    import wave_jax.ops as ops
+    import wave_jax.probe as probe
     from wave_jax.inference import load
 
 _SUBMODULES = ("ops", "models", "probe")

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import wave_jax
 from tests.cli.conftest import Command, Done, assert_refused
+from wave_jax.inference import probing
 from wave_jax.probe import WaveGradients
 
 
@@ -99,16 +101,14 @@ def test_a_run_without_checkpoint_is_refused(
 def test_a_model_without_waves_is_refused(
     trained: tuple[Path, Done], command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    probing._jitted.cache_clear()  # else the program of an earlier test is used
     monkeypatch.setattr("wave_jax.probe.gradients._layers", lambda _: [])
     assert_refused(command("probe", trained[0], "--text", "sea ship hill"), "no waves")
 
 
 def test_from_python(trained: tuple[Path, Done]) -> None:
-    import wave_jax
-    from wave_jax.inference.probing import probe_text
-
     classifier = wave_jax.load(trained[0])
-    found = probe_text(classifier, "waves tide")
+    found = probing.probe_text(classifier, "waves tide")
     gradients = found.examination.gradients
     assert isinstance(gradients, WaveGradients)
     assert gradients.embedding.shape == (1, len(found.tokens), 16)

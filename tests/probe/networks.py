@@ -26,10 +26,11 @@ KINDS = {
     "plain": {},
     "interference": {"op": "interference"},
     # Both operations, so that every readout is met by either.
-    "both-real": {"op": "both", "readout": "real", "pooling": "mean", "layers": 2},
-    "both-imag": {"op": "both", "readout": "imag", "position": "learned"},
+    "both-real": {"op": "both", "readout": "real", "layers": 2},
+    "both-imag": {"op": "both", "readout": "imag", "position": "learned", "pooling": "mean"},
     "both-magnitude": {"op": "both", "readout": "magnitude", "pooling": "max"},
-    "both-phase": {"op": "both", "readout": "phase", "layers": 4},
+    "both-phase": {"op": "both", "readout": "phase"},
+    "deep": {"layers": 4, "pooling": "mean"},
     "sentences": {"scopes": ("sentence", "input"), "layers": 2, "position": "sinusoidal"},
 }
 
@@ -41,7 +42,9 @@ def network(kind, *, seed=0, trained=False):
     model = build_model(
         config, vocab_size=40, num_classes=3, max_length=12, sentence_end_ids=(9,), sep_id=3
     )
-    params = jax.jit(model.init, compiler_options=QUICK)(jax.random.key(seed), IDS, MASK)["params"]
+    shapes = jax.eval_shape(model.init, jax.random.key(0), IDS, MASK)["params"]
+    rng = np.random.default_rng(seed)
+    params = jax.tree.map(lambda leaf: 0.35 * rng.standard_normal(leaf.shape, np.float32), shapes)
     return model, _fit(model, params) if trained else params
 
 

@@ -8,18 +8,15 @@ from typing import TypeAlias
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from wave_jax.ops.superposition import Superposition
-from wave_jax.probe.attribution import (
-    IntegratedGradients,
-    gradient_times_input,
-    integrated_gradients,
-)
+from wave_jax.probe.attribution import IntegratedGradients, integrated_gradients
 from wave_jax.probe.coupling import coupling
 from wave_jax.probe.gradients import LayerGradients, WaveGradients, wave_gradients
 from wave_jax.probe.scalars import Labels, Scalar, cross_entropy
-from wave_jax.probe.seam import Ids, Mask, Params, real_tokens, variant_scopes
+from wave_jax.probe.seam import Ids, Mask, Params, embed, real_tokens, variant_scopes
 
 Couplings: TypeAlias = dict[str, tuple[Float[Array, "b n n"], Float[Array, "b n n"]]]
 _OPERATIONS: tuple[Superposition, ...] = ("interference", "modulation")
@@ -64,7 +61,7 @@ def examine(
     gradients = wave_gradients(model, params, ids, labels, mask=real, scalar=scalar)
     return Examination(
         gradients,
-        gradient_times_input(model, params, ids, labels, mask=real, scalar=scalar),
+        jnp.sum(gradients.embedding * embed(model, params, ids), axis=-1),
         integrated_gradients(
             model, params, ids, labels, baseline_ids=baseline_ids, mask=real, scalar=scalar
         ),

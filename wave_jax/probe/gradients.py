@@ -205,19 +205,15 @@ def _cotangents(found: dict[str, Array]) -> dict[Superposition, tuple[Array, Arr
 def _layer(
     u: Float[Array, "b n 2 d"], perturbed: dict[str, Array], scopes: tuple[Scope, Scope]
 ) -> LayerGradients:
-    # The barriers make one array of each cotangent: the compiler would compute it anew, rounded
-    # differently, for each use, and the paths would add up to another total than the one returned.
-    cotangents = jax.lax.optimization_barrier(_cotangents(perturbed))
     tokens = (u[:, :, 0], u[:, :, 1])
     waves = tuple(_wave(x, scope) for x, scope in zip(tokens, scopes, strict=True))
     # Each variant's own wave: what every superposition hands back to it, added up.
     own = jax.tree.map(jnp.zeros_like, waves)
     superposed = {}
-    for op, at in cotangents.items():
+    for op, at in _cotangents(perturbed).items():
         value, pullback = jax.vjp(partial(_combined, op=op), waves)
         own = jax.tree.map(jnp.add, own, pullback(at)[0])
         superposed[op] = SuperposedGradients(*value, *at)
-    own = jax.lax.optimization_barrier(own)
     first, second = (_variant(*parts) for parts in zip(tokens, own, scopes, strict=True))
     return LayerGradients((first, second), superposed)
 

@@ -24,6 +24,7 @@ from wave_jax.probe.gradients import (
 from wave_jax.probe.norms import gradient_norms
 from wave_jax.probe.paths import polar_gradient, split_gradient
 from wave_jax.probe.scalars import class_logit, cross_entropy, margin
+from wave_jax.probe.summary import summarize
 
 __all__ = [
     "IntegratedGradients",
@@ -41,6 +42,7 @@ __all__ = [
     "margin",
     "polar_gradient",
     "split_gradient",
+    "summarize",
     "unknown_baseline",
     "wave_gradients",
 ]

@@ -209,7 +209,7 @@ def _layer(
     waves = tuple(_wave(x, scope) for x, scope in zip(tokens, scopes, strict=True))
     # Each variant's own wave: what every superposition hands back to it, added up.
     own = jax.tree.map(jnp.zeros_like, waves)
-    superposed = {}
+    superposed: dict[str, SuperposedGradients] = {}
     for op, at in _cotangents(perturbed).items():
         value, pullback = jax.vjp(partial(_combined, op=op), waves)
         own = jax.tree.map(jnp.add, own, pullback(at)[0])

@@ -21,10 +21,11 @@ from wave_jax.training.curves import draw_curves
 from wave_jax.training.display import Display
 from wave_jax.training.environment import device_name
 from wave_jax.training.evaluation import EvalResult
-from wave_jax.training.fit import Fit, HookMaker
+from wave_jax.training.fit import Fit, Hook, HookMaker
 from wave_jax.training.interrupt import Interrupt, Interrupted
 from wave_jax.training.log import MetricsLog, Writer, trim
 from wave_jax.training.mesh import make_mesh, state_shardings
+from wave_jax.training.probing import GradientProbe, draw_probe
 from wave_jax.training.state import parameter_counts
 from wave_jax.training.summary import Summary, process_peak_bytes
 from wave_jax.training.task import Task, check_train_config
@@ -97,7 +98,7 @@ def _run(
             display=display,
             interrupt=interrupt,
             config=dataclasses.asdict(config),
-            hooks=[make(task) for make in hooks],
+            hooks=[*_probes(config, texts, task), *(make(task) for make in hooks)],
         )
         if fit.restore():
             display.line(f"Going on from the checkpoint of step {fit.position.step:,}")
@@ -112,6 +113,7 @@ def _run(
     batches = eval_batches(texts, "test", config, mesh, task.validation.shapes)
     summary = _summary(workdir, texts, fit, fit.evaluator(params, batches))
     draw_curves(workdir)
+    draw_probe(workdir)
     summary.save()
     return summary
 
@@ -134,6 +136,13 @@ def _task(config: Config, texts: Texts, mesh: Mesh) -> Task:
         batches=train_batches(texts, config, mesh),
         validation=eval_batches(texts, "validation", config, mesh),
     )
+
+
+def _probes(config: Config, texts: Texts, task: Task) -> list[Hook]:
+    if config.probe.every <= 0:
+        return []
+    split = texts.prepared.splits["validation"]
+    return [GradientProbe(task.model, split, task.mesh, config.probe.every)]
 
 
 def _announce(console: Console, texts: Texts, task: Task) -> None:

@@ -59,6 +59,8 @@ def compile_all(
     """
     with matmul_precision(precision):
         lowered = {key: function.lower(*given) for key, given in arguments.items()}
+    if report is not None and lowered:
+        report(0, len(lowered))
     pool = ThreadPoolExecutor(max_workers=max(1, min(4, (os.cpu_count() or 1))))
     try:
         futures = {pool.submit(program.compile): key for key, program in lowered.items()}

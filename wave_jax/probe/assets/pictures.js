@@ -131,7 +131,7 @@ function drawCoupling(grid, part, view) {
   grid.draw({
     rows: matrix.rows, columns: matrix.columns, square: true,
     names: view.text.tokens, marked: view.token,
-    fill: (row, column) => colour("size", matrix.at(row, column) / (matrix.largest || 1)),
+    fill: (row, column) => colour("size", shade(matrix.at(row, column), matrix.largest)),
   });
 }
 

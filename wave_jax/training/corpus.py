@@ -13,10 +13,10 @@ from jax.sharding import Mesh
 from wave_jax.data.batches import EvalBatches, TrainBatches
 from wave_jax.data.corpus import load_corpus
 from wave_jax.data.prepare import Prepared, prepare
-from wave_jax.data.shapes import Shapes
+from wave_jax.data.shapes import TOKEN_COST, Shapes
 from wave_jax.data.snapshot import write_snapshot
 from wave_jax.data.tokenizer import WordPiece
-from wave_jax.models.config import table_rows
+from wave_jax.models.config import ModelConfig, table_rows
 from wave_jax.training.config import Config
 from wave_jax.training.environment import record_environment
 from wave_jax.training.workdir import SNAPSHOT, with_snapshot
@@ -90,6 +90,7 @@ def train_batches(texts: Texts, config: Config, mesh: Mesh) -> TrainBatches:
         process_count=process_count(),
         mesh_multiple=mesh.shape["data"],
         max_shapes=min(max(steps // _STEPS_PER_SHAPE, 2), _MOST_SHAPES),
+        token_cost=_token_cost(config.model),
     )
 
 
@@ -108,4 +109,11 @@ def eval_batches(
         mesh_multiple=mesh.shape["data"],
         shapes=shapes,
         max_shapes=_EVAL_SHAPES,
+        token_cost=_token_cost(config.model),
     )
+
+
+def _token_cost(model: ModelConfig) -> float:
+    """Returns what a padded position costs beside a padded distinct row (see `Shapes.fitted`)."""
+    one_wave_a_text = model.pooling == "cls" and model.layers == 1
+    return TOKEN_COST if one_wave_a_text else 1.0

@@ -86,3 +86,20 @@ def test_a_summed_scalar_has_one_gap():
     assert result.gap.shape == ()
     change = float(result.value - result.baseline_value)
     assert float(jnp.sum(result.tokens)) == pytest.approx(change, rel=0.01)
+
+
+class Cubic(Bag):
+    """A bag whose logits are cubes: the gradient along a line is a polynomial of degree 2."""
+
+    def logits_from_embeddings(self, embeddings, mask, *, deterministic=True):
+        return super().logits_from_embeddings(embeddings, mask) ** 3
+
+
+def test_eight_points_integrate_polynomials_exactly():
+    model = Cubic()
+    params = model.init(jax.random.key(0), IDS, MASK)["params"]
+    result = probe.integrated_gradients(
+        model, params, IDS, LABELS, mask=MASK, baseline_ids=UNKNOWN, scalar=probe.class_logit
+    )
+    assert result.evaluations == 8
+    assert (result.gap < 1e-4).all()  # rounding of some tens of float32 sums

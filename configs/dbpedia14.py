@@ -3,9 +3,9 @@
 Command:   python train.py --config configs/dbpedia14.py
            python train.py --config configs/dbpedia14.py --preset best
 Offline:   --data.source dbpedia_csv (a folder with train.csv, test.csv, classes.txt)
-Hardware:  two CPU cores, or any GPU or TPU
-Time:      see the README
-Expected:  the paper has 98.05 (modulation); ours is in the README
+Hardware:  a CPU, or any GPU or TPU
+Time:      4 epochs of 9,600 texts take about 2 minutes on one core, 10 of 'best' about 1
+Expected:  96.3 (modulation), 96.6 ('best') on a part of the data; the paper has 98.05 (modulation)
 """
 
 from __future__ import annotations

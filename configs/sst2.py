@@ -3,9 +3,9 @@
 Command:   python train.py --config configs/sst2.py
            python train.py --config configs/sst2.py --preset best
 Offline:   --data.source train.tsv --data.test dev.tsv
-Hardware:  two CPU cores, or any GPU or TPU
-Time:      see the README
-Expected:  no figure in the papers; ours is in the README
+Hardware:  a CPU, or any GPU or TPU
+Time:      not measured
+Expected:  not measured; no figure in the papers
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """From a configuration to texts for training, validation and test."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -104,9 +105,33 @@ def test_labels_are_checked(tmp_path, train, test, message):
         load_corpus(config)
 
 
+def test_a_test_label_that_only_the_list_of_classes_knows_is_refused(tmp_path):
+    """Names of classes (here classes.txt) do not make up for training texts."""
+    (tmp_path / "classes.txt").write_text("a\nb\nc\n")
+    (tmp_path / "train.csv").write_text("".join(f'"{1 + i % 2}","text {i}"\n' for i in range(20)))
+    (tmp_path / "test.csv").write_text('"1","x"\n"3","y"\n')
+    with pytest.raises(UserError, match="test part has the label 'c', which no training text has"):
+        load_corpus(DataConfig(source=str(tmp_path)))
+
+
+def test_a_cut_that_leaves_one_class_to_learn_is_refused(tmp_path):
+    source = jsonl(tmp_path / "all.jsonl", [("t0", "b")] + [(f"t{i}", "a") for i in range(1, 6)])
+    config = DataConfig(source=source, validation_fraction=0.4, test_fraction=0.4)
+    refusals = []
+    for seed in range(8):
+        try:
+            load_corpus(replace(config, split_seed=seed))
+        except UserError as error:
+            refusals.append(str(error))
+    assert 0 < len(refusals) < 8
+    assert all("training texts have one label" in refusal for refusal in refusals)
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
+        ("~nobody-of-this-name/x.csv", "cannot be a path"),
+        ("a" * 300 + ".csv", "cannot be a path: File name too long"),
         ("docstring", r"no source 'docstring', did you mean 'docstrings'"),
         ("nowhere/at/all.csv", "no such file or folder: nowhere/at/all.csv"),
         ("", "expected 'docstrings', 'tfds:NAME' or the path"),

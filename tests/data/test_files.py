@@ -115,6 +115,12 @@ def test_a_tsv_without_quoting_keeps_its_quotes(tmp_path):
     assert rows.texts == ['"A film" it is', '" open']
 
 
+def test_quotes_of_a_tsv_that_pair_up_across_rows_merge_none(tmp_path):
+    path = write(tmp_path / "a.tsv", 'text\tlabel\n" he said\ta\nfine then "\tb\nplain\ta\n')
+    rows = read(path)
+    assert (rows.texts, rows.labels) == (['" he said', 'fine then "', "plain"], ["a", "b", "a"])
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

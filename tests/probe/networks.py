@@ -30,7 +30,7 @@ KINDS = {
     "both-imag": {"op": "both", "readout": "imag", "position": "learned", "pooling": "mean"},
     "both-magnitude": {"op": "both", "readout": "magnitude", "pooling": "max"},
     "both-phase": {"op": "both", "readout": "phase"},
-    "deep": {"layers": 4, "pooling": "mean"},
+    "deep": {"layers": 3, "pooling": "mean"},
     "sentences": {"scopes": ("sentence", "input"), "layers": 2, "position": "sinusoidal"},
 }
 

@@ -14,11 +14,19 @@ _T = TypeVar("_T")
 _TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
-def parse(default: _T, argv: Sequence[str], *, prog: str, description: str) -> _T:
+def parse(
+    default: _T,
+    argv: Sequence[str],
+    *,
+    prog: str,
+    description: str,
+    also: Sequence[str] = (),
+) -> _T:
     """Returns `default` with the fields that `argv` names replaced.
 
-    A nested field is `--outer.inner VALUE`; hyphens and underscores are the same, and a flag may be
-    written `--flag`, `--no-flag` or `--flag true`.
+    `also` names options that were taken out of `argv` before, for near names. A nested field is
+    `--outer.inner VALUE`; hyphens and underscores are the same, and a flag may be written `--flag`,
+    `--no-flag` or `--flag true`.
 
     Raises:
       UserError: an option that does not exist, or a value outside a fixed choice; the nearest name
@@ -29,7 +37,7 @@ def parse(default: _T, argv: Sequence[str], *, prog: str, description: str) -> _
     return tyro.cli(
         type(default),
         default=default,
-        args=_checked(list(argv), known),
+        args=_checked(list(argv), known, also),
         prog=prog,
         description=description,
     )
@@ -48,7 +56,7 @@ def options(cls: type, prefix: str = "--") -> dict[str, Any]:
     return found
 
 
-def _checked(argv: list[str], known: Mapping[str, Any]) -> list[str]:
+def _checked(argv: list[str], known: Mapping[str, Any], also: Sequence[str]) -> list[str]:
     """Returns `argv` in the spelling that tyro takes, or says which argument is wrong."""
     result = []
     position = 0
@@ -62,7 +70,7 @@ def _checked(argv: list[str], known: Mapping[str, Any]) -> list[str]:
         name = name.replace("_", "-")
         if not _exists(name, known):
             raise UserError(
-                f"unknown option {name}{nearest(name, known)}; --help lists all options"
+                f"unknown option {name}{nearest(name, [*also, *known])}; --help tells all options"
             )
         kind = known.get(name)
         given = [value] if equals else _values(argv, position)

@@ -15,7 +15,7 @@ import tyro
 from wave_jax.cli.arguments import parse
 from wave_jax.cli.tables import print_report
 from wave_jax.data.config import DataConfig
-from wave_jax.data.corpus import load_split
+from wave_jax.data.corpus import Split, load_corpus, load_split
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.errors import UserError
 from wave_jax.inference import Classifier, load
@@ -23,6 +23,7 @@ from wave_jax.inference.figure import draw_confusion
 from wave_jax.inference.report import Report, make_report
 from wave_jax.training.compilation import enable_compilation_cache
 from wave_jax.training.config_file import load_config
+from wave_jax.training.environment import ENVIRONMENT_FILE, check_unchanged
 from wave_jax.training.workdir import with_snapshot
 
 _DESCRIPTION = """Evaluates a trained network; tables here, and a picture in the run's folder.
@@ -100,12 +101,13 @@ def _check_vocabulary(classifier: Classifier, data: DataConfig, trained_on: Data
 def _evaluate(
     classifier: Classifier, workdir: Path, options: Options, trained_on: DataConfig
 ) -> Report:
-    split = load_split(
-        with_snapshot(options.data, workdir),
-        options.split,
-        classifier.labels,
-        trained_on=with_snapshot(trained_on, workdir),
-    )
+    own, data = with_snapshot(trained_on, workdir), with_snapshot(options.data, workdir)
+    if data == own and (workdir / ENVIRONMENT_FILE).is_file():
+        corpus = load_corpus(own)
+        check_unchanged(workdir, data_hash=corpus.fingerprint, data=corpus.description)
+        split: Split = getattr(corpus, options.split)
+    else:
+        split = load_split(data, options.split, classifier.labels, trained_on=own)
     if not len(split.labels):
         raise UserError(f"{options.data.source} has no text in its {options.split} part")
     return make_report(classifier.logits(split.texts), split.labels, classifier.labels)

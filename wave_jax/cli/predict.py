@@ -64,6 +64,8 @@ def _texts(options: Options) -> Iterator[Iterable[list[str]]]:
     if options.text:
         yield [list(options.text)]
     elif options.input is None:
+        if sys.stdin is None:
+            raise UserError("standard input is closed: give the texts with --text or --input")
         if sys.stdin.isatty():
             print("Type a text and press Enter; Ctrl-D ends.", file=sys.stderr)
         stream = sys.stdin.buffer

@@ -56,7 +56,13 @@ def read_config(argv: Sequence[str], *, prog: str) -> tuple[Config, str]:
         default, name = Config(), "default"
     else:
         default, name = load_config_file(path, preset), path.stem
-    config = parse(default, rest, prog=prog, description=_DESCRIPTION.format(prog=_runnable(prog)))
+    config = parse(
+        default,
+        rest,
+        prog=prog,
+        description=_DESCRIPTION.format(prog=_runnable(prog)),
+        also=("--config", "--preset"),
+    )
     return config, name
 
 
@@ -81,12 +87,20 @@ def no_trace_of_failed_start(workdir: Path) -> Iterator[None]:
 
     So the corrected command may name the same folder. Once something was learned all is kept.
     """
-    fresh = not workdir.exists() or (workdir.is_dir() and not any(workdir.iterdir()))
+    try:
+        existed = workdir.is_dir()
+        fresh = not workdir.exists() or (existed and not any(workdir.iterdir()))
+    except OSError as error:
+        raise UserError(f"--workdir {workdir} cannot be used: {error.strerror}") from error
     try:
         yield
     except UserError:
-        if fresh and not any((workdir / "checkpoints").glob("*")):
+        metrics = workdir / "metrics.jsonl"
+        learned = metrics.is_file() and metrics.stat().st_size > 0
+        if fresh and not learned and not any((workdir / "checkpoints").glob("*")):
             shutil.rmtree(workdir, ignore_errors=True)
+            if existed:
+                workdir.mkdir(exist_ok=True)
         raise
 
 

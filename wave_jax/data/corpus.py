@@ -15,7 +15,7 @@ from wave_jax.data.columns import Wanted
 from wave_jax.data.config import DataConfig
 from wave_jax.data.docstrings import read_docstrings
 from wave_jax.data.folder import is_archive, read_archive, read_folder, read_member
-from wave_jax.data.inputs import existing
+from wave_jax.data.inputs import existing, user_path
 from wave_jax.data.rows import Rows, class_names, label_indices, listed
 from wave_jax.data.splits import Parts, cut
 from wave_jax.errors import UserError, nearest
@@ -80,7 +80,7 @@ def load_corpus(config: DataConfig) -> Corpus:
     parts = _cut(whole, config)
     assert parts.validation is not None
     assert parts.test is not None
-    return Corpus(
+    corpus = Corpus(
         name=parts.name,
         label_names=names,
         train=_split(parts.train, names),
@@ -89,6 +89,8 @@ def load_corpus(config: DataConfig) -> Corpus:
         description=parts.description,
         snapshot=config.source == DOCSTRINGS,
     )
+    _check_parts(corpus, own_test=whole.test is not None)
+    return corpus
 
 
 def load_split(
@@ -127,7 +129,7 @@ def _read(config: DataConfig) -> Parts:
     parts = _read_source(config, wanted)
     if config.test is None:
         return parts
-    test = read_member(Path(config.test).expanduser(), wanted, config.errors, zhang=False)
+    test = read_member(user_path(config.test), wanted, config.errors, zhang=False)
     return replace(parts, test=test)
 
 
@@ -155,7 +157,7 @@ def _read_source(config: DataConfig, wanted: Wanted) -> Parts:
 
 
 def _existing_source(source: str) -> Path:
-    path = Path(source).expanduser()
+    path = user_path(source)
     if not source or (not path.exists() and path.name == source and not path.suffix):
         near = nearest(source, (DOCSTRINGS, "tfds:ag_news_subset", "tfds:imdb_reviews"))
         raise UserError(
@@ -187,6 +189,21 @@ def _check_classes(parts: Parts) -> None:
         )
 
 
+def _check_parts(corpus: Corpus, *, own_test: bool) -> None:
+    learned = set(corpus.train.labels.tolist())
+    if len(learned) < 2:
+        raise UserError(
+            f"{corpus.name}: after the cut all {len(corpus.train):,} training texts have one "
+            "label; give more rows, or another --data.split-seed"
+        )
+    unknown = set(corpus.test.labels.tolist()) - learned - set(corpus.validation.labels.tolist())
+    if own_test and unknown:
+        raise UserError(
+            f"{corpus.name}: the test part has the label "
+            f"{corpus.label_names[min(unknown)]!r}, which no training text has"
+        )
+
+
 def _cut(parts: Parts, config: DataConfig) -> Parts:
     return cut(
         parts,
@@ -211,7 +228,7 @@ def _place(source: str) -> str:
     """Spells a path in one way, so that the same file is known again."""
     if source == DOCSTRINGS or source.startswith(TFDS):
         return source
-    return str(Path(source).expanduser().resolve())
+    return str(user_path(source).resolve())
 
 
 def _split(rows: Rows, names: Sequence[str]) -> Split:

@@ -40,15 +40,20 @@ def read_delimited(
     With `zhang`, a file whose first line is no header is read in the layout of Zhang et al.
     (2015): the class, counted from 1, then the columns of text; labels stay numbers here.
 
-    A tsv file is often written without any quoting; where its quotes do not pair up, they are
-    read as part of the text.
+    A tsv file is often written without any quoting; where its quotes do not pair up, or pair up
+    across lines that are rows by themselves, they are read as part of the text.
     """
-    if delimiter == "\t":
-        try:
-            return _read(source, wanted, errors, delimiter, csv.QUOTE_MINIMAL, zhang)
-        except UserError:
-            return _read(source, wanted, errors, delimiter, csv.QUOTE_NONE, zhang)
-    return _read(source, wanted, errors, delimiter, csv.QUOTE_MINIMAL, zhang)
+    if delimiter != "\t":
+        return _read(source, wanted, errors, delimiter, csv.QUOTE_MINIMAL, zhang)
+    try:
+        quoted = _read(source, wanted, errors, delimiter, csv.QUOTE_MINIMAL, zhang)
+    except UserError:
+        return _read(source, wanted, errors, delimiter, csv.QUOTE_NONE, zhang)
+    try:
+        plain = _read(source, wanted, errors, delimiter, csv.QUOTE_NONE, zhang)
+    except UserError:
+        return quoted
+    return quoted if len(quoted) == len(plain) else plain
 
 
 def read_records(

@@ -17,6 +17,7 @@ import tensorflow_datasets as tfds
 import tensorflow_datasets.core.download.downloader as downloader
 
 from wave_jax.data.columns import Chosen, Wanted, choose_columns
+from wave_jax.data.inputs import user_path
 from wave_jax.data.rows import (
     Errors,
     Rows,
@@ -64,7 +65,7 @@ def read_tfds(
     if not _NAME.fullmatch(name):
         raise UserError(f"tfds:{name} is not the name of a TFDS data set, such as tfds:glue/sst2")
     place = folder or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    data_dir = Path(place).expanduser().absolute()
+    data_dir = user_path(place).absolute()
     builder = _prepared(name, data_dir) or _prepare(name, data_dir, manual_folder, wanted)
     origin = f"tfds:{name}"
     columns = _columns(builder, origin)
@@ -161,7 +162,7 @@ def _prepare(name: str, data_dir: Path, manual_folder: str | None, wanted: Wante
     """Downloads and prepares a data set, after a look at whether its features will do."""
     builder = _builder(name, data_dir)
     choose_columns(_columns(builder, f"tfds:{name}"), wanted, f"tfds:{name}", header=False)
-    manual = Path(manual_folder or data_dir / "downloads" / "manual").expanduser().absolute()
+    manual = user_path(manual_folder or str(data_dir / "downloads" / "manual")).absolute()
     instructions = builder.MANUAL_DOWNLOAD_INSTRUCTIONS
     if instructions and not (manual.is_dir() and any(manual.iterdir())):
         raise UserError(

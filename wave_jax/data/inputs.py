@@ -62,6 +62,21 @@ def reading(name: str) -> Iterator[None]:
         raise UserError(f"{name} cannot be read: {error.strerror or error}") from error
 
 
+def user_path(text: str) -> Path:
+    """Returns the path that `text` names, with '~' expanded.
+
+    Raises:
+      UserError: it can name no file on this system: too long, a NUL, or an unknown user's home.
+    """
+    try:
+        path = Path(text).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        short = text if len(text) <= 60 else f"{text[:57]}..."
+        raise UserError(f"{short!r} cannot be a path: {error.args[-1]}") from None
+    return path
+
+
 def existing(path: Path) -> Path:
     """Returns `path`.
 

@@ -40,12 +40,7 @@ def record_environment(workdir: Path, *, data_hash: str, data: str) -> None:
     """
     path = workdir / ENVIRONMENT_FILE
     if path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))["data_hash"]
-        if before != data_hash:
-            raise UserError(
-                f"the texts have changed since the run in {workdir} began ({data}): bring the old "
-                "ones back, or start anew with another --workdir"
-            )
+        check_unchanged(workdir, data_hash=data_hash, data=data)
         return
     facts: dict[str, Any] = {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -62,6 +57,20 @@ def record_environment(workdir: Path, *, data_hash: str, data: str) -> None:
     fresh = path.with_suffix(".tmp")
     fresh.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     fresh.replace(path)
+
+
+def check_unchanged(workdir: Path, *, data_hash: str, data: str) -> None:
+    """Raises UserError if the texts are not those that environment.json was written for.
+
+    Changed texts are cut into other parts: some that were trained on would be tested on.
+    """
+    path = workdir / ENVIRONMENT_FILE
+    if json.loads(path.read_text(encoding="utf-8"))["data_hash"] != data_hash:
+        raise UserError(
+            f"the texts have changed since the run in {workdir} began ({data}): bring the old "
+            "ones back, start anew with another --workdir, or evaluate on a file of its own with "
+            "--data.test"
+        )
 
 
 def _version(package: str) -> str | None:

@@ -63,10 +63,11 @@ class ArrayCache:
         if self._folder is None:
             return make()
         entry = self._folder / key
+        there = os.path.lexists(entry)  # before reading: one that appears after it is no broken one
         try:
             return _read(entry)
         except (OSError, ValueError, AttributeError, TypeError, EOFError) as error:
-            if os.path.lexists(entry):
+            if there and os.path.lexists(entry):
                 self._discard(entry, str(error))
         arrays = make()
         self._write(entry, arrays)

@@ -1,0 +1,1 @@
+"""Speed, each figure a ratio of contestants that take turns in one run."""

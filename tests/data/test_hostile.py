@@ -97,7 +97,7 @@ def test_any_bytes_in_a_folder(tmp_path):
 @ONLY_PLAIN
 def test_any_text_survives_a_snapshot(tmp_path, rows):
     path = tmp_path / "a.jsonl"
-    both = [*rows, ("x", True), ("y", False)]
+    both = [*rows, *[("x", True), ("y", False)] * 8]  # every part of the cut gets both classes
     path.write_text("".join(json.dumps({"text": t, "label": c}) + "\n" for t, c in both))
     corpus = load(path)
     assert corpus is not None

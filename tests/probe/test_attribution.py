@@ -73,7 +73,8 @@ def test_a_cap_that_is_reached_is_reported():
 
 def test_a_text_that_is_its_baseline_has_no_gap():
     model, params = network("plain")
-    result = probe.integrated_gradients(model, params, UNKNOWN, LABELS, baseline_ids=UNKNOWN)
+    function = jax.jit(partial(probe.integrated_gradients, model), compiler_options=QUICK)
+    result = function(params, UNKNOWN, LABELS, baseline_ids=UNKNOWN)
     assert not result.tokens.any()
     assert not result.gap.any()
     assert result.converged.all()

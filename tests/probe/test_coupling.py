@@ -42,16 +42,17 @@ def test_equals_the_jacobian(scope, op):
                 np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-12 * top)
 
 
-@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
 def test_float32_of_any_scale(scale):
     """Relative to the largest entry 1e-5: float32 rounds to 6e-8, over some tens of terms."""
     for op in ("interference", "modulation"):
+        run = jax.jit(partial(probe.coupling, op=op))
         for case in ("normal", "dominated"):
             u1, u2 = (CASES[case](np.random.default_rng(seed), N) for seed in (0, 1))
             with jax.enable_x64(True):
-                exact = [np.asarray(x) for x in probe.coupling(u1, u2, op)]
+                exact = [np.asarray(x) for x in run(u1, u2)]
             weight = scale if op == "modulation" else 1.0
-            found = probe.coupling(*(np.float32(u * scale) for u in (u1, u2)), op)
+            found = run(*(np.float32(u * scale) for u in (u1, u2)))
             for x, y in zip(found, exact, strict=True):
                 np.testing.assert_allclose(x / np.float32(weight), y, atol=1e-5 * y.max())
 

@@ -1,0 +1,7 @@
+"""What all tests share."""
+
+from hypothesis import settings
+
+# The same inputs every time: a change is judged by what it changes, not by what was drawn.
+settings.register_profile("default", derandomize=True, deadline=None, database=None)
+settings.load_profile("default")

@@ -24,14 +24,14 @@ def get_config(preset: str = "paper") -> Config:
     """Returns the papers' settings, or those that validated best ('best')."""
     config = Config(
         data=DataConfig(source="tfds:ag_news_subset"),
-        model=ModelConfig(op="modulation", dim=768, ffn_dim=768),
+        model=ModelConfig(op="modulation", dim=768),
         train=TrainConfig(epochs=4, batch_size=64, learning_rate=1e-3),
     )
     match preset:
         case "paper":
             return config
         case "best":
-            model = replace(config.model, op="both", dim=256, ffn_dim=256, word_dropout=0.6)
+            model = replace(config.model, op="both", dim=256, word_dropout=0.6)
             train = replace(config.train, epochs=10, label_smoothing=0.1)
             return replace(config, model=model, train=train)
     raise UserError(f"unknown preset {preset!r}{nearest(preset, PRESETS)}; one of {PRESETS}")

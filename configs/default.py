@@ -23,7 +23,7 @@ def get_config(preset: str = "best") -> Config:
     """Returns the papers' layer, a third as wide; 'best' learns longer, with word dropout."""
     config = Config(
         data=DataConfig(source="docstrings"),
-        model=ModelConfig(dim=256, ffn_dim=256),
+        model=ModelConfig(dim=256),
         train=TrainConfig(epochs=4),
     )
     match preset:

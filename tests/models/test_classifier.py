@@ -253,8 +253,8 @@ def test_sentence_scopes_need_their_segments_and_their_pieces(batch):
 def test_learned_positions_end_at_the_models_length(batch):
     model = build(position="learned")
     params = initialised(model, batch)
-    with pytest.raises(ValueError, match="reach 16 tokens, the batch has 17"):
-        model.apply({"params": params}, np.full((1, 17), 9))
+    with pytest.raises(ValueError, match="reach 16 tokens, the batch has 24"):
+        model.apply({"params": params}, np.full((1, 24), 9))
 
 
 def test_gradients_flow_to_every_parameter(batch):

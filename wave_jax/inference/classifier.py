@@ -16,7 +16,7 @@ from wave_jax.data.batches import EvalBatches
 from wave_jax.data.shapes import Shapes
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.errors import UserError
-from wave_jax.models import build_model, table_rows
+from wave_jax.models import build_model, sizes, table_rows
 from wave_jax.training.checkpoint import restore_params
 from wave_jax.training.compilation import matmul_precision
 from wave_jax.training.config import Config
@@ -160,7 +160,11 @@ def load(
     longest = config.data.max_length
     if max_length is not None and max_length < 3:
         raise UserError(f"max_length must be at least 3 ([CLS], a piece, [SEP]); got {max_length}")
-    if config.model.position == "learned" and max_length is not None and max_length > longest:
+    if (
+        sizes(config.model).position == "learned"
+        and max_length is not None
+        and max_length > longest
+    ):
         raise UserError(f"this network learned {longest} positions; got max_length {max_length}")
     return Classifier(
         model, params, tokenizer=tokenizer, labels=labels, config=config, max_length=max_length

@@ -5,16 +5,26 @@ through `model.apply`.
 """
 
 from wave_jax.models.classifier import WaveClassifier
-from wave_jax.models.config import ModelConfig, table_rows
+from wave_jax.models.config import ModelConfig, Sizes, sizes, table_rows
 from wave_jax.models.factory import build_model
+from wave_jax.models.fnet import FNetClassifier
 from wave_jax.models.layer import WaveLayer
+from wave_jax.models.mean import MeanClassifier
+from wave_jax.models.pretrained import read_pretrained
 from wave_jax.models.sentences import sentence_ids
+from wave_jax.models.transformer import TransformerClassifier
 
 __all__ = [
+    "FNetClassifier",
+    "MeanClassifier",
     "ModelConfig",
+    "Sizes",
+    "TransformerClassifier",
     "WaveClassifier",
     "WaveLayer",
     "build_model",
+    "read_pretrained",
     "sentence_ids",
+    "sizes",
     "table_rows",
 ]

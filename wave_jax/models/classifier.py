@@ -12,6 +12,7 @@ from wave_jax.models.layer import Scopes, WaveLayer
 from wave_jax.models.pooled import others_of_first, rest_norm, rest_norm_by_counts
 from wave_jax.models.positions import sinusoids
 from wave_jax.models.sentences import sentence_ids
+from wave_jax.models.tokens import learned_positions
 from wave_jax.ops.superposition import ReadoutKind, Superposition
 
 Ids = Int[Array, "b n"]
@@ -218,11 +219,7 @@ class WaveClassifier(nn.Module):
             return None
         if self.position == "sinusoidal":
             return sinusoids(length, self.dim)
-        if length > self.max_length:
-            raise ValueError(
-                f"learned positions reach {self.max_length} tokens, the batch has {length}"
-            )
-        return self.position_embedding.embedding[:length]
+        return learned_positions(self.position_embedding, length)
 
     def _branch_segments(self, segment_ids: Ids | None, mask: Mask) -> Scopes:
         """Returns the segments of each variant: None for the whole text, 0 where masked."""

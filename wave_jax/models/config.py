@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
+Kind = Literal["wave", "transformer", "bert", "fnet", "mean"]
 Operation = Literal["modulation", "interference", "both"]
 Readout = Literal["auto", "real", "imag", "magnitude", "phase"]
 Scope = Literal["input", "sentence"]
 Pooling = Literal["cls", "mean", "max"]
 Position = Literal["none", "sinusoidal", "learned"]
+PositionChoice = Literal["auto", "none", "sinusoidal", "learned"]
 Activation = Literal["gelu", "relu", "tanh"]
 
+_T = TypeVar("_T")
+_HEAD_DIM = 64
 _ROW_MULTIPLE = 128  # the table divides over any mesh of a power of two up to this
 
 
@@ -19,6 +23,9 @@ _ROW_MULTIPLE = 128  # the table divides over any mesh of a power of two up to t
 class ModelConfig:
     """The shape of the network."""
 
+    kind: Kind = "wave"
+    """The Wave Network, or what it is compared with: a Transformer encoder, BERT, FNet, or the mean
+    of the token embeddings with a linear classifier."""
     op: Operation = "modulation"
     """How the two variants' waves meet: their product, their sum, or a learned mixture of both."""
     readout: Readout = "auto"
@@ -27,20 +34,62 @@ class ModelConfig:
     """Tokens that share a magnitude, for each variant: those of the input, or of the sentence."""
     pooling: Pooling = "cls"
     """From tokens to a text: the [CLS] token's embedding, or the mean or maximum over all."""
-    position: Position = "none"
-    """What is added to the token embeddings for their place in the text."""
+    position: PositionChoice = "auto"
+    """What is added to the token embeddings for their place in the text; 'auto' is none for waves
+    and the mean, sinusoidal for a Transformer and FNet, learned for BERT."""
     dim: int = 768
     """Dimensions of an embedding."""
-    ffn_dim: int = 768
-    """Inner width of the feed-forward."""
-    layers: int = 1
-    """Wave layers; more than one are stacked with residual connections."""
+    ffn_dim: int | None = None
+    """Inner width of the feed-forward; by default dim for waves, twice that for FNet (about as many
+    parameters), four times that for a Transformer and BERT."""
+    layers: int | None = None
+    """Layers, stacked with residual connections; by default 12 for BERT, else 1."""
+    heads: int | None = None
+    """Attention heads of a Transformer or BERT; by default one for every 64 dimensions."""
     activation: Activation = "gelu"
     """Non-linearity of the feed-forward."""
-    dropout: float = 0.5
-    """Share of a layer's activations set to zero in training."""
-    word_dropout: float = 0.4
-    """Share of tokens left out of a text in training ([CLS] stays)."""
+    dropout: float | None = None
+    """Share of a layer's activations set to zero in training; by default 0.5 for waves, 0 for the
+    mean, else 0.1."""
+    word_dropout: float | None = None
+    """Share of tokens left out of a text in training ([CLS] stays); by default 0 for BERT, else
+    0.4."""
+    pretrained: str | None = None
+    """Folder of a BERT checkpoint (config.json, model.safetensors, vocab.txt). BERT starts from all
+    of it, other kinds from its token embeddings; the vocabulary is taken from it too."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """A `ModelConfig`'s numbers, the defaults of its kind filled in."""
+
+    ffn_dim: int
+    layers: int
+    heads: int
+    dropout: float
+    word_dropout: float
+    position: Position
+
+
+def sizes(config: ModelConfig) -> Sizes:
+    """Returns what `config` leaves to its kind.
+
+    >>> sizes(ModelConfig(kind="bert", dim=768))
+    Sizes(ffn_dim=3072, layers=12, heads=12, dropout=0.1, word_dropout=0.0, position='learned')
+    """
+    default = _DEFAULTS[config.kind]
+
+    def given(value: _T | None, otherwise: _T) -> _T:
+        return otherwise if value is None else value
+
+    return Sizes(
+        ffn_dim=given(config.ffn_dim, default.ffn_dim * config.dim),
+        layers=given(config.layers, default.layers),
+        heads=given(config.heads, max(1, config.dim // _HEAD_DIM)),
+        dropout=given(config.dropout, default.dropout),
+        word_dropout=given(config.word_dropout, default.word_dropout),
+        position=default.position if config.position == "auto" else config.position,
+    )
 
 
 def table_rows(vocab_size: int) -> int:
@@ -52,3 +101,13 @@ def table_rows(vocab_size: int) -> int:
     (30592, 128)
     """
     return -(-vocab_size // _ROW_MULTIPLE) * _ROW_MULTIPLE
+
+
+# `ffn_dim` is in multiples of the embeddings' dimensions, `heads` depends on these too.
+_DEFAULTS: dict[Kind, Sizes] = {
+    "wave": Sizes(1, 1, 0, 0.5, 0.4, "none"),
+    "transformer": Sizes(4, 1, 0, 0.1, 0.4, "sinusoidal"),
+    "bert": Sizes(4, 12, 0, 0.1, 0.0, "learned"),
+    "fnet": Sizes(2, 1, 0, 0.1, 0.4, "sinusoidal"),
+    "mean": Sizes(0, 0, 0, 0.0, 0.4, "none"),
+}

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from typing import get_args
+import dataclasses
+from typing import Any, TypeAlias, get_args
 
 from wave_jax.errors import UserError
 from wave_jax.models.classifier import WaveClassifier
-from wave_jax.models.config import ModelConfig
+from wave_jax.models.config import Kind, ModelConfig, Sizes, sizes
+from wave_jax.models.fnet import FNetClassifier
+from wave_jax.models.mean import MeanClassifier
+from wave_jax.models.transformer import TransformerClassifier
 from wave_jax.ops.superposition import ReadoutKind, Superposition
+
+Classifier: TypeAlias = WaveClassifier | TransformerClassifier | FNetClassifier | MeanClassifier
 
 # What validated best on AG News, see the README's table of choices.
 _BEST_READOUT: dict[Superposition, ReadoutKind] = {
     "modulation": "real",
     "interference": "magnitude",
+}
+# Options that a kind has no use for: given all the same, they would be silently without effect.
+_WAVES_ALONE = ("op", "readout", "scopes")
+_WITHOUT_EFFECT: dict[Kind, tuple[str, ...]] = {
+    "wave": ("heads",),
+    "transformer": _WAVES_ALONE,
+    "bert": (*_WAVES_ALONE, "pooling", "position", "activation"),
+    "fnet": (*_WAVES_ALONE, "heads"),
+    "mean": (*_WAVES_ALONE, "pooling", "position", "activation", "heads", "ffn_dim", "layers"),
 }
 
 
@@ -24,7 +39,7 @@ def build_model(
     max_length: int,
     sentence_end_ids: tuple[int, ...] = (),
     sep_id: int = -1,
-) -> WaveClassifier:
+) -> Classifier:
     """Returns the module that `config` describes; its parameters come from `init`.
 
     Args:
@@ -36,28 +51,40 @@ def build_model(
       sep_id: id of [SEP], likewise.
 
     Raises:
-      UserError: a value out of range, or a combination that cannot learn.
+      UserError: a value out of range, or a combination that cannot learn or has no meaning.
 
     >>> model = build_model(ModelConfig(dim=8), vocab_size=50, num_classes=2, max_length=16)
     >>> model.readouts
     (('modulation', 'real'),)
     """
+    size = sizes(config)
+    _check(config, size)
+    ends: dict[str, Any] = {"vocab_size": vocab_size, "num_classes": num_classes, "dim": config.dim}
+    drops: dict[str, Any] = {"dropout": size.dropout, "word_dropout": size.word_dropout}
+    if config.kind == "mean":
+        return MeanClassifier(**ends, **drops)
+    shape: dict[str, Any] = {
+        "max_length": max_length,
+        "ffn_dim": size.ffn_dim,
+        "layers": size.layers,
+        "pooling": config.pooling,
+        "position": size.position,
+        "activation": config.activation,
+    }
+    if config.kind == "fnet":
+        return FNetClassifier(**ends, **shape, **drops)
+    if config.kind in ("transformer", "bert"):
+        return TransformerClassifier(
+            **ends, **shape, **drops, heads=size.heads, bert=config.kind == "bert"
+        )
     readouts = _readouts(config)
-    _check(config, readouts, sentence_end_ids)
+    _check_waves(config, size, readouts, sentence_end_ids)
     return WaveClassifier(
-        vocab_size=vocab_size,
-        num_classes=num_classes,
-        max_length=max_length,
-        dim=config.dim,
-        ffn_dim=config.ffn_dim,
-        layers=config.layers,
+        **ends,
+        **shape,
+        **drops,
         readouts=readouts,
         scopes=(config.scopes[0], config.scopes[1]),
-        pooling=config.pooling,
-        position=config.position,
-        activation=config.activation,
-        dropout=config.dropout,
-        word_dropout=config.word_dropout,
         sentence_end_ids=tuple(sentence_end_ids),
         sep_id=sep_id,
     )
@@ -72,24 +99,43 @@ def _readouts(config: ModelConfig) -> tuple[tuple[Superposition, ReadoutKind], .
     )
 
 
-def _check(
+def _check(config: ModelConfig, size: Sizes) -> None:
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.name in _WITHOUT_EFFECT[config.kind] and value != field.default:
+            raise UserError(
+                f"--model.{field.name.replace('_', '-')} {value} has no effect with --model.kind "
+                f"{config.kind}: leave it out"
+            )
+    least = {"dim": config.dim}
+    if config.kind != "mean":
+        least |= {"ffn_dim": size.ffn_dim, "layers": size.layers, "heads": size.heads}
+    for name, value in least.items():
+        if value < 1:
+            raise UserError(f"model.{name} must be at least 1, got {value}")
+    for name in ("dropout", "word_dropout"):
+        if not 0 <= getattr(size, name) < 1:
+            raise UserError(f"model.{name} must be in [0, 1), got {getattr(size, name)}")
+    if config.kind in ("transformer", "bert") and config.dim % size.heads:
+        raise UserError(
+            f"model.dim {config.dim} cannot be shared out over {size.heads} attention heads: give "
+            "--model.heads a divisor of it"
+        )
+
+
+def _check_waves(
     config: ModelConfig,
+    size: Sizes,
     readouts: tuple[tuple[Superposition, ReadoutKind], ...],
     sentence_end_ids: tuple[int, ...],
 ) -> None:
-    for name in ("dim", "ffn_dim", "layers"):
-        if getattr(config, name) < 1:
-            raise UserError(f"model.{name} must be at least 1, got {getattr(config, name)}")
-    for name in ("dropout", "word_dropout"):
-        if not 0 <= getattr(config, name) < 1:
-            raise UserError(f"model.{name} must be in [0, 1), got {getattr(config, name)}")
     if "sentence" in config.scopes and not sentence_end_ids:
         raise UserError(
             "model.scopes with 'sentence' need a vocabulary that has one of '.', '!' and '?' as a "
             "piece; this one has none: use --model.scopes input input"
         )
     constant = readouts == (("interference", "real"),)
-    if constant and config.pooling == "cls" and config.layers == 1:
+    if constant and config.pooling == "cls" and size.layers == 1:
         raise UserError(
             "one layer of interference, read as its real part and pooled at [CLS], gives every "
             "text the same output: the real part w + w' of [CLS] holds nothing of the other "

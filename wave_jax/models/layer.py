@@ -16,7 +16,7 @@ from wave_jax.ops.superposition import ReadoutKind, Superposition, combine
 
 Wave = tuple[Float[Array, "b *n d"], Float[Array, "b *n d"]]
 Scopes = tuple[Int[Array, "b n"] | None, Int[Array, "b n"] | None]
-_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "gelu": partial(nn.gelu, approximate=False),
     "relu": nn.relu,
     "tanh": nn.tanh,
@@ -108,7 +108,7 @@ class WaveLayer(nn.Module):
         if len(parts) > 1:
             weights = nn.softmax(self.mix)
             x = sum(weight * part for weight, part in zip(weights, parts, strict=True))
-        hidden = _ACTIVATIONS[self.activation](self.ffn_in(x))
+        hidden = ACTIVATIONS[self.activation](self.ffn_in(x))
         return self._drop(
             self.norm_out(self.ffn_out(self._drop(hidden, deterministic))), deterministic
         )

@@ -11,12 +11,15 @@ from jax import process_count, process_index
 from jax.sharding import Mesh
 
 from wave_jax.data.batches import EvalBatches, TrainBatches
+from wave_jax.data.config import DataConfig
 from wave_jax.data.corpus import load_corpus
 from wave_jax.data.prepare import Prepared, prepare
 from wave_jax.data.shapes import TOKEN_COST, Shapes
 from wave_jax.data.snapshot import write_snapshot
 from wave_jax.data.tokenizer import WordPiece
-from wave_jax.models.config import ModelConfig, table_rows
+from wave_jax.errors import UserError
+from wave_jax.models.config import ModelConfig, sizes, table_rows
+from wave_jax.models.pretrained import lowercases, vocabulary_file
 from wave_jax.training.config import Config
 from wave_jax.training.environment import record_environment
 from wave_jax.training.workdir import SNAPSHOT, with_snapshot
@@ -67,7 +70,7 @@ def read_texts(config: Config, workdir: Path) -> Texts:
         write_snapshot(corpus, workdir / SNAPSHOT)
     path = workdir / TOKENIZER_FILE
     tokenizer = WordPiece.load(path) if path.is_file() else None
-    prepared = prepare(config.data, corpus, tokenizer)
+    prepared = prepare(_with_vocabulary(config), corpus, tokenizer)
     if tokenizer is None:
         prepared.tokenizer.save(path)
         labels = json.dumps(list(corpus.label_names), ensure_ascii=False, indent=0)
@@ -115,5 +118,28 @@ def eval_batches(
 
 def _token_cost(model: ModelConfig) -> float:
     """Returns what a padded position costs beside a padded distinct row (see `Shapes.fitted`)."""
-    one_wave_a_text = model.pooling == "cls" and model.layers == 1
-    return TOKEN_COST if one_wave_a_text else 1.0
+    one_wave_a_text = model.kind == "wave" and model.pooling == "cls" and sizes(model).layers == 1
+    return TOKEN_COST if one_wave_a_text or model.kind == "mean" else 1.0
+
+
+def _with_vocabulary(config: Config) -> DataConfig:
+    """Returns the data's options, with the vocabulary of the checkpoint that a model starts from.
+
+    Raises:
+        UserError: another vocabulary was asked for, or the other treatment of case.
+    """
+    folder = config.model.pretrained
+    if folder is None:
+        return config.data
+    if config.data.vocab is not None:
+        raise UserError(
+            f"--model.pretrained {folder} brings its vocabulary along: leave --data.vocab out"
+        )
+    lowercase = lowercases(folder)
+    if lowercase not in (None, config.data.lowercase):
+        given, wanted = (str(value).lower() for value in (config.data.lowercase, lowercase))
+        raise UserError(
+            f"--data.lowercase is {given}, but the checkpoint in {folder} was made with {wanted}: "
+            f"give --data.lowercase {wanted}"
+        )
+    return dataclasses.replace(config.data, vocab=str(vocabulary_file(folder)))

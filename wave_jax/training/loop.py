@@ -8,11 +8,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import Mesh
 from rich.console import Console
 
 from wave_jax.data.loader import train_iterator
-from wave_jax.models import build_model
+from wave_jax.errors import UserError
+from wave_jax.models import build_model, read_pretrained
 from wave_jax.training.checkpoint import Checkpoints, restore_params
 from wave_jax.training.compilation import enable_compilation_cache, program_bytes
 from wave_jax.training.config import Config
@@ -128,6 +130,15 @@ def _task(config: Config, texts: Texts, mesh: Mesh) -> Task:
         sentence_end_ids=tokenizer.sentence_end_ids,
         sep_id=tokenizer.sep_id,
     )
+    initial = None
+    if config.model.pretrained is not None:
+        example = jax.ShapeDtypeStruct((1, 4), jnp.int32)
+        initial = read_pretrained(
+            config.model,
+            vocab_size=tokenizer.vocab_size,
+            max_length=config.data.max_length,
+            like=jax.eval_shape(model.init, jax.random.key(0), example)["params"],
+        )
     return Task(
         config=config.train,
         seed=config.seed,
@@ -135,12 +146,18 @@ def _task(config: Config, texts: Texts, mesh: Mesh) -> Task:
         mesh=mesh,
         batches=train_batches(texts, config, mesh),
         validation=eval_batches(texts, "validation", config, mesh),
+        initial=initial,
     )
 
 
 def _probes(config: Config, texts: Texts, task: Task) -> list[Hook]:
     if config.probe.every <= 0:
         return []
+    if config.model.kind != "wave":
+        raise UserError(
+            f"--probe.every looks at waves, and --model.kind {config.model.kind} has none: leave "
+            "it out"
+        )
     split = texts.prepared.splits["validation"]
     return [GradientProbe(task.model, split, task.mesh, config.probe.every)]
 

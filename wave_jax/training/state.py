@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -64,6 +64,21 @@ def create_state(
 
     shardings = state_shardings(mesh, jax.eval_shape(create, key))
     return jax.jit(create, out_shardings=shardings)(key)
+
+
+def with_params(state: State, given: Mapping[str, Any]) -> State:
+    """Returns a new state with some parameters replaced, each placed as the one it replaces.
+
+    Args:
+        given: nested like `state.params`, of which it may leave parts out.
+    """
+
+    def replaced(params: Any, given: Any) -> Any:
+        if isinstance(given, Mapping):
+            return params | {name: replaced(params[name], given[name]) for name in given}
+        return jax.device_put(jnp.asarray(given, params.dtype), params.sharding)
+
+    return dataclasses.replace(state, params=replaced(state.params, given))
 
 
 def settled_params(state: State) -> Params:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -17,7 +18,7 @@ from wave_jax.training.config import TrainConfig
 from wave_jax.training.mesh import replicated, state_shardings
 from wave_jax.training.optimizer import Schedule, make_optimizer, make_schedule
 from wave_jax.training.rows import RowsOptimizer
-from wave_jax.training.state import Params, State, create_state
+from wave_jax.training.state import Params, State, create_state, with_params
 from wave_jax.training.step import has_rows, make_train_step
 
 _EXAMPLE = (1, 4)  # rows and tokens that parameters are initialised with
@@ -34,6 +35,8 @@ class Task:
         mesh: the devices.
         batches: TrainBatches.
         validation: EvalBatches.
+        initial: parameters to start from instead of freshly drawn ones, nested like `params`; what
+            it leaves out is drawn.
     """
 
     config: TrainConfig
@@ -42,6 +45,7 @@ class Task:
     mesh: Mesh
     batches: Any
     validation: Any
+    initial: Mapping[str, Any] | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -84,7 +88,8 @@ class Task:
             return dict(self.model.init(key, ids, jnp.ones(_EXAMPLE, bool))["params"])
 
         key = jax.random.split(jax.random.key(self.seed))[0]
-        return create_state(init, key, self.mesh, self.optimizer, rowwise=self.rowwise)
+        state = create_state(init, key, self.mesh, self.optimizer, rowwise=self.rowwise)
+        return state if self.initial is None else with_params(state, self.initial)
 
     def jitted_step(self, state: State) -> Any:
         """Returns the jitted training step; it takes over (donates) the state given to it."""

@@ -1,0 +1,173 @@
+"""BERT's numbers against those of Hugging Face, and checkpoints that cannot be loaded."""
+
+import json
+import shutil
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wave_jax.errors import UserError
+from wave_jax.models import ModelConfig, build_model, read_pretrained, table_rows
+from wave_jax.models.safetensors import SafeTensors
+from wave_jax.probe.scalars import cross_entropy
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "bert"  # made by golden/make_bert.py
+VOCAB, LENGTH = 38, 10
+SHAPE = {"dim": 16, "ffn_dim": 24, "layers": 2, "heads": 2}
+# float32 here, float64 there, with sums of up to 24 terms
+TOLERANCE = 1e-5
+
+
+def load(folder=GOLDEN, kind="bert", max_length=LENGTH, **overrides):
+    shape = SHAPE if kind in ("bert", "transformer") else {"dim": 16}
+    config = ModelConfig(kind=kind, pretrained=str(folder), **(shape | overrides))
+    model = build_model(config, vocab_size=VOCAB, num_classes=3, max_length=max_length)
+    ids = jax.ShapeDtypeStruct((1, 4), jnp.int32)
+    params = jax.eval_shape(model.init, jax.random.key(0), ids)["params"]
+    found = read_pretrained(config, vocab_size=VOCAB, max_length=max_length, like=params)
+    return model, params, found
+
+
+@pytest.fixture
+def copied(tmp_path):
+    return Path(shutil.copytree(GOLDEN, tmp_path / "bert"))
+
+
+def rewrite(folder, change):
+    """Lets `change` alter the header {name: entry} of the folder's weights."""
+    path = folder / "model.safetensors"
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    change(header)
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + length :])
+
+
+def test_bert_gives_the_numbers_of_hugging_face():
+    expected = np.load(GOLDEN / "expected.npz")
+    model, fresh, found = load()
+    weights = SafeTensors(GOLDEN / "model.safetensors")
+    head = {
+        "kernel": weights.read("classifier.weight").T,
+        "bias": weights.read("classifier.bias"),
+    }
+    params = found | {"classifier": head}
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(lambda leaf: leaf.shape, fresh)
+    ids, mask = expected["ids"], expected["mask"]
+
+    def loss(params):
+        emb = model.apply({"params": params}, ids, method="embed")
+        hidden = model.apply({"params": params}, emb, mask, method="encode")
+        logits = model.apply({"params": params}, emb, mask, method="logits_from_embeddings")
+        return jnp.mean(cross_entropy(logits, expected["labels"])), (hidden, logits)
+
+    options = {"xla_backend_optimization_level": 0}  # quicker to compile, the same mathematics
+    run = jax.jit(jax.value_and_grad(loss, has_aux=True), compiler_options=options)
+    (value, (hidden, logits)), grads = run(params)
+    np.testing.assert_allclose(hidden[mask], expected["hidden"][mask], atol=TOLERANCE)
+    np.testing.assert_allclose(logits, expected["logits"], atol=TOLERANCE)
+    np.testing.assert_allclose(value, expected["loss"], atol=TOLERANCE)
+    table = grads["embed"]["embedding"][:VOCAB]
+    np.testing.assert_allclose(table[1:], expected["table_gradient"][1:], atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("kind", ["wave", "transformer", "fnet", "mean"])
+def test_other_kinds_take_the_token_embeddings_alone(kind):
+    _, fresh, found = load(kind=kind)
+    table = SafeTensors(GOLDEN / "model.safetensors").read("bert.embeddings.word_embeddings.weight")
+    assert jax.tree.map(jnp.shape, found) == {"embed": {"embedding": (table_rows(VOCAB), 16)}}
+    np.testing.assert_array_equal(found["embed"]["embedding"][:VOCAB], table)
+    assert fresh["embed"]["embedding"].shape == found["embed"]["embedding"].shape
+
+
+def test_older_names_are_known(copied):
+    """Without the prefix 'bert.', and norms with gamma and beta."""
+
+    def change(header):
+        for name in list(header):
+            new = name.removeprefix("bert.").replace("LayerNorm.weight", "LayerNorm.gamma")
+            header[new.replace("LayerNorm.bias", "LayerNorm.beta")] = header.pop(name)
+
+    rewrite(copied, change)
+    for got, expected in zip(
+        jax.tree.leaves(load(copied)[2]), jax.tree.leaves(load()[2]), strict=True
+    ):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_half_precision_is_read_as_float32(copied):
+    def change(header):
+        entry = header["bert.pooler.dense.bias"]
+        begin, _ = entry["data_offsets"]
+        entry |= {"dtype": "BF16", "data_offsets": [begin, begin + 32]}
+
+    rewrite(copied, change)
+    weights = SafeTensors(copied / "model.safetensors")
+    bias = weights.read("bert.pooler.dense.bias")
+    assert bias.dtype == np.float32
+    # Of each float32, the low half and the high half: the latter is the number rounded down.
+    exact = SafeTensors(GOLDEN / "model.safetensors").read("bert.pooler.dense.bias")
+    np.testing.assert_allclose(bias[1::2], exact[:8], rtol=2**-7)
+
+
+def test_missing_and_misshapen_tensors_are_named(copied):
+    rewrite(copied, lambda header: header.pop("bert.encoder.layer.1.attention.self.key.weight"))
+    with pytest.raises(UserError, match=r"lacks the tensor encoder.layer.1.*key.weight.*\[16, 16"):
+        load(copied)
+
+    def change(header):
+        header["bert.embeddings.word_embeddings.weight"]["shape"] = [19, 32]
+
+    rewrite(copied, change)
+    with pytest.raises(UserError, match=r"word_embeddings.weight is \[19, 32\].*\[38, 16\]"):
+        load(copied)
+
+
+def test_broken_files_are_refused(copied):
+    path = copied / "model.safetensors"
+    whole = path.read_bytes()
+    for data, text in (
+        (whole[:-40], "ends before .* does"),
+        (whole[:100], "its header is cut off"),
+        (b"", "not a whole safetensors file"),
+        (b"\x05" + bytes(7) + b"[1,2]", "not a whole safetensors file"),
+    ):
+        path.write_bytes(data)
+        with pytest.raises(UserError, match=text):
+            load(copied)
+
+
+def test_pickles_are_refused_with_the_way_to_convert_them(copied):
+    (copied / "model.safetensors").rename(copied / "pytorch_model.bin")
+    with pytest.raises(UserError, match="pytorch_model.bin, a pickle.*save_pretrained"):
+        load(copied)
+
+
+def test_folders_that_are_none(copied, tmp_path):
+    (copied / "config.json").unlink()
+    with pytest.raises(UserError, match=r"holds no config.json: expected .* vocab.txt"):
+        load(copied)
+    with pytest.raises(UserError, match="expected the folder of a BERT checkpoint"):
+        load(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="is a file"):
+        load(GOLDEN / "vocab.txt")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("num_hidden_layers", 3, "num_hidden_layers is 3, .* has 2; give --model.layers 3"),
+        ("hidden_act", "relu", "hidden_act is 'relu'; only 'gelu'"),
+        ("model_type", "roberta", "model_type is 'roberta'; only 'bert'"),
+        ("max_position_embeddings", 8, "8 positions; give --data.max-length 8 or less instead"),
+    ],
+)
+def test_other_architectures_are_refused(copied, key, value, text):
+    path = copied / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(UserError, match=text):
+        load(copied)

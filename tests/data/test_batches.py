@@ -172,7 +172,8 @@ def test_padding_is_small_and_the_shapes_are_few():
 def test_shares_of_the_processes_add_up(processes, multiple):
     tokens, labels = make_tokens(90), make_labels(90)
     options = {"batch_size": 20, "table_rows": ROWS, "mesh_multiple": multiple}
-    for kind, extra in ((TrainBatches, {"seed": 3}), (EvalBatches, {})):
+    dropping = {"seed": 3, "word_dropout": 0.3}
+    for kind, extra in ((TrainBatches, {"seed": 3}), (TrainBatches, dropping), (EvalBatches, {})):
         whole = kind(tokens, labels, **options, **extra)
         shares = [
             kind(tokens, labels, process_index=i, process_count=processes, **options, **extra)
@@ -186,6 +187,32 @@ def test_shares_of_the_processes_add_up(processes, multiple):
             for field in ("inverse", "mask", "labels", "weights"):
                 joined = np.concatenate([getattr(part, field) for part in parts])
                 np.testing.assert_array_equal(joined, getattr(expected, field))
+
+
+def test_dropped_words_are_no_distinct_ids_and_the_rest_stays_in_place():
+    tokens, labels = make_tokens(200), make_labels(200)
+    options = {"batch_size": 16, "seed": 1, "table_rows": ROWS}
+    whole = TrainBatches(tokens, labels, **options)
+    dropped = TrainBatches(tokens, labels, word_dropout=0.4, **options)
+    shares = []
+    for step in range(len(whole)):
+        batch, full = dropped.batch(step), whole.batch(step)
+        length = min(batch.mask.shape[1], full.mask.shape[1])
+        mask, all_words = batch.mask[:, :length], full.mask[:, :length]
+        assert not mask[~all_words].any()
+        assert mask[:, 0].all()  # [CLS]
+        ids, all_ids = batch.distinct[batch.inverse], full.distinct[full.inverse]
+        assert (ids[:, :length][mask] == all_ids[:, :length][mask]).all()
+        assert not batch.inverse[~batch.mask].any()
+        kept = np.unique(ids[batch.mask])
+        assert batch.distinct[: len(kept)].tolist() == kept.tolist()
+        assert batch.distinct[len(kept)] >= ROWS
+        shares.append(mask[:, 1:].sum() / all_words[:, 1:].sum())
+    assert abs(np.mean(shares) - 0.6) < 0.04  # 4 standard errors of 3,000 words
+    again = TrainBatches(tokens, labels, word_dropout=0.4, **options)
+    np.testing.assert_array_equal(again.batch(3).mask, dropped.batch(3).mask)
+    epoch = len(whole)
+    assert not np.array_equal(dropped.batch(3 + epoch).distinct, dropped.batch(3).distinct)
 
 
 def test_many_threads_get_what_one_gets():

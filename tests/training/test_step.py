@@ -11,6 +11,8 @@ import optax
 import pytest
 
 from tests.training.stubs import Bag, Plain, Texts, make_task, max_difference
+from wave_jax.models import ModelConfig, build_model
+from wave_jax.training.corpus import word_dropout_of_batches
 from wave_jax.training.metrics import classification, empty_sums
 from wave_jax.training.state import settled_params
 from wave_jax.training.step import make_train_step
@@ -132,6 +134,20 @@ def test_the_first_step_that_is_not_finite_is_remembered():
     bad = good._replace(weights=np.full(16, np.inf, np.float32))
     _, sums = steps(make_task(), [good, good, bad, good, bad])
     assert int(sums.bad_step) == 2
+
+
+def test_words_that_the_batches_dropped_are_not_dropped_again():
+    config = ModelConfig(dim=8, ffn_dim=8, word_dropout=0.5)
+    model = build_model(config, vocab_size=100, num_classes=3, max_length=12)
+    task = make_task(model=model)
+    assert task.learner is model
+    task.batches.word_dropout = 0.5
+    task = dataclasses.replace(task)  # `learner` is decided once
+    assert task.learner.word_dropout == 0
+    assert task.model.word_dropout == 0.5
+    assert word_dropout_of_batches(config) == 0.5
+    sentences = dataclasses.replace(config, scopes=("sentence", "input"))
+    assert word_dropout_of_batches(sentences) == 0
 
 
 def test_row_wise_needs_a_model_with_rows():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -25,11 +26,32 @@ class Batch(NamedTuple):
     inverse: np.ndarray
     """int32 [B, L]: ids == distinct[inverse] where the mask holds; 0 elsewhere."""
     mask: np.ndarray
-    """bool [B, L]: True at tokens. A row that fills up has one token, so nothing divides by 0."""
+    """bool [B, L]: True at the tokens that are read. A row that fills up has one, so that nothing
+    divides by 0."""
     labels: np.ndarray
     """int32 [B]; 0 where a text has none."""
     weights: np.ndarray
     """float32 [B]: 1 for texts, 0 for rows that fill up."""
+
+
+@dataclass(frozen=True)
+class WordDropout:
+    """Which tokens of one batch are left out: all processes draw the same.
+
+    Ids left out everywhere in a batch are none of its distinct ids, so nothing is computed for
+    them, where a mask drawn on the device would only hide what was computed.
+    """
+
+    rate: float
+    """Share of the tokens left out; a text's first, [CLS], stays."""
+    seed: tuple[int, ...]
+    """Of the batch."""
+
+    def kept(self, lengths: np.ndarray) -> np.ndarray:
+        """Returns a bool for every token of texts of these lengths, one after the other."""
+        kept = np.random.default_rng(self.seed).random(int(lengths.sum()), np.float32) >= self.rate
+        kept[np.cumsum(lengths) - lengths] = True
+        return kept
 
 
 class Assembler:
@@ -100,25 +122,36 @@ class Assembler:
         longest = int(self.lengths.max(initial=1))
         return longest, min(self.rows * longest, self._table_rows)
 
-    def measure(self, examples: np.ndarray) -> tuple[int, int]:
-        """Returns the longest text and the number of distinct ids of a batch."""
-        lengths = self.lengths[examples]
-        with self._lock:
-            found = self._find_distinct(self._gather(examples, lengths))
-            self._present[found] = False
-        return int(lengths.max(initial=1)), max(1, len(found))
-
-    def batch(self, examples: np.ndarray, shapes: Shapes) -> Batch:
-        """Builds this process's share of the batch of `examples`, int [at most rows]."""
+    def measure(self, examples: np.ndarray, words: WordDropout | None = None) -> tuple[int, int]:
+        """Returns the longest text and the number of distinct ids of a batch; see `batch`."""
         lengths = self.lengths[examples]
         flat = self._gather(examples, lengths)
-        low, high = (min(edge, len(examples)) for edge in self._own)
-        ends = np.concatenate([[0], np.cumsum(lengths)])
+        if words is not None:
+            flat = flat[words.kept(lengths)]
         with self._lock:
             found = self._find_distinct(flat)
             self._present[found] = False
+        return int(lengths.max(initial=1)), max(1, len(found))
+
+    def batch(
+        self, examples: np.ndarray, shapes: Shapes, words: WordDropout | None = None
+    ) -> Batch:
+        """Builds this process's share of the batch of `examples`, int [at most rows].
+
+        With `words`, tokens are left out of the mask and of the distinct ids; those that stay keep
+        their places.
+        """
+        lengths = self.lengths[examples]
+        flat = self._gather(examples, lengths)
+        kept_words = np.ones(len(flat), bool) if words is None else words.kept(lengths)
+        low, high = (min(edge, len(examples)) for edge in self._own)
+        ends = np.concatenate([[0], np.cumsum(lengths)])
+        own = slice(ends[low], ends[high])
+        with self._lock:
+            found = self._find_distinct(flat if words is None else flat[kept_words])
+            self._present[found] = False
             self._place[found] = np.arange(len(found), dtype=np.int32)
-            places = self._place[flat[ends[low] : ends[high]]]
+            places = np.where(kept_words[own], self._place[flat[own]], 0)
         length, width = shapes.pick(int(lengths.max(initial=1)), max(1, len(found)))
 
         distinct = np.arange(self._table_rows - len(found), self._table_rows - len(found) + width)
@@ -129,6 +162,7 @@ class Assembler:
         mask = np.arange(length) < kept[:, None]
         inverse = np.zeros((rows, length), np.int32)
         inverse[: high - low][mask[: high - low]] = places
+        mask[: high - low][mask[: high - low]] = kept_words[own]
         labels = np.zeros(rows, np.int32)
         if self._labels is not None:
             labels[: high - low] = self._labels[examples[low:high]]

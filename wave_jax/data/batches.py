@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from wave_jax.data.assembly import Assembler, Batch
+from wave_jax.data.assembly import Assembler, Batch, WordDropout
 from wave_jax.data.shapes import TOKEN_COST, Shapes
 from wave_jax.data.tokens import Tokens
 from wave_jax.errors import UserError
@@ -19,6 +19,7 @@ _EVAL_SHAPES = 4
 _WINDOW = 50  # batches whose texts are sorted by length together
 _SIMULATED_BATCHES = 2000
 _SIMULATED_EPOCHS = 4
+_WORDS = 1  # sets the stream of word dropout apart from that of the order
 
 
 class TrainBatches:
@@ -27,6 +28,7 @@ class TrainBatches:
     An epoch's order comes from (seed, epoch) alone. Its texts are shuffled, sorted by length within
     windows of 50 batches, so that a batch holds texts of about one length, and the batches are
     shuffled again. A remainder of fewer than `batch_size` texts, drawn at random, comes last.
+    Which words are dropped comes from (seed, step) alone.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class TrainBatches:
         shapes: Shapes | None = None,
         max_shapes: int = _TRAIN_SHAPES,
         token_cost: float = TOKEN_COST,
+        word_dropout: float = 0.0,
     ) -> None:
         """Chooses the shapes by simulating the first epoch (a few, if they are short).
 
@@ -58,6 +61,7 @@ class TrainBatches:
             shapes: shapes chosen before, which must hold every batch.
             max_shapes: most shapes to choose; each takes a second or so to compile.
             token_cost: see `Shapes.fitted`.
+            word_dropout: share of the tokens left out of each batch, see `WordDropout`.
 
         Raises:
             UserError: no texts, or sizes that do not fit (see `Assembler`).
@@ -77,6 +81,8 @@ class TrainBatches:
         )
         self._batch_size = batch_size
         self._seed = seed
+        self.word_dropout = word_dropout
+        """Share of the tokens that these batches leave out already."""
         self._lock = threading.Lock()
         self._newest: tuple[int, np.ndarray] = (-1, np.zeros(0, np.int64))
         self.rows = self._assembler.rows
@@ -90,7 +96,7 @@ class TrainBatches:
 
     def batch(self, step: int) -> Batch:
         """Returns the batch of a step, counted from 0 through all epochs."""
-        return self._assembler.batch(self.examples(step), self.shapes)
+        return self._assembler.batch(self.examples(step), self.shapes, self._words(step))
 
     def examples(self, step: int) -> np.ndarray:
         """Returns the numbers of the texts in a step's whole batch, int64 [at most batch_size]."""
@@ -102,6 +108,10 @@ class TrainBatches:
                 self._newest = (epoch, self._order(epoch))
             order = self._newest[1]
         return order[index * self._batch_size : (index + 1) * self._batch_size]
+
+    def _words(self, step: int) -> WordDropout | None:
+        seed = (self._seed, _WORDS, step)
+        return WordDropout(self.word_dropout, seed) if self.word_dropout else None
 
     def _order(self, epoch: int) -> np.ndarray:
         generator = np.random.default_rng([self._seed, epoch])
@@ -118,7 +128,12 @@ class TrainBatches:
         steps = np.arange(min(_SIMULATED_EPOCHS * len(self), max(len(self), _SIMULATED_BATCHES)))
         if len(steps) > _SIMULATED_BATCHES:
             steps = steps[np.linspace(0, len(steps) - 1, _SIMULATED_BATCHES).astype(int)]
-        sizes = np.array([self._assembler.measure(self.examples(int(step))) for step in steps])
+        sizes = np.array(
+            [
+                self._assembler.measure(self.examples(step), self._words(step))
+                for step in steps.tolist()
+            ]
+        )
         return Shapes.fitted(
             sizes[:, 0],
             sizes[:, 1],

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 from wave_jax import ops
 from wave_jax.models.config import Activation
 from wave_jax.models.dropout import drop_activations
+from wave_jax.models.products import contract_last
 from wave_jax.ops.superposition import ReadoutKind, Superposition, combine
 
 Wave = tuple[Float[Array, "b *n d"], Float[Array, "b *n d"]]
@@ -48,7 +49,7 @@ class WaveLayer(nn.Module):
     dropout: float = 0.0
 
     def setup(self) -> None:
-        self.variants = nn.DenseGeneral((2, self.dim))
+        self.variants = nn.DenseGeneral((2, self.dim), dot_general=contract_last)
         self.norm_in = [nn.LayerNorm(use_fast_variance=False) for _ in self.readouts]
         self.ffn_in = nn.Dense(self.ffn_dim)
         self.ffn_out = nn.Dense(self.dim)

@@ -11,13 +11,14 @@ from typing import Any, Literal, TypeVar
 import jax
 
 from wave_jax.data.cache import default_cache_dir
+from wave_jax.models.products import BFLOAT16_PRODUCTS
 
 Precision = Literal["float32", "bfloat16"]
 Key = TypeVar("Key", bound=Hashable)
 Report = Callable[[int, int], None]  # (programs done, programs in all)
 
 # True float32 products, where GPUs and TPUs default to less; or bfloat16 inputs summed in float32
-_MATMUL: dict[Precision, str] = {"float32": "float32", "bfloat16": "BF16_BF16_F32"}
+_MATMUL: dict[Precision, str] = {"float32": "float32", "bfloat16": BFLOAT16_PRODUCTS}
 
 
 @contextmanager

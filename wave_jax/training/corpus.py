@@ -94,6 +94,7 @@ def train_batches(texts: Texts, config: Config, mesh: Mesh) -> TrainBatches:
         mesh_multiple=mesh.shape["data"],
         max_shapes=min(max(steps // _STEPS_PER_SHAPE, 2), _MOST_SHAPES),
         token_cost=_token_cost(config.model),
+        word_dropout=word_dropout_of_batches(config.model),
     )
 
 
@@ -114,6 +115,14 @@ def eval_batches(
         max_shapes=_EVAL_SHAPES,
         token_cost=_token_cost(config.model),
     )
+
+
+def word_dropout_of_batches(model: ModelConfig) -> float:
+    """Returns the word dropout that batches are made with; 0 where the network draws it itself.
+
+    It does where a scope is a sentence: sentences end at words that may be dropped.
+    """
+    return 0.0 if "sentence" in model.scopes else sizes(model).word_dropout
 
 
 def _token_cost(model: ModelConfig) -> float:

@@ -15,6 +15,7 @@ from rich.console import Console
 from wave_jax.data.loader import train_iterator
 from wave_jax.errors import UserError
 from wave_jax.models import build_model, read_pretrained
+from wave_jax.training.allocator import keep_freed_memory
 from wave_jax.training.checkpoint import Checkpoints, restore_params
 from wave_jax.training.compilation import enable_compilation_cache, program_bytes
 from wave_jax.training.config import Config
@@ -69,6 +70,7 @@ def train(
         console.print(summary.table())
         return summary
     enable_compilation_cache()
+    keep_freed_memory()
     with Interrupt() as interrupt:
         try:
             summary = _run(config, workdir, console, interrupt, hooks)

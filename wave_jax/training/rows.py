@@ -131,7 +131,9 @@ def settle(table: jax.Array, decay: jax.Array, settled: jax.Array) -> jax.Array:
 
 
 def _take(array: jax.Array, distinct: jax.Array) -> jax.Array:
-    return array.at[distinct].get(mode="clip", indices_are_sorted=True)
+    # clipped here: a gather that has to look at every index is four times as slow on a CPU
+    inside = jnp.minimum(distinct, array.shape[0] - 1)
+    return array.at[inside].get(mode="promise_in_bounds", indices_are_sorted=True)
 
 
 def _put(array: jax.Array, distinct: jax.Array, values: jax.Array) -> jax.Array:

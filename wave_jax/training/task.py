@@ -76,6 +76,13 @@ class Task:
         c = self.config
         return make_optimizer(self.schedule, b1=c.b1, b2=c.b2, weight_decay=c.weight_decay)
 
+    @cached_property
+    def learner(self) -> nn.Module:
+        """The network as the training step runs it: batches may have dropped words already."""
+        if getattr(self.batches, "word_dropout", 0.0):
+            return self.model.clone(word_dropout=0.0)
+        return self.model
+
     def root_key(self) -> jax.Array:
         """Returns the key that every step's randomness is folded from, on all devices."""
         return jax.device_put(jax.random.key(self.seed), replicated(self.mesh))
@@ -96,7 +103,7 @@ class Task:
         c = self.config
         rows = RowsOptimizer(c.b1, c.b2, c.weight_decay, c.row_bias_correction)
         step = make_train_step(
-            self.model,
+            self.learner,
             self.optimizer,
             self.schedule,
             self.mesh,

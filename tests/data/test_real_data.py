@@ -1,15 +1,14 @@
-"""Real data sets, where they lie beside the project."""
+"""Real data sets, in the folder that WAVE_JAX_DATA names (or beside the project)."""
 
 import time
-from pathlib import Path
 
 import pytest
 
+from tests.real_data import DATA
 from wave_jax.data.config import DataConfig
 from wave_jax.data.corpus import load_corpus
 
-DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data")
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="WAVE_JAX_DATA names no folder")
 
 
 def test_ag_news():

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,13 +11,13 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from tokenizers.implementations import BertWordPieceTokenizer
 
+from tests.real_data import DATA
 from wave_jax.data import prefix
 from wave_jax.data.prefix import Cutter
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.data.vocabulary import without_surrogates
 from wave_jax.errors import UserError
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
 TEXTS = [
     "The blue waves meet the shore. Do they interfere?",
     "Waves of light interfere; waves of sound do too!",

@@ -197,6 +197,20 @@ def test_readout_defaults_follow_the_operation():
     )
 
 
+def test_dropout_acts_on_the_pooled_text(batch):
+    """Before a maximum over tokens it would almost never leave a zero, and double the rest."""
+    model = build(pooling="max", dropout=0.5, word_dropout=0.0)
+    params = initialised(model, batch)
+    params["layer_0"]["ffn_out"]["kernel"] *= 0  # the dropout inside then shows nowhere
+    params["classifier"] = {"kernel": np.eye(8, 3, dtype=np.float32), "bias": np.zeros(3)}
+    whole = np.asarray(model.apply({"params": params}, *batch))
+    rngs = {"dropout": jax.random.key(0)}
+    found = np.asarray(model.apply({"params": params}, *batch, deterministic=False, rngs=rngs))
+    dropped = found == 0
+    assert 0 < dropped.mean() < 1
+    np.testing.assert_allclose(found[~dropped], 2 * whole[~dropped], rtol=TOLERANCE)
+
+
 def test_word_dropout_keeps_cls_and_takes_the_given_share(batch):
     model = build(word_dropout=0.4)
     mask = np.ones((200, 50), bool)

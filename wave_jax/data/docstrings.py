@@ -79,7 +79,7 @@ def read_docstrings() -> Parts:
             f"{origin} cannot be read: {len(set(labels))} packages have source files here; "
             "give texts of your own with --data.source"
         )
-    description = f"docstrings: {len(texts):,} of {len(set(labels))} packages installed here"
+    description = f"{len(texts):,} docstrings of {len(set(labels))} packages installed here"
     return Parts("docstrings", description, Rows(texts, labels, origin))
 
 

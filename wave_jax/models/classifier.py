@@ -100,9 +100,10 @@ class WaveClassifier(nn.Module):
           deterministic: False in training, for dropout.
         """
         scopes = self._branch_segments(segment_ids, mask)
-        for layer in self.layer:
-            emb = self._connect(emb, layer(emb, mask, scopes, deterministic=deterministic))
-        return self.classifier(self._pool(emb, mask))
+        for i, layer in enumerate(self.layer):
+            out = layer(emb, mask, scopes, deterministic=deterministic)
+            emb = self._connect(i, emb, out, deterministic)
+        return self._answer(self._pool(emb, mask), deterministic)
 
     def logits_from_distinct(
         self,
@@ -170,8 +171,8 @@ class WaveClassifier(nn.Module):
                     u[:, 0], jnp.stack(rest, axis=1), deterministic, x[:, 0]
                 )
             out = layer.finish(layer.superpose(u, mask, scopes), deterministic)
-            x = self._connect(x, out)
-        return self.classifier(self._pool(x, mask))
+            x = self._connect(i, x, out, deterministic)
+        return self._answer(self._pool(x, mask), deterministic)
 
     def _logits_from_first(
         self,
@@ -181,13 +182,22 @@ class WaveClassifier(nn.Module):
         x: Float[Array, "b d"] | None = None,
     ) -> Logits:
         """Finishes the last layer for [CLS] alone, from its variants and their r."""
-        layer = self.layer[-1]
-        out = layer.finish(layer.superpose_first(own, rest), deterministic)
-        return self.classifier(out if x is None else self._connect(x, out))
+        last = self.layers - 1
+        out = self.layer[last].finish(self.layer[last].superpose_first(own, rest), deterministic)
+        if x is not None:
+            out = self._connect(last, x, out, deterministic)
+        return self._answer(out, deterministic)
 
-    def _connect(self, x: Array, out: Array) -> Array:
-        """Returns a layer's output; several layers are residual blocks (eq. 8)."""
-        return out if self.layers == 1 else x + out
+    def _connect(self, i: int, x: Array, out: Array, deterministic: bool) -> Array:
+        """Returns what follows layer `i`; several layers are residual blocks (eq. 8)."""
+        if self.layers == 1:
+            return out
+        return x + (out if i == self.layers - 1 else self.layer[i].drop(out, deterministic))
+
+    def _answer(self, pooled: Float[Array, "b d"], deterministic: bool) -> Logits:
+        """Returns the logits. Dropout acts on the pooled text: dropping tokens' activations before
+        a maximum is taken over them would show the classifier other values than it meets later."""
+        return self.classifier(self.layer[-1].drop(pooled, deterministic))
 
     def _rest_by_counts(
         self, projected: Float[Array, "m 2 d"], inverse: Ids, mask: Mask, scopes: Scopes

@@ -39,7 +39,7 @@ class WaveLayer(nn.Module):
       readouts: for each operation in use, how its wave is read; several are mixed by learned
         weights (a softmax over one logit each) after their norms.
       activation: non-linearity of the feed-forward.
-      dropout: share of activations dropped inside the feed-forward and at the output.
+      dropout: share of activations dropped inside the feed-forward, and by `drop`.
     """
 
     dim: int
@@ -110,11 +110,10 @@ class WaveLayer(nn.Module):
             weights = nn.softmax(self.mix)
             x = sum(weight * part for weight, part in zip(weights, parts, strict=True))
         hidden = ACTIVATIONS[self.activation](self.ffn_in(x))
-        return self._drop(
-            self.norm_out(self.ffn_out(self._drop(hidden, deterministic))), deterministic
-        )
+        return self.norm_out(self.ffn_out(self.drop(hidden, deterministic)))
 
-    def _drop(self, x: Float[Array, "b *n d"], deterministic: bool) -> Float[Array, "b *n d"]:
+    def drop(self, x: Float[Array, "b *n d"], deterministic: bool) -> Float[Array, "b *n d"]:
+        """Returns `x` with dropout; a layer does not drop its output, who uses it does."""
         if deterministic or self.dropout == 0:
             return x
         return drop_activations(x, self.dropout, self.make_rng("dropout"))

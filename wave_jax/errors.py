@@ -13,6 +13,13 @@ class UserError(ValueError):
     """
 
 
+class PeerLost(RuntimeError):
+    """Another process of a run has stopped, so this one cannot go on; the text says what to do.
+
+    Commands print the text on one line and exit with status 1.
+    """
+
+
 def nearest(name: str, options: Iterable[str]) -> str:
     """Returns `", did you mean 'x'?"` for the option that `name` resembles, or an empty string.
 

@@ -6,11 +6,13 @@ import shlex
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from wave_jax.cli.arguments import parse
 from wave_jax.cli.config_file import load_config_file, split_arguments
+from wave_jax.cli.distributed import FLAG, Distributed, spelled_out, taking_part
 from wave_jax.errors import UserError
 from wave_jax.training.config import Config
 
@@ -32,21 +34,39 @@ with it; on a finished one it prints the summary."""
 
 def main(argv: Sequence[str], *, prog: str) -> int:
     """Runs a training; returns the exit status."""
-    config, name = read_config(argv, prog=prog)
-    from rich.console import Console
+    arguments, name = read_arguments(argv, prog=prog)
+    with taking_part(arguments.distributed):
+        from rich.console import Console
 
-    from wave_jax.training.loop import train  # heavy, and --help needs none of it
+        from wave_jax.training.loop import train  # heavy, and --help needs none of it
+        from wave_jax.training.processes import is_primary, on_primary
 
-    workdir = Path(config.workdir) if config.workdir else new_folder(name)
-    with no_trace_of_failed_start(workdir):
-        again = _command(argv, prog, workdir)
-        train(config, workdir=workdir, console=Console(soft_wrap=True), resume_command=again)
-    print(_next_steps(workdir, prog))
+        config = arguments.config
+        workdir = Path(config.workdir or on_primary(lambda: str(new_folder(name))))
+        guard = no_trace_of_failed_start(workdir) if is_primary() else nullcontext()
+        with guard:
+            again = _command(argv, prog, workdir)
+            train(config, workdir=workdir, console=Console(soft_wrap=True), resume_command=again)
+        if is_primary():
+            print(_next_steps(workdir, prog))
     return 0
 
 
-def read_config(argv: Sequence[str], *, prog: str) -> tuple[Config, str]:
-    """Returns the configuration that the arguments make, and the name of its file."""
+@dataclass(frozen=True)
+class Arguments(Config):
+    """All options: the configuration, and what does not belong to it."""
+
+    distributed: Distributed = field(default_factory=Distributed)
+    """The other processes of the same training, on this machine or others."""
+
+    @property
+    def config(self) -> Config:
+        """The configuration alone."""
+        return Config(**{each.name: getattr(self, each.name) for each in fields(Config)})
+
+
+def read_arguments(argv: Sequence[str], *, prog: str) -> tuple[Arguments, str]:
+    """Returns what the arguments say, and the name of the configuration's file."""
     path, preset, rest = split_arguments(argv)
     if path is None and _DEFAULT_CONFIG.is_file():
         path = _DEFAULT_CONFIG
@@ -56,14 +76,20 @@ def read_config(argv: Sequence[str], *, prog: str) -> tuple[Config, str]:
         default, name = Config(), "default"
     else:
         default, name = load_config_file(path, preset), path.stem
-    config = parse(
-        default,
-        rest,
+    arguments = parse(
+        Arguments(**{each.name: getattr(default, each.name) for each in fields(Config)}),
+        spelled_out(rest),
         prog=prog,
         description=_DESCRIPTION.format(prog=_runnable(prog)),
-        also=("--config", "--preset"),
+        also=("--config", "--preset", FLAG),
     )
-    return config, name
+    return arguments, name
+
+
+def read_config(argv: Sequence[str], *, prog: str) -> tuple[Config, str]:
+    """Returns the configuration that the arguments make, and the name of its file."""
+    arguments, name = read_arguments(argv, prog=prog)
+    return arguments.config, name
 
 
 def new_folder(name: str) -> Path:

@@ -25,7 +25,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from wave_jax.errors import UserError
+from wave_jax.errors import PeerLost, UserError
+from wave_jax.training.processes import is_primary, meet, on_primary
 from wave_jax.training.rows import RowsState, settle
 from wave_jax.training.state import Params, State, join_table, split_table
 
@@ -73,11 +74,12 @@ class Checkpoints:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._manager.close()
+        if not isinstance(error, PeerLost):  # closing waits for all processes
+            self._manager.close()
 
     def steps(self) -> list[int]:
         """Returns the steps of the finished checkpoints, newest first."""
-        return _finished_steps(self._folder)[::-1]
+        return on_primary(lambda: _finished_steps(self._folder)[::-1])
 
     def save(self, state: State, data: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
         """Starts saving a checkpoint; `meta['position']` names its step and the best one.
@@ -119,8 +121,10 @@ class Checkpoints:
 
     def drop_after(self, step: int) -> None:
         """Deletes the checkpoints after `step`: training from there writes them again."""
-        for later in [s for s in self._manager.all_steps() if s > step]:
-            shutil.rmtree(self._folder / str(later))
+        if is_primary():
+            for later in [s for s in self._manager.all_steps() if s > step]:
+                shutil.rmtree(self._folder / str(later))
+        meet()
         self._manager.reload()
 
 

@@ -22,6 +22,7 @@ from wave_jax.models.config import ModelConfig, sizes, table_rows
 from wave_jax.models.pretrained import lowercases, vocabulary_file
 from wave_jax.training.config import Config
 from wave_jax.training.environment import record_environment
+from wave_jax.training.processes import primary_first
 from wave_jax.training.workdir import SNAPSHOT, with_snapshot
 
 TOKENIZER_FILE, LABELS_FILE = "tokenizer.json", "labels.json"
@@ -64,18 +65,7 @@ def read_texts(config: Config, workdir: Path) -> Texts:
     Raises:
         UserError: the texts cannot be used, or have changed since the run began.
     """
-    corpus = load_corpus(with_snapshot(config.data, workdir))
-    record_environment(workdir, data_hash=corpus.fingerprint, data=corpus.description)
-    if corpus.snapshot:
-        write_snapshot(corpus, workdir / SNAPSHOT)
-    path = workdir / TOKENIZER_FILE
-    tokenizer = WordPiece.load(path) if path.is_file() else None
-    prepared = prepare(_with_vocabulary(config), corpus, tokenizer)
-    if tokenizer is None:
-        prepared.tokenizer.save(path)
-        labels = json.dumps(list(corpus.label_names), ensure_ascii=False, indent=0)
-        (workdir / LABELS_FILE).write_text(labels + "\n", encoding="utf-8")
-    return Texts(prepared, corpus.label_names, corpus.description)
+    return primary_first(lambda: _read_texts(config, workdir))
 
 
 def train_batches(texts: Texts, config: Config, mesh: Mesh) -> TrainBatches:
@@ -152,3 +142,18 @@ def _with_vocabulary(config: Config) -> DataConfig:
             f"give --data.lowercase {wanted}"
         )
     return dataclasses.replace(config.data, vocab=str(vocabulary_file(folder)))
+
+
+def _read_texts(config: Config, workdir: Path) -> Texts:
+    corpus = load_corpus(with_snapshot(config.data, workdir))
+    record_environment(workdir, data_hash=corpus.fingerprint, data=corpus.description)
+    if corpus.snapshot:
+        write_snapshot(corpus, workdir / SNAPSHOT)
+    path = workdir / TOKENIZER_FILE
+    tokenizer = WordPiece.load(path) if path.is_file() else None
+    prepared = prepare(_with_vocabulary(config), corpus, tokenizer)
+    if tokenizer is None:
+        prepared.tokenizer.save(path)
+        labels = json.dumps(list(corpus.label_names), ensure_ascii=False, indent=0)
+        (workdir / LABELS_FILE).write_text(labels + "\n", encoding="utf-8")
+    return Texts(prepared, corpus.label_names, corpus.description)

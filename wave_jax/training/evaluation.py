@@ -90,9 +90,8 @@ class Evaluator:
 
         for index in range(len(batches)):
             poll()
-            batch = batches.batch(index)
-            placed = place(batch, self._mesh)
-            waiting.append(self._programs[shape_of(batch)](params, placed))
+            placed = place(batches.batch(index), self._mesh)
+            waiting.append(self._programs[shape_of(placed)](params, placed))
             if len(waiting) > _AHEAD:
                 fetch()
         while waiting:

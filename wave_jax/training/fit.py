@@ -16,10 +16,11 @@ from wave_jax.training.display import Display
 from wave_jax.training.evaluation import EvalResult, Evaluator
 from wave_jax.training.interrupt import Interrupt, Interrupted
 from wave_jax.training.log import Writer
-from wave_jax.training.mesh import place, replicated
+from wave_jax.training.mesh import place, put, replicated
 from wave_jax.training.metrics import Sums, empty_sums, sums_from_json, sums_to_json
 from wave_jax.training.position import Position
 from wave_jax.training.prefetch import Prefetch
+from wave_jax.training.processes import noticing_lost_peers
 from wave_jax.training.shapes import abstract_batch, batch_templates, shape_of
 from wave_jax.training.state import Params, settled_params
 from wave_jax.training.task import Task
@@ -103,6 +104,7 @@ class Fit:
 
         Raises:
             Interrupted: a signal came; the state is saved.
+            PeerLost: another process has ended.
             UserError: the loss or gradient was not finite; what was saved before stays.
         """
         self._compile()
@@ -111,7 +113,7 @@ class Fit:
             iterator.set_state(self._data)
         batches = Prefetch(iterator, lambda batch: place(batch, self.task.mesh))
         try:
-            with self._interrupt.deferred():
+            with noticing_lost_peers(), self._interrupt.deferred():
                 try:
                     self._loop(batches)
                 except Interrupted:
@@ -119,7 +121,7 @@ class Fit:
                     raise
         finally:
             batches.close()
-            self._checkpoints.wait()
+        self._checkpoints.wait()
         return self.position
 
     def _newest(self) -> Restored | None:
@@ -262,5 +264,5 @@ class Fit:
         self._display.row(full)
 
     def _on_devices(self, sums: Sums) -> Sums:
-        placed: Sums = jax.device_put(sums, replicated(self.task.mesh))
+        placed: Sums = put(sums, replicated(self.task.mesh))
         return placed

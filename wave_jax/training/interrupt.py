@@ -9,6 +9,10 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
+import jax
+
+from wave_jax.training.processes import Agreement
+
 
 class Interrupted(SystemExit):
     """Training was stopped by a signal; uncaught, it ends the process with 130 or 143."""
@@ -23,11 +27,13 @@ class Interrupt:
 
     Outside `deferred()` a signal raises Interrupted on the spot, as there is nothing to save yet.
     Inside, it is noted, and `poll` raises at a place where the state is whole; a second Ctrl-C
-    raises KeyboardInterrupt without waiting for that.
+    raises KeyboardInterrupt without waiting for that. Of several processes all stop where `poll` is
+    called for the same time, whichever got the signal.
     """
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self._agreement: Agreement | None = None
         self._deferred = False
         self._previous: dict[int, Any] = {}
 
@@ -52,15 +58,18 @@ class Interrupt:
         """Within the block a signal waits for `poll`, at the latest that at the end."""
         self._deferred = True
         try:
-            yield
+            with Agreement() as self._agreement:
+                yield
         finally:
-            self._deferred = False
-        self.poll()
+            self._deferred, self._agreement = False, None
+        if jax.process_count() == 1:  # several processes end together, and what is left is short
+            self.poll()
 
     def poll(self) -> None:
-        """Raises Interrupted if a signal has come."""
-        if self.received is not None:
-            raise Interrupted(self.received)
+        """Raises Interrupted if a signal has come, to this process or to another."""
+        agreed = self._agreement.tick(self.received) if self._agreement else self.received
+        if agreed is not None:
+            raise Interrupted(agreed)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received == number == signal.SIGINT:

@@ -27,13 +27,14 @@ from wave_jax.training.evaluation import EvalResult
 from wave_jax.training.fit import Fit, Hook, HookMaker
 from wave_jax.training.interrupt import Interrupt, Interrupted
 from wave_jax.training.log import MetricsLog, Writer, trim
-from wave_jax.training.mesh import make_mesh, state_shardings
+from wave_jax.training.mesh import make_mesh, put, state_shardings
 from wave_jax.training.probing import GradientProbe, draw_probe
+from wave_jax.training.processes import is_primary, noticing_lost_peers, on_primary
 from wave_jax.training.state import parameter_counts
 from wave_jax.training.summary import Summary, process_peak_bytes
 from wave_jax.training.task import Task, check_train_config
 from wave_jax.training.trackers import make_trackers
-from wave_jax.training.workdir import claim
+from wave_jax.training.workdir import check_shared, claim
 
 
 def train(
@@ -57,13 +58,17 @@ def train(
         The summary; of a finished run the one it had.
 
     Raises:
+        PeerLost: another process of the same run has ended.
         UserError: something the user must mend; what was saved before stays.
         Interrupted: SIGINT or SIGTERM; the state is saved. Uncaught, it ends the process with
             status 130 or 143.
     """
     console, workdir = console or Console(), Path(workdir)
     check_train_config(config.train)
-    found = claim(workdir, config)
+    found = on_primary(lambda: claim(workdir, config))
+    check_shared(workdir)
+    if not is_primary():
+        console.quiet = True
     if found == "finished":
         console.print(f"The run in {workdir} is finished:", markup=False, highlight=False)
         summary = Summary.load(workdir)
@@ -73,7 +78,8 @@ def train(
     keep_freed_memory()
     with Interrupt() as interrupt:
         try:
-            summary = _run(config, workdir, console, interrupt, hooks)
+            with noticing_lost_peers():
+                summary = _run(config, workdir, console, interrupt, hooks)
         except Interrupted as error:
             console.print(_farewell(error, workdir, resume_command), markup=False, soft_wrap=True)
             raise
@@ -106,19 +112,21 @@ def _run(
         )
         if fit.restore():
             display.line(f"Going on from the checkpoint of step {fit.position.step:,}")
-        trim(workdir, fit.position.step)
+        if is_primary():
+            trim(workdir, fit.position.step)
         for writer in _writers(config, workdir):
             stack.callback(writer.close)
             fit.writers.append(writer)
         fit.run()
 
     params, _ = restore_params(workdir, step=fit.position.best_step)
-    params = jax.device_put(params, state_shardings(mesh, {"params": params})["params"])
+    params = put(params, state_shardings(mesh, {"params": params})["params"])
     batches = eval_batches(texts, "test", config, mesh, task.validation.shapes)
     summary = _summary(workdir, texts, fit, fit.evaluator(params, batches))
-    draw_curves(workdir)
-    draw_probe(workdir)
-    summary.save()
+    if is_primary():
+        draw_curves(workdir)
+        draw_probe(workdir)
+        summary.save()
     return summary
 
 
@@ -177,7 +185,7 @@ def _announce(console: Console, texts: Texts, task: Task) -> None:
 
 
 def _writers(config: Config, workdir: Path) -> list[Writer]:
-    if jax.process_index() != 0:
+    if not is_primary():
         return []
     trackers = make_trackers(
         workdir,

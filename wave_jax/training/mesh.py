@@ -34,17 +34,43 @@ def make_mesh(
             f"a mesh of {data} x {model} devices was asked for (--mesh.data x --mesh.model), "
             f"but there are {len(devices)}: choose sizes whose product fits"
         )
-    return jax.make_mesh(
-        (data, model),
-        ("data", "model"),
-        axis_types=(AxisType.Auto,) * 2,
-        devices=list(devices)[: data * model],
-    )
+    names, kinds = ("data", "model"), (AxisType.Auto,) * 2
+    if jax.process_count() == 1:
+        chosen = list(devices)[: data * model]
+        return jax.make_mesh((data, model), names, axis_types=kinds, devices=chosen)
+    ordered = sorted(devices, key=lambda device: (device.process_index, device.id))
+    if jax.local_device_count() % model:
+        raise UserError(
+            f"--mesh.model {model} does not divide the {jax.local_device_count()} devices of a "
+            "process: each process needs whole rows of the mesh, for its own share of a batch"
+        )
+    # in this order: process i then has the i-th share of a batch's rows, as the batches are made
+    return Mesh(np.array(ordered).reshape(data, model), names, axis_types=kinds)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
     """Returns the sharding of an array that every device holds whole."""
     return NamedSharding(mesh, P())
+
+
+def put(tree: Any, shardings: Any) -> Any:
+    """Puts host arrays on the devices; every process gives the whole of each.
+
+    Args:
+        tree: a pytree of arrays.
+        shardings: one sharding for all leaves, or a tree of them.
+    """
+    if jax.process_count() == 1:
+        return jax.device_put(tree, shardings)
+    if isinstance(shardings, NamedSharding):
+        shardings = jax.tree.map(lambda leaf: shardings, tree)
+
+    def one(leaf: Any, sharding: NamedSharding) -> jax.Array:
+        # not device_put, which cannot reach the devices of other processes
+        whole = np.asarray(leaf)
+        return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
+
+    return jax.tree.map(one, tree, shardings)
 
 
 def state_shardings(mesh: Mesh, tree: Any) -> Any:

@@ -14,12 +14,12 @@ Shape = tuple[int, int, int]  # rows, tokens of a row, distinct ids
 
 
 def shape_of(batch: Any) -> Shape:
-    """Returns (rows, tokens, distinct ids), which name a compiled program."""
+    """Returns (rows, tokens, distinct ids) of a batch on the devices: they name a program."""
     return (*batch.inverse.shape, batch.distinct.shape[0])
 
 
 def batch_templates(batches: Any) -> dict[Shape, Any]:
-    """Returns an empty host batch for every shape that `batches` can have.
+    """Returns, for every shape that `batches` can have on the devices, an empty host batch.
 
     Args:
         batches: TrainBatches or EvalBatches; `batches.shapes.chain` lists (tokens, distinct ids).
@@ -35,7 +35,7 @@ def batch_templates(batches: Any) -> dict[Shape, Any]:
             inverse=np.zeros((rows, tokens), np.int32),
             mask=np.zeros((rows, tokens), bool),
         )
-        templates[shape_of(batch)] = batch
+        templates[(rows * jax.process_count(), tokens, distinct)] = batch
     return templates
 
 

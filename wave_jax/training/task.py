@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 
 from wave_jax.errors import UserError
 from wave_jax.training.config import TrainConfig
-from wave_jax.training.mesh import replicated, state_shardings
+from wave_jax.training.mesh import put, replicated, state_shardings
 from wave_jax.training.optimizer import Schedule, make_optimizer, make_schedule
 from wave_jax.training.rows import RowsOptimizer
 from wave_jax.training.state import Params, State, create_state, with_params
@@ -85,7 +85,10 @@ class Task:
 
     def root_key(self) -> jax.Array:
         """Returns the key that every step's randomness is folded from, on all devices."""
-        return jax.device_put(jax.random.key(self.seed), replicated(self.mesh))
+        key = jax.random.key(self.seed)
+        return jax.random.wrap_key_data(
+            put(jax.random.key_data(key), replicated(self.mesh)), impl=jax.random.key_impl(key)
+        )
 
     def new_state(self) -> State:
         """Returns the state before the first step; initialisation has a stream of its own."""

@@ -6,6 +6,8 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
+from jax import process_index
+
 from wave_jax.data.config import DataConfig
 from wave_jax.errors import UserError
 from wave_jax.training.config import Config
@@ -46,6 +48,15 @@ def claim(workdir: Path, config: Config) -> Literal["new", "unfinished", "finish
             "raising epochs or steps, as its schedule depends on them"
         )
     return "finished" if (workdir / SUMMARY_FILE).is_file() else "unfinished"
+
+
+def check_shared(workdir: Path) -> None:
+    """Raises UserError where this process does not see the folder that process 0 made."""
+    if not (workdir / CONFIG_FILE).is_file():
+        raise UserError(
+            f"process {process_index()} does not see {workdir.absolute()} / {CONFIG_FILE} that "
+            "process 0 wrote: several processes need a --workdir that all of them share"
+        )
 
 
 def with_snapshot(data: DataConfig, workdir: Path) -> DataConfig:

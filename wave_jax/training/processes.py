@@ -1,0 +1,247 @@
+"""Several processes that train one network together: who writes, what all decide, when all stop.
+
+Alone, every function here does the plain thing at once. Among several, process 0 keeps a board of
+short notes (JAX's coordination service) through which decisions are told; nothing here waits for
+a device, so a training that runs undisturbed pays nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import json
+import os
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+import jax
+from jax._src import distributed  # the board has no public name; Orbax uses it the same way
+
+from wave_jax.errors import PeerLost, UserError
+
+T = TypeVar("T")
+
+STEPS_TO_AGREE = 16  # more than one process can be ahead of another, see `Agreement`
+
+ADVICE = "start all of them again with the same command: they go on from the newest checkpoint"
+
+_WAIT_MS = 1000
+_LONG_MS = 24 * 3600 * 1000  # a dead process is noticed by heartbeats long before
+_numbers = itertools.count()
+_LOST = re.compile(r"gloo|nccl|unavailable|connection|barrier|coordination|deadline", re.IGNORECASE)
+_handlers: list[Any] = []  # kept: ctypes lets go of a function that nothing refers to
+
+
+def join(
+    coordinator: str | None = None,
+    processes: int | None = None,
+    process: int | None = None,
+    *,
+    timeout: int = 30,
+) -> None:
+    """Makes this process one of several; to be called before anything asks for devices.
+
+    Args:
+        coordinator: HOST:PORT of process 0; by default found through SLURM, Open MPI or a TPU pod.
+        processes: how many there are; found likewise.
+        process: the number of this one, from 0; found likewise.
+        timeout: seconds of silence after which a process counts as dead.
+
+    Raises:
+        UserError: the processes cannot be found, or do not all come.
+    """
+    _say_why_when_aborted()
+    try:
+        jax.distributed.initialize(
+            coordinator,
+            processes,
+            process,
+            initialization_timeout=max(60, timeout),
+            heartbeat_timeout_seconds=timeout,
+        )
+    except (ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"--distributed: the processes did not find together ({reason}). Under SLURM, Open MPI "
+            "and on a TPU pod they are found by themselves; elsewhere give each "
+            "--distributed.coordinator HOST:PORT (of process 0), --distributed.processes and "
+            "--distributed.process"
+        ) from None
+
+
+def is_primary() -> bool:
+    """Returns whether this process writes the run's files: process 0 does."""
+    return jax.process_index() == 0
+
+
+def on_primary(action: Callable[[], T]) -> T:
+    """Returns on every process what `action` (of a JSON value) gave on process 0.
+
+    Raises:
+        UserError: `action` raised it, on process 0; so it does on all.
+    """
+    if jax.process_count() == 1:
+        return action()
+    return _told(f"{next(_numbers)}", action)
+
+
+def primary_first(action: Callable[[], T]) -> T:
+    """Calls `action` on every process, on the others once process 0 is through with it.
+
+    What process 0 writes, such as a tokenizer, the others thus find and read.
+
+    Raises:
+        UserError: `action` raised it here, or on process 0.
+    """
+    if jax.process_count() == 1:
+        return action()
+    results: list[T] = []
+    _told(f"{next(_numbers)}", lambda: results.append(action()))
+    return results[0] if results else action()
+
+
+def meet() -> None:
+    """Returns when all processes have come here."""
+    if jax.process_count() > 1:
+        _board().wait_at_barrier(f"wave_jax/meet/{next(_numbers)}", _LONG_MS)
+
+
+@contextmanager
+def noticing_lost_peers() -> Iterator[None]:
+    """Raises PeerLost instead of the error that another process leaves behind by ending."""
+    try:
+        yield
+    except (UserError, PeerLost):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        shared = isinstance(error, jax.errors.JaxRuntimeError | TimeoutError)
+        if jax.process_count() == 1 or not (shared or _LOST.search(reason)):
+            raise
+        raise PeerLost(
+            f"process {jax.process_index()} stops, as what it does together with the others "
+            f"failed: one of them has probably ended ({reason[:160]}); {ADVICE}"
+        ) from error
+
+
+def leave(status: int, seconds: float = 5.0) -> None:
+    """Ends this process, which cannot go on, without waiting for what the others may be stuck in.
+
+    They notice at once that the connection is gone. An error that all share is thus told by all.
+    """
+    if seconds:
+        with suppress(Exception):  # the others are busy, or gone: the reason to leave without them
+            _board().wait_at_barrier("wave_jax/leave", int(1000 * seconds))
+    os._exit(status)
+
+
+class Agreement:
+    """Lets all processes of a run stop at the same place; a context manager.
+
+    Every process counts its calls of `tick`, one a step or a batch of evaluation. One that wants to
+    stop proposes a tick a little ahead on the board, where the first proposal stands, and waits
+    until all have seen it. Meanwhile no other can pass that tick: each step needs all processes,
+    and a process dispatches fewer than `STEPS_TO_AGREE` steps that are not finished. A thread reads
+    the board, so that a step asks nothing of anybody.
+    """
+
+    def __init__(self) -> None:
+        self._alone = jax.process_count() == 1
+        self._ticks = 0
+        self._stop: tuple[int, int] | None = None
+        self._asked = False
+        self._closed = threading.Event()
+        self._key = "" if self._alone else f"wave_jax/stop/{next(_numbers)}"
+        self._thread = threading.Thread(target=self._listen, name="agreement", daemon=True)
+
+    def __enter__(self) -> Agreement:
+        if not self._alone:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._closed.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=2 * _WAIT_MS / 1000)
+
+    def tick(self, wanted: int | None) -> int | None:
+        """Counts, and returns the signal for which all stop here, or None.
+
+        Args:
+            wanted: the signal for which this process wants to stop, if any.
+        """
+        if self._alone:
+            return wanted
+        self._ticks += 1
+        if wanted is not None and not self._asked:
+            self._asked = True
+            self._propose(wanted)
+        if self._stop is not None and self._ticks >= self._stop[0]:
+            return self._stop[1]
+        return None
+
+    def _propose(self, wanted: int) -> None:
+        proposal = json.dumps([self._ticks + STEPS_TO_AGREE, wanted])
+        try:
+            _board().key_value_set(self._key, proposal)
+        except jax.errors.JaxRuntimeError as error:
+            if "ALREADY_EXISTS" not in str(error):
+                raise
+            return
+        for process in range(jax.process_count()):
+            _board().blocking_key_value_get(f"{self._key}/seen/{process}", _LONG_MS)
+
+    def _listen(self) -> None:
+        while not self._closed.is_set():
+            try:
+                found = _board().blocking_key_value_get(self._key, _WAIT_MS)
+            except jax.errors.JaxRuntimeError as error:
+                if "DEADLINE_EXCEEDED" in str(error):
+                    continue
+                return  # the board is gone: the next step fails, and says so
+            tick, signal = json.loads(found)
+            self._stop = tick, signal
+            _board().key_value_set(f"{self._key}/seen/{jax.process_index()}", "")
+            return
+
+
+def _say_why_when_aborted() -> None:
+    """Adds one line to the stack trace with which JAX aborts a process that lost another.
+
+    JAX notices a missing heartbeat in a thread of its own, also while all computation hangs, and
+    calls abort(): a handler in Python would never run, so this one is called by the signal itself.
+    """
+
+    def handle(number: int) -> None:
+        line = f"error: this process stops, as another of the run has ended; {ADVICE}\n"
+        os.write(2, line.encode())
+        os._exit(1)
+
+    handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(handle)
+    _handlers.append(handler)
+    ctypes.CDLL(None).signal(signal.SIGABRT, handler)
+
+
+def _board() -> Any:
+    return distributed.global_state.client
+
+
+def _told(key: str, action: Callable[[], Any]) -> Any:
+    """Returns what `action` gave on process 0; calls it nowhere else."""
+    key = f"wave_jax/told/{key}"
+    if not is_primary():
+        said = json.loads(_board().blocking_key_value_get(key, _LONG_MS))
+        if "error" in said:
+            raise UserError(said["error"])
+        return said["value"]
+    try:
+        value = action()
+    except UserError as error:
+        _board().key_value_set(key, json.dumps({"error": str(error)}))
+        raise
+    _board().key_value_set(key, json.dumps({"value": value}))
+    return value

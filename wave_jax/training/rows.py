@@ -72,12 +72,14 @@ def init_rows(table: jax.Array) -> RowsState:
     )
 
 
+@jax.named_scope("read_rows")
 def read_rows(table: jax.Array, state: RowsState, distinct: jax.Array) -> jax.Array:
     """Returns the rows [U, d] of `distinct` [U], their outstanding decay applied."""
     owed = state.decay - _take(state.settled, distinct)
     return _take(table, distinct) * jnp.exp(owed)[:, None]
 
 
+@jax.named_scope("update_rows")
 def update_rows(
     table: jax.Array,
     state: RowsState,

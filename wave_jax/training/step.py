@@ -55,9 +55,10 @@ def make_train_step(
             model, mesh, label_smoothing, state, batch, rngs
         )
         loss, correct, examples = found.sums
-        norm = optax.tree.norm((found.rest, found.rows))
-        factor, rate = clip_factor(norm, clip_norm), schedule(state.step)
-        rest, row_grads = jax.tree.map(lambda grad: grad * factor, (found.rest, found.rows))
+        with jax.named_scope("clip"):
+            norm = optax.tree.norm((found.rest, found.rows))
+            factor, rate = clip_factor(norm, clip_norm), schedule(state.step)
+            rest, row_grads = jax.tree.map(lambda grad: grad * factor, (found.rest, found.rows))
         sums = add_step(
             sums,
             step=state.step,
@@ -195,8 +196,9 @@ def _streams(root: jax.Array, step: jax.Array) -> dict[str, jax.Array]:
 def _update(
     optimizer: optax.GradientTransformation, grads: Params, opt_state: Any, params: Params
 ) -> tuple[Params, Any]:
-    updates, opt_state = optimizer.update(grads, opt_state, params)
-    new: Params = optax.apply_updates(params, updates)
+    with jax.named_scope("update_rest"):
+        updates, opt_state = optimizer.update(grads, opt_state, params)
+        new: Params = optax.apply_updates(params, updates)
     return new, opt_state
 
 

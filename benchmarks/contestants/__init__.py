@@ -1,0 +1,1 @@
+"""What is compared: each class is made in a process of its own (see `benchmarks.workers`)."""

@@ -1,0 +1,116 @@
+"""The Wave Network in plain PyTorch, written from the paper in the usual way.
+
+Modules, autograd, `torch.optim.AdamW`, batches padded to a fixed length: what one has after an
+evening with the paper. Same layers and dropout as ours.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import numpy as np
+
+from benchmarks.data import USUAL_PADDING, Setting, ids_and_mask
+from benchmarks.workers import NotInstalled
+
+if importlib.util.find_spec("torch") is None:
+    raise NotInstalled("PyTorch is not installed: its Wave Network is left out (pip install torch)")
+
+import torch
+from torch import nn
+
+_SMALL = 1e-8
+
+
+class WaveNetwork(nn.Module):
+    """Embedding -> two linear variants -> waves -> product -> norm -> feed-forward -> head."""
+
+    def __init__(self, vocab_size: int, num_classes: int, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, dim, padding_idx=0)
+        self.first, self.second = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.norm_in, self.norm_out = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(dim, dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(dim, dim)
+        )
+        self.drop = nn.Dropout(dropout)
+        self.classifier = nn.Linear(dim, num_classes)
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Returns logits [b, c] for ids [b, n] and mask [b, n]."""
+        x = self.embedding(ids)
+        kept = mask.unsqueeze(-1)
+        first, second = _wave(self.first(x) * kept), _wave(self.second(x) * kept)
+        x = self.norm_in((first * second).real)
+        x = self.drop(self.norm_out(self.feed_forward(x)))
+        return self.classifier(x[:, 0])
+
+
+def _wave(w: torch.Tensor) -> torch.Tensor:
+    magnitude = torch.sqrt((w**2).sum(dim=1, keepdim=True) + _SMALL)
+    share = w / magnitude
+    alpha = torch.atan2(torch.sqrt(torch.clamp(1 - share**2, min=_SMALL)), share)
+    return torch.polar(magnitude.expand_as(alpha).contiguous(), alpha)
+
+
+class Trainer:
+    """Training steps and predictions of the plain PyTorch network.
+
+    Args:
+        setting: sizes and data.
+        padding: tokens that every text is padded to; by default those of our batches.
+    """
+
+    def __init__(self, setting: Setting, padding: int | None = None) -> None:
+        torch.manual_seed(0)
+        texts = setting.texts
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._batches, self._padding = setting.batches(), padding
+        self._model = WaveNetwork(
+            texts.vocab_size, texts.num_classes, setting.dim, setting.dropout
+        ).to(self._device)
+        self._optimizer = torch.optim.AdamW(self._model.parameters(), lr=1e-3, weight_decay=0.01)
+        self._loss = nn.CrossEntropyLoss()
+        self._example = self._inputs(self._batches.batch(setting.example))
+        self._held = texts.held_tokens
+
+    def step(self) -> None:
+        """Makes a step on the example's batch."""
+        self._run(*self._example)
+
+    def epoch(self, start: int, count: int) -> None:
+        """Makes steps on the batches of a training, prepared as it goes."""
+        for index in range(count):
+            self._run(*self._inputs(self._batches.batch(start + index)))
+
+    def warm(self) -> None:
+        """Nothing is compiled."""
+
+    def predict(self, start: int, count: int) -> np.ndarray:
+        """Returns the logits of held-out texts, tokenised before, in one batch."""
+        length = self._padding or USUAL_PADDING
+        ids = np.zeros((count, length), np.int64)
+        mask = np.zeros((count, length), bool)
+        for row in range(count):
+            text = self._held[(start + row) % len(self._held)][:length]
+            ids[row, : len(text)], mask[row, : len(text)] = text, True
+        self._model.eval()
+        with torch.no_grad():
+            logits = self._model(*(torch.from_numpy(a).to(self._device) for a in (ids, mask)))
+        self._model.train()
+        found: np.ndarray = logits.cpu().numpy()
+        return found
+
+    def _inputs(self, batch: Any) -> list[torch.Tensor]:
+        arrays = (*ids_and_mask(batch, self._padding), batch.labels)
+        return [torch.from_numpy(np.array(a)).to(self._device) for a in arrays]
+
+    def _run(self, ids: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor) -> None:
+        self._optimizer.zero_grad()
+        loss = self._loss(self._model(ids.long(), mask), labels.long())
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
+        self._optimizer.step()
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()

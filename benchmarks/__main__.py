@@ -32,6 +32,7 @@ BENCHMARKS = {
     "step": True,
     "parts": True,
     "throughput": True,
+    "prediction": True,
 }
 
 

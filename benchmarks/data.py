@@ -40,6 +40,7 @@ class Setting:
             labels=np.asarray(split.labels),
             held_tokens=held.tokens,
             held_texts=tuple(corpus.validation.texts),
+            tokenizer=prepared.tokenizer.to_json(),
             vocab_size=prepared.tokenizer.vocab_size,
             num_classes=len(corpus.label_names),
             description=corpus.description,
@@ -74,6 +75,8 @@ class Texts:
     labels: np.ndarray
     held_tokens: Tokens
     held_texts: tuple[str, ...]
+    tokenizer: str
+    """The text of its tokenizer.json."""
     vocab_size: int
     num_classes: int
     description: str

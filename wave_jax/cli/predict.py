@@ -17,6 +17,7 @@ from wave_jax.cli.arguments import parse
 from wave_jax.cli.lines import text_chunks
 from wave_jax.errors import UserError
 from wave_jax.inference import Prediction, load
+from wave_jax.training.allocator import keep_freed_memory
 from wave_jax.training.compilation import enable_compilation_cache
 
 _DESCRIPTION = """Labels texts: one JSON object a line, {"label": ..., "probabilities": {...}}.
@@ -42,6 +43,9 @@ class Options:
     """File with a text on each line."""
     checkpoint: Literal["best", "last"] = "best"
     """Parameters of the best validation, or the newest."""
+    fold: bool = True
+    """Make the projection a lookup table of at most 1 GiB: several times as quick, 6 kB of memory a
+    piece of the vocabulary at 768 dimensions. Networks that need every token's wave have none."""
     errors: Literal["strict", "replace"] = "strict"
     """Bytes that are not UTF-8: 'strict' stops and names the line, 'replace' puts U+FFFD in."""
 
@@ -53,9 +57,12 @@ def main(argv: Sequence[str], *, prog: str) -> int:
         raise UserError("--text and --input exclude each other: give the texts one way")
     with _texts(options) as chunks:
         enable_compilation_cache()
-        classifier = load(options.workdir, options.checkpoint)
-        for texts in chunks:
-            _write(classifier.predict(texts))
+        keep_freed_memory()
+        classifier = load(
+            options.workdir, options.checkpoint, fold="auto" if options.fold else False
+        )
+        for predictions in classifier.predict_stream(chunks):
+            _write(predictions)
     return 0
 
 

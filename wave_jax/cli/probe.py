@@ -74,7 +74,7 @@ def main(argv: Sequence[str], *, prog: str) -> int:
     if sum(map(bool, (options.text, options.input, options.example))) != 1:
         raise UserError("give the texts in one way: --text, --input FILE, or --example N")
     enable_compilation_cache()
-    classifier = load(options.workdir, options.checkpoint)
+    classifier = load(options.workdir, options.checkpoint, fold=False)
     wanted = _texts(options, classifier)
     _check_number(len(wanted), options)
     probes = [_probe(classifier, *one, options=options) for one in wanted]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -15,7 +15,10 @@ from flax import linen as nn
 from wave_jax.data.batches import EvalBatches
 from wave_jax.data.shapes import Shapes
 from wave_jax.data.tokenizer import WordPiece
+from wave_jax.data.tokens import Tokens
 from wave_jax.errors import UserError
+from wave_jax.inference.ahead import ahead
+from wave_jax.inference.folded import Folded, can_fold, folded_bytes
 from wave_jax.models import build_model, sizes, table_rows
 from wave_jax.training.checkpoint import restore_params
 from wave_jax.training.compilation import matmul_precision
@@ -23,7 +26,8 @@ from wave_jax.training.config import Config
 from wave_jax.training.config_file import load_config
 from wave_jax.training.step import make_eval_step
 
-_TEXTS_AT_ONCE = 16_384  # tokens and order of this many texts are held at once
+_TEXTS_AT_ONCE = 4096  # tokenised at once, while those before are computed
+_MOST_FOLDED = 2**30  # bytes of lookup table that are taken without being asked for
 _MOST_TEXTS = 256  # in a batch
 _MOST_TOKENS = 16_384  # in a batch, so that its memory does not depend on the texts' length
 
@@ -40,7 +44,8 @@ class Classifier:
     """A trained network with its tokenizer and labels; `wave_jax.load(workdir)` makes one.
 
     A text's result does not depend on the texts beside it, beyond rounding. Batches come in a few
-    fixed shapes, each compiled when it is first needed.
+    fixed shapes, each compiled when it is first needed. Texts are tokenised by a thread while those
+    before them are computed.
 
     Attributes:
       model: the Flax module.
@@ -49,6 +54,8 @@ class Classifier:
       labels: names of the classes, in the order of the logits.
       config: the configuration of the run.
       max_length: pieces of a text that are read, [CLS] and [SEP] included.
+      folded_bytes: memory of the lookup table that stands for the projection (`Folded`), 0
+        without one.
     """
 
     def __init__(
@@ -60,6 +67,7 @@ class Classifier:
         labels: Sequence[str],
         config: Config,
         max_length: int | None = None,
+        fold: bool | Literal["auto"] = "auto",
     ) -> None:
         self.model = model
         self.params = jax.device_put(params)
@@ -69,6 +77,13 @@ class Classifier:
         self.max_length = config.data.max_length if max_length is None else max_length
         self._forward = jax.jit(make_eval_step(model))
         self._rows = table_rows(tokenizer.vocab_size)
+        self._folded: Folded | None = None
+        self.folded_bytes = 0
+        if fold and can_fold(model):
+            size = folded_bytes(model, self._rows)
+            if fold != "auto" or size <= _MOST_FOLDED:
+                self.folded_bytes = size
+                self._folded = Folded(model, self.params, cls_id=tokenizer.cls_id)
         self._shapes = {
             size: Shapes.geometric(size, self.max_length, self._rows)
             for size in (1, max(1, min(_MOST_TEXTS, _MOST_TOKENS // self.max_length)))
@@ -87,10 +102,22 @@ class Classifier:
         """
         if isinstance(texts, str):
             return self.predict([texts])[0]
-        logits = self.logits(texts).astype(np.float64)
-        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return self._named(self.logits(texts))
+
+    def predict_stream(self, chunks: Iterable[Sequence[str]]) -> Iterator[list[Prediction]]:
+        """Yields the predictions of each list of texts, in order, as soon as they are there.
+
+        A thread takes lists from `chunks` and tokenises them while those before are computed; two
+        wait at most, so memory does not depend on how many come.
+        """
+        for tokens in ahead(chunks, self._encode):
+            yield self._named(self._logits(tokens))
+
+    def _named(self, logits: np.ndarray) -> list[Prediction]:
+        wide = logits.astype(np.float64)
+        shares = np.exp(wide - wide.max(axis=1, keepdims=True))
         shares /= shares.sum(axis=1, keepdims=True)
-        best = logits.argmax(axis=1)
+        best = wide.argmax(axis=1)
         return [
             Prediction(self.labels[k], dict(zip(self.labels, row, strict=True)))
             for k, row in zip(best, shares.tolist(), strict=True)
@@ -105,24 +132,31 @@ class Classifier:
         if isinstance(texts, str):
             return self.logits([texts])[0]
         checked = _strings(texts)
-        result = np.empty((len(checked), len(self.labels)), np.float32)
-        for start in range(0, len(checked), _TEXTS_AT_ONCE):
-            part = checked[start : start + _TEXTS_AT_ONCE]
-            batches = self._batches(part)
-            for index in range(len(batches)):
-                with matmul_precision("float32"):
-                    logits = self._forward(self.params, batches.batch(index))
-                places = batches.examples(index)
-                result[start + places] = logits[: len(places)]
-        return result
+        if len(checked) <= _TEXTS_AT_ONCE:
+            return self._logits(self._encode(checked))
+        starts = range(0, len(checked), _TEXTS_AT_ONCE)
+        parts = (checked[start : start + _TEXTS_AT_ONCE] for start in starts)
+        return np.concatenate([self._logits(tokens) for tokens in ahead(parts, self._encode)])
 
-    def _batches(self, texts: list[str]) -> EvalBatches:
-        """Cuts texts into batches of the fixed shapes: a lone text, or many."""
-        size = min(self._shapes) if len(texts) == 1 else max(self._shapes)
-        tokens = self.tokenizer.encode(texts, self.max_length)
-        return EvalBatches(
+    def _encode(self, texts: Sequence[str]) -> Tokens:
+        return self.tokenizer.encode(texts, self.max_length)
+
+    def _logits(self, tokens: Tokens) -> np.ndarray:
+        if not len(tokens):
+            return np.empty((0, len(self.labels)), np.float32)
+        if self._folded is not None:
+            return self._folded(tokens)
+        result = np.empty((len(tokens), len(self.labels)), np.float32)
+        size = min(self._shapes) if len(tokens) == 1 else max(self._shapes)
+        batches = EvalBatches(
             tokens, None, batch_size=size, table_rows=self._rows, shapes=self._shapes[size]
         )
+        for index in range(len(batches)):
+            with matmul_precision("float32"):
+                logits = self._forward(self.params, batches.batch(index))
+            places = batches.examples(index)
+            result[places] = logits[: len(places)]
+        return result
 
 
 def load(
@@ -130,6 +164,7 @@ def load(
     checkpoint: Literal["best", "last"] = "best",
     *,
     max_length: int | None = None,
+    fold: bool | Literal["auto"] = "auto",
 ) -> Classifier:
     """Returns the trained classifier of a run.
 
@@ -137,6 +172,9 @@ def load(
       workdir: the folder that a training wrote.
       checkpoint: parameters of the best validation, or the newest.
       max_length: pieces of a text that are read; by default as many as in training.
+      fold: whether the projection becomes a lookup table, which makes prediction several times as
+        quick and costs `Classifier.folded_bytes` (188 MB for 30,522 pieces and 768 dimensions);
+        'auto' does so up to 1 GiB. Networks that it does not serve predict as they are.
 
     Raises:
       UserError: the folder is not a run, or has no checkpoint yet, or its files do not fit.
@@ -167,7 +205,13 @@ def load(
     ):
         raise UserError(f"this network learned {longest} positions; got max_length {max_length}")
     return Classifier(
-        model, params, tokenizer=tokenizer, labels=labels, config=config, max_length=max_length
+        model,
+        params,
+        tokenizer=tokenizer,
+        labels=labels,
+        config=config,
+        max_length=max_length,
+        fold=fold,
     )
 
 

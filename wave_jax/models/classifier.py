@@ -146,6 +146,17 @@ class WaveClassifier(nn.Module):
             u = u + (self.layer[0].project(positions) - bias)
         return self._logits_from_variants(u, x, kept, scopes, deterministic)
 
+    def project(self, x: Float[Array, "*b d"]) -> Float[Array, "*b 2 d"]:
+        """Returns the two variants that the first layer makes of token embeddings."""
+        return self.layer[0].project(x)
+
+    def logits_of_first(self, own: Float[Array, "b 2 d"], rest: Float[Array, "b 2 d"]) -> Logits:
+        """Returns the logits of one layer under [CLS] pooling, from [CLS]'s variants and their r.
+
+        The two are all that such a network takes from a text.
+        """
+        return self._logits_from_first(own, rest, deterministic=True)
+
     def segment_ids(self, ids: Ids, mask: Mask) -> Ids | None:
         """Returns each token's sentence (0 at padding), or None where no scope is 'sentence'."""
         if "sentence" not in self.scopes:

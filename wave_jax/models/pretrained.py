@@ -32,6 +32,13 @@ _LAYER_PARTS = {
 }
 
 
+def check_folder(folder: str) -> None:
+    """Raises UserError where a folder is none of a BERT checkpoint, or its files are broken."""
+    SafeTensors(_weights(Path(folder)))
+    _json(_existing(Path(folder), CONFIG))
+    vocabulary_file(folder)
+
+
 def vocabulary_file(folder: str) -> Path:
     """Returns the checkpoint's vocabulary; UserError where the folder lacks it."""
     return _existing(Path(folder), VOCABULARY)

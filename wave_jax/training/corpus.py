@@ -121,7 +121,7 @@ def _token_cost(model: ModelConfig) -> float:
     return TOKEN_COST if one_wave_a_text or model.kind == "mean" else 1.0
 
 
-def _with_vocabulary(config: Config) -> DataConfig:
+def with_vocabulary(config: Config) -> DataConfig:
     """Returns the data's options, with the vocabulary of the checkpoint that a model starts from.
 
     Raises:
@@ -151,7 +151,7 @@ def _read_texts(config: Config, workdir: Path) -> Texts:
         write_snapshot(corpus, workdir / SNAPSHOT)
     path = workdir / TOKENIZER_FILE
     tokenizer = WordPiece.load(path) if path.is_file() else None
-    prepared = prepare(_with_vocabulary(config), corpus, tokenizer)
+    prepared = prepare(with_vocabulary(config), corpus, tokenizer)
     if tokenizer is None:
         prepared.tokenizer.save(path)
         labels = json.dumps(list(corpus.label_names), ensure_ascii=False, indent=0)

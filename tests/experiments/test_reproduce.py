@@ -1,0 +1,172 @@
+"""`python -m wave_jax reproduce`: records once made stay, pictures come from them alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command, assert_refused
+from wave_jax.experiments.registry import ITEMS
+
+RESULTS = Path(__file__).parents[2] / "results" / "small"
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory, texts: Path) -> Path:
+    """A folder with the record of bp-figure1, and its report."""
+    from tests.experiments.conftest import TINY
+    from wave_jax.cli import main
+    from wave_jax.experiments.scale import SCALES
+
+    folder = tmp_path_factory.mktemp("out") / "first"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SCALES, "small", TINY)
+        assert main(["reproduce", "bp-figure1", "--data", str(texts), "--out", str(folder)]) == 0
+    return folder
+
+
+def records(folder: Path) -> dict[str, dict]:
+    return {path.name: json.loads(path.read_text()) for path in (folder / "records").iterdir()}
+
+
+def test_the_same_seed_gives_the_same_record(
+    measured: Path, command: Command, tmp_path: Path, texts: Path
+) -> None:
+    done = command("reproduce", "bp-figure1", "--data", texts, "--out", tmp_path / "again")
+    assert done.status == 0, done.err
+    assert "1 to measure, about" in done.out
+    (name, first), (other, second) = (
+        *records(measured).items(),
+        *records(tmp_path / "again").items(),
+    )
+    assert name == other
+    assert first["result"] == second["result"]
+    assert first["config"] == second["config"]
+    splits = {row["split"] for row in first["result"]["rows"]}
+    assert splits == {"train", "validation", "gradients", "embeddings"}
+    assert first["environment"]["jax"]
+    assert first["time"]["total_seconds"] > 0
+    assert str(texts.parent) not in json.dumps(first), "a path of this machine"
+
+
+def test_what_is_measured_is_not_measured_again(
+    measured: Path, command: Command, tmp_path: Path, texts: Path
+) -> None:
+    """Of the four runs of bp-figure3 one is there already, and an interrupted one goes on."""
+    folder = shutil.copytree(measured, tmp_path / "copy")
+    (record,) = (folder / "records").iterdir()
+    marked = record.read_text().replace('"total_seconds":', '"mark": 1, "total_seconds":')
+    record.write_text(marked)
+    done = command("reproduce", "bp-figure1", "--data", texts, "--out", folder)
+    assert done.status == 0, done.err
+    assert "to measure" not in done.out
+    assert record.read_text() == marked
+
+
+def test_pictures_are_remade_from_records_alone(
+    measured: Path, command: Command, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(measured, tmp_path / "copy")
+    before = {path.name: path.read_bytes() for path in (folder / "figures").iterdir()}
+    for name in ("figures", "work", "report.html", "report.md"):
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    done = command("reproduce", "bp-figure1", "--draw", "--out", folder)
+    assert done.status == 0, done.err
+    assert {path.name: path.read_bytes() for path in (folder / "figures").iterdir()} == before
+    assert {"bp-figure1.svg", "bp-figure4.png"} <= before.keys(), "what can be drawn is drawn"
+    page = (folder / "report.html").read_text()
+    assert "http" not in page.replace("http://www.w3.org", ""), "the page is self-contained"
+    assert page.count("data:image/svg+xml") == 2
+    text = (folder / "report.md").read_text()
+    assert "figures/bp-figure1.svg" in text
+    assert "python -m wave_jax reproduce bp-figure1 --data plain.csv --scale small" in text
+
+
+def test_an_item_without_records_is_drawn_as_missing(
+    measured: Path, command: Command, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(measured, tmp_path / "copy")
+    done = command("reproduce", "all", "--draw", "--out", folder)
+    assert done.status == 0, done.err
+    text = (folder / "report.md").read_text()
+    assert text.count("of its records are still missing") == len(ITEMS) - 2
+
+
+def test_every_item_is_listed_on_a_line_of_its_own(command: Command) -> None:
+    done = command("reproduce", "--list")
+    lines = done.out.splitlines()
+    assert [line.split()[0] for line in lines] == list(ITEMS)
+    for line in lines:
+        assert "needs" in line
+        assert "about" in line
+
+
+def test_wrong_names_and_options_are_refused(command: Command, tmp_path: Path) -> None:
+    out = ("--out", tmp_path / "out")
+    assert_refused(command("reproduce", "wn-tabel1", *out), "did you mean 'wn-table1'?", "--list")
+    assert_refused(command("reproduce", *out), "name an item")
+    assert_refused(command("reproduce", "all", "--seeds", "0", *out), "--seeds is 0")
+    assert_refused(command("reproduce", "all", "--draw", *out), "holds no records to draw")
+    broken = tmp_path / "bert"
+    broken.mkdir()
+    (broken / "pytorch_model.bin").touch()
+    refused = command("reproduce", "wn-table2", "--pretrained", broken, *out)
+    assert_refused(refused, "a pickle", "safe_serialization")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "text"),
+    [
+        ("about.json", {"format": 0}, "written by another version (format 0, this is 1)"),
+        ("about.json", {"wave_jax": "0.0.9"}, "written by another version (wave_jax 0.0.9"),
+        ("about.json", {"scale": "paper"}, "another scale (paper; now small): give another --out"),
+        ("about.json", {"datasets": []}, "another datasets"),
+        ("record", {"format": 7}, "(format 7, this is 1)"),
+        ("record", None, "cannot be read as JSON"),
+    ],
+)
+def test_records_of_another_kind_are_refused_and_kept(
+    measured: Path, command: Command, tmp_path: Path, texts: Path,
+    name: str, change: dict | None, text: str,
+) -> None:  # fmt: skip
+    folder = shutil.copytree(measured, tmp_path / "copy")
+    path = next((folder / "records").iterdir()) if name == "record" else folder / name
+    content = path.read_text()
+    path.write_text(content[:50] if change is None else json.dumps(json.loads(content) | change))
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    done = command("reproduce", "bp-figure1", "--data", texts, "--out", folder)
+    assert_refused(done, text)
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+
+
+def test_a_folder_of_something_else_is_refused(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    done = command("reproduce", "bp-parameters", "--out", tmp_path)
+    assert_refused(done, "is not empty and holds no about.json")
+
+
+@pytest.mark.slow
+def test_every_item_runs_and_is_drawn(command: Command, tmp_path: Path, texts: Path) -> None:
+    folder = tmp_path / "all"
+    done = command("reproduce", "all", "--data", texts, "--out", folder)
+    assert done.status == 0, done.err
+    text = (folder / "report.md").read_text()
+    assert "still missing" not in text
+    for item in ITEMS:
+        assert f"reproduce {item} " in text
+
+
+@pytest.mark.skipif(not RESULTS.is_dir(), reason="no committed results")
+def test_the_committed_records_can_be_drawn(command: Command, tmp_path: Path) -> None:
+    """They are of this version, and name no machine's folders."""
+    folder = tmp_path / "small"
+    shutil.copytree(RESULTS, folder, ignore=shutil.ignore_patterns("work", "figures", "report.*"))
+    for record in records(folder).values():
+        assert not str(record["config"].get("data", {}).get("source", "")).startswith("/")
+    done = command("reproduce", "bp-parameters", "--draw", "--out", folder)
+    assert done.status == 0, done.err

@@ -1,0 +1,76 @@
+"""`python -m wave_jax reproduce`: the papers' tables and figures, measured and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from wave_jax.cli.arguments import parse
+from wave_jax.errors import UserError
+
+_DESCRIPTION = """Measures a table or figure of the papers, or all of them, and writes a report.
+
+Examples:
+  python -m wave_jax reproduce --list
+  python -m wave_jax reproduce all                                   embedded texts, small
+  python -m wave_jax reproduce wn-table1 --data ag_news_csv
+  python -m wave_jax reproduce wn-table2 --data ag_news_csv dbpedia_csv --scale paper --seeds 5
+  python -m wave_jax reproduce all --out results/mine --draw         remake tables and pictures
+
+Records are kept in the folder --out, one for each measurement: what is there is not measured again,
+so an interrupted command goes on when it is given once more."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to reproduce, on which texts, how large."""
+
+    name: tyro.conf.Positional[str] = ""
+    """An item of --list, or 'all'."""
+    list: bool = False
+    """Show all items, one a line: name, what it shows, what it needs, estimated time."""
+    data: tuple[str, ...] = ("docstrings",)
+    """Sources of texts, as --data.source of `train`; wn-table2 uses all, the others the first."""
+    seeds: int | None = None
+    """Seeds of the tables; by default 3 at the small scale, 5 at the paper's."""
+    scale: Literal["small", "paper"] = "small"
+    """'paper' has the papers' sizes and needs a GPU; 'small' fits two cores."""
+    pretrained: str | None = None
+    """Folder of a BERT checkpoint (config.json, model.safetensors, vocab.txt) for BERT, and for the
+    Transformer's token embeddings."""
+    out: str = "reproduced"
+    """Folder of records, pictures and report."""
+    draw: bool = False
+    """Only remake tables and pictures from the records."""
+
+
+def main(argv: Sequence[str], *, prog: str) -> int:
+    """Measures and draws; returns the exit status."""
+    options = parse(Options(), argv, prog=prog, description=_DESCRIPTION)
+    from rich.console import Console
+
+    from wave_jax.experiments.command import list_items, reproduce
+    from wave_jax.training.compilation import enable_compilation_cache
+
+    if options.list:
+        print("\n".join(list_items(options.scale, options.seeds)))
+        return 0
+    if not options.name:
+        raise UserError("name an item, or 'all'; --list shows them")
+    enable_compilation_cache()
+    page, text = reproduce(
+        options.name,
+        sources=options.data,
+        scale=options.scale,
+        seeds=options.seeds,
+        pretrained=options.pretrained,
+        out=Path(options.out),
+        draw_only=options.draw,
+        console=Console(soft_wrap=True),
+    )
+    print(f"Report: {page}\n        {text}")
+    return 0

@@ -1,0 +1,79 @@
+"""[BP] embedding independence: correlations between dimensions, before and after training."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wave_jax.experiments.figures import DIVERGING, STYLES, finish, new_figure
+from wave_jax.experiments.gradients import (
+    NAMES,
+    embeddings_of,
+    gradient_deviations,
+    gradient_run,
+    gradient_runs,
+)
+from wave_jax.experiments.jobs import Job, Plan, found
+from wave_jax.experiments.scale import CONTESTANTS
+from wave_jax.experiments.section import Picture, Section, Table
+
+_MOMENTS = ("before", "after")
+
+
+def jobs(plan: Plan) -> list[Job]:
+    """Returns the runs whose embeddings are recorded."""
+    return list(gradient_runs(plan))
+
+
+def draw(plan: Plan) -> Section:
+    """Returns statistics, histograms and heat maps."""
+    found_rows = {}
+    for name in NAMES:
+        for record in found(plan, [gradient_run(plan, name)]):
+            found_rows[name] = embeddings_of(record)
+    rows = [
+        [CONTESTANTS[name], moment, f"{s['mean_abs']:.4f}", f"{s['expected_mean_abs']:.4f}",
+         f"{s['max_abs']:.3f}", f"{s['effective_rank']:.1f}", f"{s['dim']}", f"{s['tokens']:,}"]
+        for name, row in found_rows.items()
+        for moment in _MOMENTS
+        for s in (row[moment],)
+    ]  # fmt: skip
+    histogram, axes = new_figure(1, max(1, len(found_rows)), width=3.0, height=2.8)
+    heat, panels = new_figure(2, max(1, len(found_rows)), width=2.5, height=2.5)
+    for column, (name, row) in enumerate(found_rows.items()):
+        for moment, style in zip(_MOMENTS, ("--", "-"), strict=True):
+            counts = np.array(row[moment]["histogram"], float)
+            edges = np.linspace(-1, 1, len(counts) + 1)
+            color = "#999999" if moment == "before" else STYLES[name]["color"]
+            axes[0, column].stairs(
+                100 * counts / counts.sum(), edges, label=f"{moment} training",
+                color=color, linestyle=style, linewidth=1.6,
+            )  # fmt: skip
+        axes[0, column].set_xlim(-0.6, 0.6)
+        finish(axes[0, column], "correlation", "share of pairs (%)", title=CONTESTANTS[name])
+        for place, moment in enumerate(_MOMENTS):
+            corner = np.array(row[moment]["corner"])
+            image = panels[place, column].imshow(corner, cmap=DIVERGING, vmin=-0.5, vmax=0.5)
+            panels[place, column].set_xlabel("dimension")
+            panels[place, column].set_ylabel("dimension")
+            panels[place, column].set_title(f"{CONTESTANTS[name]}\n{moment} training", fontsize=8)
+    if found_rows:
+        heat.colorbar(image, ax=panels, shrink=0.7, label="correlation")
+    head = (
+        "model", "moment", "mean |r|", "of independent ones", "largest |r|", "effective rank",
+        "dimensions", "tokens",
+    )  # fmt: skip
+    return Section(
+        title="[BP] independence of the embeddings' dimensions",
+        text=(
+            "Correlation between every two dimensions of the token embeddings over the distinct "
+            "tokens of the training texts. Independent dimensions show a mean |r| of about "
+            "sqrt(2 / (pi tokens)); the effective rank (exponential of the entropy of the "
+            "correlation matrix's eigenvalues) is the number of dimensions if none are correlated."
+        ),
+        tables=(Table("Correlations between dimensions", head, rows),),
+        pictures=(
+            Picture("bp-independence-histogram", "Correlations of all pairs", histogram),
+            Picture("bp-independence-map", "Correlations of the first 48 dimensions", heat),
+        ),
+        deviations=gradient_deviations(plan),
+    )

@@ -1,0 +1,63 @@
+"""Makes the records that are missing, one after the other, and says how long it will take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from wave_jax.experiments.jobs import Job, Plan
+from wave_jax.experiments.registry import Item
+
+
+def measure(plan: Plan, items: Sequence[Item], work: Path, console: Console) -> int:
+    """Measures what the items still need; returns how many records were made.
+
+    The list of jobs is asked for anew after each, as some follow from what others found.
+    """
+    made, spent, guessed = 0, 0.0, 0.0
+    while True:
+        pending = _pending(plan, items)
+        if not pending:
+            return made
+        job = pending[0]
+        factor = spent / guessed if guessed else 1.0
+        left = factor * sum(other.seconds for other in pending)
+        console.print(
+            f"{len(pending)} to measure, about {clock(left)} left: {job.key}",
+            markup=False,
+            highlight=False,
+        )
+        start = time.perf_counter()
+        result, times = job.measure(work, console)
+        took = time.perf_counter() - start
+        plan.records.save(
+            job.key,
+            config=job.config(),
+            seed=job.seed,
+            result=result,
+            time=times | {"total_seconds": took},
+        )
+        made, spent, guessed = made + 1, spent + took, guessed + job.seconds
+
+
+def clock(seconds: float) -> str:
+    """Returns a time in the largest fitting units.
+
+    >>> clock(59), clock(600), clock(9000)
+    ('59 s', '10 min', '2.5 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _pending(plan: Plan, items: Sequence[Item]) -> list[Job]:
+    pending: dict[str, Job] = {}
+    for item in items:
+        for job in item.jobs(plan):
+            if job.key not in pending and plan.records.find(job.key) is None:
+                pending[job.key] = job
+    return list(pending.values())

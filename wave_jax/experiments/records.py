@@ -1,0 +1,162 @@
+"""Records of measurements: one JSON file each, never overwritten, all of one version."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import flax
+import jax
+import numpy as np
+import optax
+
+import wave_jax
+from wave_jax.errors import UserError
+from wave_jax.training.environment import device_name
+
+FORMAT = 1  # raised when records change their meaning
+ABOUT = "about.json"
+
+
+class Records:
+    """The records in `folder/records`, and `folder/about.json` that says what they are of.
+
+    A record holds `config` (all that decides it), `seed`, `result` (the same for the same seed on a
+    CPU), `time` and `environment`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Opens a folder, new or used.
+
+        Raises:
+            UserError: it holds records of another version, or is no folder of records.
+        """
+        self.folder = folder
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"{folder} is a file: expected a folder for --out")
+        self.about: dict[str, Any] | None = None
+        path = folder / ABOUT
+        if path.is_file():
+            self.about = _object(path)
+            _check_version(self.about, folder)
+        elif folder.is_dir() and any(entry.name != "work" for entry in folder.iterdir()):
+            raise UserError(
+                f"{folder} is not empty and holds no {ABOUT}: give a new or empty folder as --out"
+            )
+
+    def claim(self, about: Mapping[str, Any]) -> None:
+        """Writes about.json, or compares it with the one that is there.
+
+        Args:
+            about: 'scale', 'datasets' and 'pretrained', which must agree, and what else is known.
+
+        Raises:
+            UserError: the folder holds records of other texts or another scale.
+        """
+        wanted = {"format": FORMAT, "wave_jax": wave_jax.__version__, **about}
+        if self.about is None:
+            _write(self.folder / ABOUT, wanted)
+            self.about = wanted
+            return
+        for name in ("scale", "datasets", "pretrained"):
+            value = about[name]
+            if self.about.get(name) != value:
+                raise UserError(
+                    f"{self.folder} holds records with another {name} "
+                    f"({_short(self.about.get(name))}; now {_short(value)}): give another --out"
+                )
+
+    def find(self, key: str) -> dict[str, Any] | None:
+        """Returns a record, or None if it is still to be made.
+
+        Raises:
+            UserError: it cannot be read, or is of another version.
+        """
+        path = self._path(key)
+        if not path.is_file():
+            return None
+        record = _object(path)
+        _check_version(record, path)
+        return record
+
+    def save(
+        self,
+        key: str,
+        *,
+        config: Mapping[str, Any],
+        seed: int,
+        result: Mapping[str, Any],
+        time: Mapping[str, Any],
+    ) -> None:
+        """Writes a record, whole or not at all."""
+        record = {
+            "format": FORMAT,
+            "wave_jax": wave_jax.__version__,
+            "key": key,
+            "config": config,
+            "seed": seed,
+            "result": result,
+            "time": time,
+            "environment": environment(),
+        }
+        _write(self._path(key), record)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / "records" / f"{key}.json"
+
+
+def environment() -> dict[str, Any]:
+    """Returns versions and hardware, without anything that names the machine."""
+    return {
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+        "flax": flax.__version__,
+        "optax": optax.__version__,
+        "numpy": np.__version__,
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "backend": jax.default_backend(),
+        "device": device_name(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+    }
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} cannot be read as JSON ({error}): delete it to measure again"
+        ) from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path} is not a record: delete it to measure again")
+    return found
+
+
+def _check_version(found: Mapping[str, Any], where: Path) -> None:
+    for name, wanted in (("format", FORMAT), ("wave_jax", wave_jax.__version__)):
+        if found.get(name) != wanted:
+            what = "format" if name == "format" else "wave_jax"
+            raise UserError(
+                f"{where} was written by another version ({what} {found.get(name)}, this is "
+                f"{wanted}): give another --out"
+            )
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_short(v) for v in value)
+    if isinstance(value, dict):
+        return f"{value.get('name')} {str(value.get('fingerprint'))[:8]}"
+    return str(value)

@@ -1,0 +1,159 @@
+"""A training run as a job."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from wave_jax.data.config import DataConfig
+from wave_jax.experiments.datasets import Dataset
+from wave_jax.experiments.jobs import Measured, Plan, make_key
+from wave_jax.experiments.scale import contestant
+from wave_jax.experiments.watches import make_watches
+from wave_jax.models.config import ModelConfig, sizes
+from wave_jax.training.config import Config, TrainConfig
+from wave_jax.training.log import read_rows
+from wave_jax.training.loop import train
+from wave_jax.training.summary import Summary
+
+BERT_RATE = 2e-5  # of the papers, for fine-tuning
+BERT_RATE_FROM_SCRATCH = 3e-4  # a random BERT learns next to nothing at 2e-5
+RATE = 1e-3  # of the papers, for waves and the Transformer
+
+# Texts a second on two cores at 128 dimensions and 64 tokens, for estimates only.
+_TEXTS_PER_SECOND = {"wave": 3500, "transformer": 900, "bert": 500, "fnet": 900, "mean": 9000}
+_OVERHEAD = 8.0  # seconds to read, compile and test
+_RESULTS = (
+    "steps", "best_step", "validation_accuracy", "test_accuracy", "test_loss", "test_examples",
+    "majority_share", "parameters", "parameters_without_table", "step_bytes", "texts_cut",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """A network trained on a data set, and what is watched meanwhile.
+
+    Attributes:
+        name: the contestant, or whatever the record's name begins with.
+        dataset: the texts.
+        setting: the run; where the texts lie is filled in when it runs.
+        watches: see `make_watches`.
+    """
+
+    name: str
+    dataset: Dataset
+    setting: Config
+    watches: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def seed(self) -> int:
+        """That of the run."""
+        return self.setting.seed
+
+    @property
+    def key(self) -> str:
+        """Name of the record."""
+        return make_key(f"{self.name}-{self.dataset.slug}-s{self.seed}", self.config())
+
+    @property
+    def steps(self) -> int:
+        """Steps of the run."""
+        train = self.setting.train
+        return train.steps or train.epochs * -(-self.dataset.train // train.batch_size)
+
+    @property
+    def seconds(self) -> float:
+        """Estimated from the number of texts and the network's size."""
+        model, size = self.setting.model, sizes(self.setting.model)
+        work = (model.dim / 128) ** 2 * self.setting.data.max_length / 64
+        if model.kind == "bert":
+            work *= size.layers / 2
+        rate = _TEXTS_PER_SECOND[model.kind] / work
+        texts: float = self.steps * self.setting.train.batch_size
+        watched = dict(self.watches)
+        texts += self.dataset.test * (self.steps // watched["test"]) / 3 if "test" in watched else 0
+        return _OVERHEAD + texts / rate
+
+    def config(self) -> dict[str, Any]:
+        """Returns the run's configuration, the texts told by their fingerprint."""
+        config = dataclasses.asdict(self.setting)
+        del config["workdir"]
+        if config["model"]["pretrained"]:
+            config["model"]["pretrained"] = Path(config["model"]["pretrained"]).name
+        config["data"]["source"] = f"{self.dataset.source} {self.dataset.fingerprint[:16]}"
+        return config | {"watches": dict(self.watches)}
+
+    def measure(self, work: Path, console: Console) -> Measured:
+        """Trains, or goes on with a training that was interrupted."""
+        folder = work / "runs" / self.key
+        data = dataclasses.replace(self.setting.data, source=self.dataset.folder)
+        setting = dataclasses.replace(self.setting, data=data)
+        if (folder / "summary.json").is_file():  # finished, yet without a record: do it again
+            shutil.rmtree(folder)
+        watches = make_watches(setting, dict(self.watches))
+        quiet = console if console.is_terminal else Console(quiet=True)
+        summary = train(setting, workdir=folder, console=quiet, hooks=watches)
+        result, times = _result(summary, folder)
+        shutil.rmtree(folder)
+        return Measured(result, times)
+
+
+def training(
+    plan: Plan,
+    name: str,
+    seed: int,
+    *,
+    dataset: Dataset | None = None,
+    rate: float | None = None,
+    model: ModelConfig | None = None,
+    watches: tuple[tuple[str, int], ...] = (),
+    **train_options: Any,
+) -> Training:
+    """Returns the run of a contestant with the papers' settings, but for what is given.
+
+    Args:
+        rate: learning rate; by default the papers'.
+        model: instead of the contestant's own network.
+        train_options: fields of `TrainConfig`.
+    """
+    dataset, scale = dataset or plan.datasets[0], plan.scale
+    model = model or contestant(name, scale)
+    if name == "bert":
+        model = dataclasses.replace(model, pretrained=plan.pretrained)
+        rate = rate or (BERT_RATE if plan.pretrained else BERT_RATE_FROM_SCRATCH)
+    options: dict[str, Any] = {
+        "epochs": scale.epochs, "batch_size": 32 if name == "bert" else 64,
+        "learning_rate": rate or RATE, "log_every": 50,
+    }  # fmt: skip
+    return Training(
+        name,
+        dataset,
+        Config(
+            data=DataConfig(max_length=scale.max_length, vocab_size=scale.vocab_size),
+            model=model,
+            train=TrainConfig(**(options | train_options)),
+            seed=seed,
+        ),
+        watches,
+    )
+
+
+def _result(summary: Summary, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    rows = []
+    rates = []
+    for row in read_rows(folder):
+        if "examples_per_s" in row:
+            rates.append(row.pop("examples_per_s"))
+        rows.append(row)
+    result = {name: getattr(summary, name) for name in _RESULTS} | {"rows": rows}
+    times = {
+        "seconds": summary.seconds,
+        "examples_per_s": summary.examples_per_s,
+        "process_bytes": summary.process_bytes,
+        "device_bytes": summary.device_bytes,
+    }
+    return result, times

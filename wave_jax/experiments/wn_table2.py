@@ -1,0 +1,83 @@
+"""[WN] table 2: accuracy, memory and time on three data sets, against BERT base."""
+
+from __future__ import annotations
+
+from wave_jax.experiments import bp_resources
+from wave_jax.experiments.accuracy import HEAD, Entry, accuracy_rows
+from wave_jax.experiments.jobs import Job, Plan, found
+from wave_jax.experiments.section import Section, Table
+from wave_jax.experiments.tuning import at_papers_rate
+
+PAPER = {
+    "AG News": {
+        "interference": (90.91, 0.30, 146.90),
+        "modulation": (91.66, 0.32, 147.02),
+        "bert": (94.64, 1.28, 1034.99),
+    },
+    "DBpedia14": {
+        "interference": (97.93, 0.30, 979.78),
+        "modulation": (98.05, 0.30, 991.15),
+        "bert": (99.28, 1.27, 2734.76),
+    },
+    "IMDB": {
+        "interference": (87.00, 0.37, 119.57),
+        "modulation": (87.02, 0.37, 119.96),
+        "bert": (93.94, 1.27, 220.46),
+    },
+}
+_NAMES = ("interference", "modulation", "bert")
+
+
+def jobs(plan: Plan) -> list[Job]:
+    """Returns the runs on every data set, and the measurements of resources."""
+    runs: list[Job] = [
+        run
+        for dataset in plan.datasets
+        for name in _NAMES
+        for run in at_papers_rate(plan, name, dataset)
+    ]
+    return runs + bp_resources.jobs(plan)
+
+
+def draw(plan: Plan) -> Section:
+    """Returns a table for each data set, and one of the savings."""
+    tables = []
+    for dataset in plan.datasets:
+        paper = PAPER.get(dataset.name, {})
+        entries = [
+            Entry(name, _setting(plan, name), paper.get(name), records)
+            for name in _NAMES
+            if (records := found(plan, at_papers_rate(plan, name, dataset)))
+        ]
+        sizes = f"{dataset.train:,} + {dataset.validation:,} + {dataset.test:,} texts"
+        tables.append(Table(f"{dataset.name} ({sizes})", HEAD, accuracy_rows(plan, entries)))
+    tables.append(bp_resources.savings(plan))
+    deviations = ["Only the data sets that were given with --data are shown."]
+    if not plan.pretrained:
+        deviations.append(
+            "The paper fine-tunes pre-trained BERT base. No checkpoint was given (--pretrained), "
+            "so BERT was trained from random parameters, which says what its architecture alone "
+            "does, not what BERT can do; its learning rate is 3e-4 instead of 2e-5, at which "
+            "nothing would be learned."
+        )
+    if plan.scale.name == "small":
+        deviations.append(
+            f"At this scale the BERT that is trained has {plan.scale.bert_layers} layers of "
+            f"{plan.scale.dim} dimensions. Memory and arithmetic of BERT base are those of its "
+            "compiled training step in full size, which need not run for that."
+        )
+    return Section(
+        title="[WN] table 2: against BERT base",
+        text=(
+            "Memory is the largest compiled training step's: arguments (parameters and AdamW's "
+            "moments), results and temporaries; the paper's is what its GPU reported."
+        ),
+        tables=tables,
+        deviations=deviations,
+    )
+
+
+def _setting(plan: Plan, name: str) -> str:
+    if name != "bert":
+        return "paper's rate"
+    return "fine-tuned" if plan.pretrained else "from scratch"

@@ -63,19 +63,24 @@ class TestAccuracy:
 
 
 class Gradients:
-    """Norms of the gradient of the coming batch's mean loss, without dropout."""
+    """Norms of the gradient of the coming batch's mean loss, without dropout of any kind."""
 
     def __init__(self, config: Config, every: int, task: Task, texts: Prepared) -> None:
-        del texts
         self.every, self._batches, self._precision = every, task.batches, config.train.precision
+        self._texts, self._length = texts.splits["train"], config.data.max_length
         self._norms = jax.jit(partial(gradient_norms, task.model))
 
     def __call__(self, step: int, params: Params) -> dict[str, Any]:
         """Returns the norms at [CLS], all words of the input, and the classifier."""
-        batch = self._batches.batch(step)
-        ids = batch.distinct[batch.inverse]
+        examples = self._batches.examples(step)
+        shape = len(examples), self._length
+        ids, mask = np.zeros(shape, np.int32), np.zeros(shape, bool)
+        for row, index in enumerate(examples):
+            tokens = self._texts.tokens[int(index)]
+            ids[row, : len(tokens)], mask[row, : len(tokens)] = tokens, True
+        labels = self._texts.labels[examples]
         with matmul_precision(self._precision):
-            norms = jax.device_get(self._norms(params, ids, batch.labels, mask=batch.mask))
+            norms = jax.device_get(self._norms(params, ids, labels, mask=mask))
         return {"split": "gradients"} | {
             name: float(norms[name]) for name in ("cls", "input", "classifier")
         }

@@ -85,7 +85,7 @@ class Summary:
         table.add_row("training", f"{self.seconds:.1f} s, {self.examples_per_s:,.0f} examples/s")
         table.add_row("device", self.device)
         table.add_row("peak memory", self._memory())
-        cut = ", ".join(f"{count:,} of {split}" for split, count in self.texts_cut.items())
+        cut = ", ".join(f"{count:,} in {split}" for split, count in self.texts_cut.items())
         table.add_row("texts cut", cut)
         table.add_row("written to", self.workdir)
         return table

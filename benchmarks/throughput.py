@@ -16,7 +16,7 @@ from benchmarks.report import Figure, Report, workers
 from benchmarks.workers import take_turns
 
 _FEW, _MANY = 200, 800  # steps of the two trainings timed from outside
-_LOOP = 200  # steps of a turn of ours; others make fewer, they take longer
+_LOOP = 100  # steps of a turn of ours; others make fewer, they take longer
 _OTHERS = 5
 
 
@@ -40,7 +40,7 @@ def run(setting: Setting, repeats: int) -> Report:
         for worker in running.values():
             worker.ask("warm")
         running["ours"].ask("load", 0, _LOOP)
-        counts = {n: _LOOP // 4 if n.startswith("ours") else _OTHERS for n in running}
+        counts = {n: _LOOP // 2 if n.startswith("ours") else _OTHERS for n in running}
         seconds = take_turns(
             {name: (worker, "epoch", (0, counts[name])) for name, worker in running.items()},
             turns,

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.training.stubs import Walk, fitting, make_task
+from tests.training.stubs import Walk, fitting, make_task, max_difference
 from wave_jax.errors import UserError
 from wave_jax.training.checkpoint import restore_params
 from wave_jax.training.interrupt import Interrupted
@@ -83,6 +83,27 @@ def test_interrupted_and_resumed_is_the_same_bit_for_bit(tmp_path, whole, number
     again = run(tmp_path, make_task())
     assert again.position.step == 18
     assert_same(whole[0], again, whole[1], tmp_path)
+
+
+def test_stretches_give_the_numbers_of_steps(tmp_path, whole):
+    """Two steps a dispatch, but where a row of metrics, a validation or a checkpoint is due."""
+    task = make_task(dispatch="scan", scan_steps=2)
+    scanned = run(tmp_path / "whole", task)
+    assert {len(shape) for shape in scanned.programs} == {3, 4}
+    # another padding of some batches, so other rounding, over 18 steps of 1e-2
+    assert max_difference(scanned.state.params, whole[0].state.params) < 1e-4
+    for row, expected in zip(read_rows(tmp_path / "whole"), read_rows(whole[1]), strict=True):
+        assert row["step"] == expected["step"]
+        assert row["split"] == expected["split"]
+        assert row["loss"] == pytest.approx(expected["loss"], rel=1e-4)
+
+    def stop():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    folder = tmp_path / "again"
+    interrupted(folder, task, signal.SIGTERM, make_iterator=lambda: Disturbed(task, 9, stop))
+    again = run(folder, make_task(dispatch="scan", scan_steps=2))
+    assert_same(scanned, again, tmp_path / "whole", folder)
 
 
 def test_stopped_by_an_error_it_goes_on_from_the_last_checkpoint(tmp_path, whole):

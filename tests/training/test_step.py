@@ -11,11 +11,14 @@ import optax
 import pytest
 
 from tests.training.stubs import Bag, Plain, Texts, make_task, max_difference
+from wave_jax.errors import UserError
 from wave_jax.models import ModelConfig, build_model
 from wave_jax.training.corpus import word_dropout_of_batches
 from wave_jax.training.metrics import classification, empty_sums
 from wave_jax.training.state import settled_params
 from wave_jax.training.step import make_train_step
+
+QUICK = {"xla_backend_optimization_level": 0}  # memory does not depend on the machine code
 
 
 def steps(task, batches):
@@ -134,6 +137,42 @@ def test_the_first_step_that_is_not_finite_is_remembered():
     bad = good._replace(weights=np.full(16, np.inf, np.float32))
     _, sums = steps(make_task(), [good, good, bad, good, bad])
     assert int(sums.bad_step) == 2
+
+
+@pytest.mark.parametrize("model", [Bag(), Plain()], ids=["rows", "dense"])
+def test_parts_and_remat_give_the_whole_batch_at_once(model):
+    batch = Texts(14, 16).batch(0)  # two rows only fill up
+    whole, sums = steps(make_task(model=model), [batch] * 3)
+    for options in ({"accumulate": 4}, {"remat": True}, {"accumulate": 2, "remat": True}):
+        parts, found = steps(make_task(model=model, **options), [batch] * 3)
+        # sums in another order, through three steps of Adam of 1e-2
+        assert max_difference(parts, whole) < 1e-5
+        assert max_difference(found, sums) < 1e-5
+    with pytest.raises(UserError, match="accumulate 3 does not divide the 16 rows"):
+        steps(make_task(model=model, accumulate=3), [batch])
+
+
+def test_parts_take_less_memory():
+    config = ModelConfig(dim=16, pooling="mean", dropout=0.1, word_dropout=0.0)
+    model = build_model(config, vocab_size=100, num_classes=3, max_length=64)
+    rng = np.random.default_rng(0)
+    batch = (
+        Texts(16, 16)
+        .batch(0)
+        ._replace(
+            distinct=np.arange(128, dtype=np.int32),
+            inverse=rng.integers(0, 100, (16, 64)).astype(np.int32),
+            mask=np.ones((16, 64), bool),
+        )
+    )
+
+    def temporaries(**options):
+        task = make_task(model=model, **options)
+        state = task.new_state()
+        step = task.jitted_step(state).lower(state, empty_sums(), task.root_key(), batch)
+        return step.compile(QUICK).memory_analysis().temp_size_in_bytes
+
+    assert temporaries(accumulate=8) < 0.5 * temporaries()
 
 
 def test_words_that_the_batches_dropped_are_not_dropped_again():

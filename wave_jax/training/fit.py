@@ -11,7 +11,6 @@ import jax
 
 from wave_jax.errors import UserError
 from wave_jax.training.checkpoint import Checkpoints, Restored
-from wave_jax.training.compilation import abstract, compile_all
 from wave_jax.training.display import Display
 from wave_jax.training.evaluation import EvalResult, Evaluator
 from wave_jax.training.interrupt import Interrupt, Interrupted
@@ -21,8 +20,10 @@ from wave_jax.training.metrics import Sums, empty_sums, sums_from_json, sums_to_
 from wave_jax.training.position import Position
 from wave_jax.training.prefetch import Prefetch
 from wave_jax.training.processes import noticing_lost_peers
-from wave_jax.training.shapes import abstract_batch, batch_templates, shape_of
+from wave_jax.training.programs import training_programs
+from wave_jax.training.shapes import shape_of
 from wave_jax.training.state import Params, settled_params
+from wave_jax.training.stretch import Stretches
 from wave_jax.training.task import Task
 
 _RUN_AHEAD = 8  # steps dispatched beyond the last finished one: keeps devices busy, signals prompt
@@ -111,7 +112,7 @@ class Fit:
         iterator = self._make_iterator()
         if self._data is not None:
             iterator.set_state(self._data)
-        batches = Prefetch(iterator, lambda batch: place(batch, self.task.mesh))
+        batches = Prefetch(self._stretches(iterator), self._place)
         try:
             with noticing_lost_peers(), self._interrupt.deferred():
                 try:
@@ -123,6 +124,19 @@ class Fit:
             batches.close()
         self._checkpoints.wait()
         return self.position
+
+    def _stretches(self, iterator: Any) -> Stretches:
+        every = [hook.every for hook in self._hooks if hook.every]
+
+        def crosses(first: int, last: int) -> bool:
+            probed = any((last - 1) // n > (first - 1) // n for n in every)
+            return probed or self.task.crosses(first, last)
+
+        rows = self.state.params["embed"]["embedding"].shape[0]
+        return Stretches(iterator, self.position.step, self.task.stretch, rows, crosses)
+
+    def _place(self, item: tuple[Any, int]) -> tuple[Any, int]:
+        return place(item[0], self.task.mesh), item[1]
 
     def _newest(self) -> Restored | None:
         for step in self._checkpoints.steps():
@@ -143,15 +157,8 @@ class Fit:
 
     def _compile(self) -> None:
         """Compiles every shape of training and validation, so that no later step does."""
-        step, root = self.task.jitted_step(self.state), self.task.root_key()
-        fixed = (abstract(self.state), abstract(self._no_sums), abstract(root))
-        arguments = {
-            shape: (*fixed, abstract_batch(batch, self.task.mesh))
-            for shape, batch in batch_templates(self.task.batches).items()
-        }
-        precision = self.task.config.precision
         report = self._display.compiling("training")
-        self.programs = compile_all(step, arguments, precision=precision, report=report)
+        self.programs = training_programs(self.task, self.state, self._no_sums, report)
         params = settled_params(self.state)
         report = self._display.compiling("validation")
         self.evaluator.warm(params, self.task.validation, report)
@@ -162,14 +169,14 @@ class Fit:
         self._mark = time.perf_counter()
         self._boundary()  # what an interruption at this very step left to be done
         while not self._ended:
-            batch, self._data = next(batches)
+            (batch, count), self._data = next(batches)
             program = self.programs[shape_of(batch)]
             self.state, self._sums = program(self.state, self._sums, root, batch)
-            self.position.step += 1
+            self.position.step += count
             self._display.step(self.position.step)
             self._flush()  # the row of the steps before this one, which is running now
             in_flight.append(self._sums)
-            if len(in_flight) > _RUN_AHEAD:
+            if len(in_flight) > max(1, _RUN_AHEAD // self.task.stretch):
                 jax.block_until_ready(in_flight.popleft().steps)
             if self._due(self.task.config.log_every):
                 self._pending, self._sums = (self.position.step, self._sums), self._no_sums

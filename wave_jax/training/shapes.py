@@ -10,12 +10,15 @@ from jax.sharding import Mesh
 
 from wave_jax.training.mesh import batch_shardings
 
-Shape = tuple[int, int, int]  # rows, tokens of a row, distinct ids
+Shape = tuple[int, ...]  # rows, tokens of a row, distinct ids; of a stack, its steps before these
 
 
 def shape_of(batch: Any) -> Shape:
-    """Returns (rows, tokens, distinct ids) of a batch on the devices: they name a program."""
-    return (*batch.inverse.shape, batch.distinct.shape[0])
+    """Returns (rows, tokens, distinct ids) of a batch on the devices: they name a program.
+
+    Of a stack of batches, (steps, rows, tokens, distinct ids).
+    """
+    return (*batch.inverse.shape, batch.distinct.shape[-1])
 
 
 def batch_templates(batches: Any) -> dict[Shape, Any]:
@@ -28,7 +31,7 @@ def batch_templates(batches: Any) -> dict[Shape, Any]:
         return {}
     example = batches.batch(0)
     rows = example.inverse.shape[0]
-    templates = {}
+    templates: dict[Shape, Any] = {}
     for tokens, distinct in batches.shapes.chain:
         batch = example._replace(
             distinct=np.zeros((distinct,), np.int32),

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
-from jax.sharding import Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
+from jax.sharding import Mesh
 
-from wave_jax.training.metrics import Sums, add_step, classification
+from wave_jax.training.gradients import Learning, dense_gradients, row_gradients
+from wave_jax.training.metrics import Sums, add_step
 from wave_jax.training.optimizer import Schedule, clip_factor
-from wave_jax.training.rows import RowsOptimizer, read_rows, update_rows
+from wave_jax.training.rows import RowsOptimizer, update_rows
 from wave_jax.training.state import Params, State, join_table, split_table
 
 TrainStep = Callable[[State, Sums, jax.Array, Any], tuple[State, Sums]]
@@ -30,6 +30,8 @@ def make_train_step(
     rows: RowsOptimizer | None,
     clip_norm: float = 1.0,
     label_smoothing: float = 0.0,
+    accumulate: int = 1,
+    remat: bool = False,
 ) -> TrainStep:
     """Returns (state, sums, root key, batch) -> (state, sums), to be jitted with donated state.
 
@@ -41,6 +43,10 @@ def make_train_step(
         optimizer: updates all parameters, or all but the table where `rows` is given.
         rows: the row-wise optimizer of the table, for models with `logits_from_rows`.
         clip_norm: largest norm of the gradient; 0 for no clipping.
+        accumulate: parts that a batch's texts are worked off in, one after the other; each draws
+            dropout of its own, apart from that the result is the whole batch's.
+        remat: computes everything but products a second time in the backward pass, instead of
+            keeping it.
 
     Raises:
         ValueError: `rows` is given for another model.
@@ -49,11 +55,11 @@ def make_train_step(
     if rows is not None and not by_rows:
         raise ValueError("a row-wise table needs a model with the method logits_from_rows")
 
+    gradients = row_gradients if by_rows else dense_gradients
+    learn = Learning(model, mesh, label_smoothing, accumulate, remat)
+
     def step(state: State, sums: Sums, root: jax.Array, batch: Any) -> tuple[State, Sums]:
-        rngs = _streams(root, state.step)
-        found = (_row_gradients if by_rows else _dense_gradients)(
-            model, mesh, label_smoothing, state, batch, rngs
-        )
+        found = gradients(learn, state, batch, jax.random.fold_in(root, state.step))
         loss, correct, examples = found.sums
         with jax.named_scope("clip"):
             norm = optax.tree.norm((found.rest, found.rows))
@@ -108,89 +114,6 @@ def make_eval_step(model: nn.Module) -> EvalStep:
 def has_rows(model: nn.Module) -> bool:
     """Returns whether the table's gradient can be had as rows."""
     return hasattr(model, "logits_from_rows")
-
-
-class _Gradients(NamedTuple):
-    """Sums (loss, correct, examples), gradients, and where the table's rows are concerned: the
-    distinct ids [U], their rows as read [U, d] and the rows' gradients [U, d]."""
-
-    sums: tuple[jax.Array, jax.Array, jax.Array]
-    rest: Params
-    distinct: jax.Array
-    read: jax.Array
-    rows: jax.Array | None
-
-
-def _row_gradients(
-    model: nn.Module,
-    mesh: Mesh,
-    label_smoothing: float,
-    state: State,
-    batch: Any,
-    rngs: dict[str, jax.Array],
-) -> _Gradients:
-    """Gradients of all parameters but the table, and of the batch's rows of the table."""
-
-    def loss(rest: Params, rows: jax.Array) -> tuple[jax.Array, Any]:
-        logits = model.apply(
-            {"params": rest},
-            rows,
-            batch.distinct,
-            batch.inverse,
-            batch.mask,
-            deterministic=False,
-            rngs=rngs,
-            method="logits_from_rows",
-        )
-        return _mean_loss(logits, batch, label_smoothing)
-
-    # The rows are read whole on every device (a copy) and multiplied shared out; their gradients
-    # are gathered, so what crosses devices does not grow with the vocabulary.
-    whole = NamedSharding(mesh, P())
-    rest, table = split_table(state.params)
-    distinct = jax.lax.with_sharding_constraint(batch.distinct, whole)
-    if state.table is None:
-        read = table.at[distinct].get(mode="clip", indices_are_sorted=True)
-    else:
-        read = read_rows(table, state.table, distinct)
-    read = jax.lax.with_sharding_constraint(read, whole)
-    divides = read.shape[0] % mesh.shape["data"] == 0
-    shared = NamedSharding(mesh, P("data") if divides else P())
-    given = jax.lax.with_sharding_constraint(read, shared)
-    differentiate = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
-    (_, sums), (grads, row_grads) = differentiate(rest, given)
-    row_grads = jax.lax.with_sharding_constraint(row_grads, whole)
-    return _Gradients(sums, grads, distinct, read, row_grads)
-
-
-def _dense_gradients(
-    model: nn.Module,
-    mesh: Mesh,
-    label_smoothing: float,
-    state: State,
-    batch: Any,
-    rngs: dict[str, jax.Array],
-) -> _Gradients:
-    """Gradients of all parameters, from ids."""
-    del mesh
-
-    def loss(params: Params) -> tuple[jax.Array, Any]:
-        ids = _ids(batch)
-        logits = model.apply({"params": params}, ids, batch.mask, deterministic=False, rngs=rngs)
-        return _mean_loss(logits, batch, label_smoothing)
-
-    (_, sums), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
-    return _Gradients(sums, grads, batch.distinct, batch.distinct, None)
-
-
-def _mean_loss(logits: Any, batch: Any, label_smoothing: float) -> tuple[jax.Array, Any]:
-    sums = classification(logits, batch.labels, batch.weights, label_smoothing)
-    return sums[0] / jnp.maximum(sums[2], 1.0), sums
-
-
-def _streams(root: jax.Array, step: jax.Array) -> dict[str, jax.Array]:
-    key = jax.random.fold_in(root, step)
-    return {"dropout": jax.random.fold_in(key, 0), "word_dropout": jax.random.fold_in(key, 1)}
 
 
 def _update(

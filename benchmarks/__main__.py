@@ -33,6 +33,10 @@ BENCHMARKS = {
     "parts": True,
     "throughput": True,
     "prediction": True,
+    "scaling": True,
+    "baselines": True,
+    "fasttext": True,
+    "accuracy": False,
 }
 
 

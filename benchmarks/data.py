@@ -39,6 +39,7 @@ class Setting:
             tokens=split.tokens,
             labels=np.asarray(split.labels),
             held_tokens=held.tokens,
+            held_labels=np.asarray(held.labels),
             held_texts=tuple(corpus.validation.texts),
             tokenizer=prepared.tokenizer.to_json(),
             vocab_size=prepared.tokenizer.vocab_size,
@@ -74,6 +75,7 @@ class Texts:
     tokens: Tokens
     labels: np.ndarray
     held_tokens: Tokens
+    held_labels: np.ndarray
     held_texts: tuple[str, ...]
     tokenizer: str
     """The text of its tokenizer.json."""

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from benchmarks.contestants.programs import program_facts
-from benchmarks.data import Setting
+from benchmarks.data import Setting, Texts
 from wave_jax.data.batches import EvalBatches
 from wave_jax.data.loader import train_iterator
 from wave_jax.models import ModelConfig, build_model, table_rows
@@ -29,11 +29,17 @@ class Trainer:
         setting: sizes and data.
         changes: fields of ModelConfig other than the setting's.
         batches: instead of the setting's.
+        texts: instead of the setting's.
     """
 
     def __init__(
-        self, setting: Setting, changes: dict[str, Any] | None = None, batches: Any = None
+        self,
+        setting: Setting,
+        changes: dict[str, Any] | None = None,
+        batches: Any = None,
+        texts: Texts | None = None,
     ) -> None:
+        texts = setting.texts if texts is None else texts
         enable_compilation_cache()
         keep_freed_memory()
         given = {"dim": setting.dim, "dropout": setting.dropout, "word_dropout": 0.0}
@@ -46,17 +52,17 @@ class Trainer:
             seed=0,
             model=build_model(
                 ModelConfig(**given | (changes or {})),
-                vocab_size=setting.texts.vocab_size,
-                num_classes=setting.texts.num_classes,
+                vocab_size=texts.vocab_size,
+                num_classes=texts.num_classes,
                 max_length=setting.data.max_length,
             ),
             mesh=self.mesh,
             batches=self.batches,
             validation=EvalBatches(
-                setting.texts.held_tokens,
+                texts.held_tokens,
                 None,
                 batch_size=setting.batch_size,
-                table_rows=table_rows(setting.texts.vocab_size),
+                table_rows=table_rows(texts.vocab_size),
             ),
         )
         self._state, self._root = self.task.new_state(), self.task.root_key()

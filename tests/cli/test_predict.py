@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +89,23 @@ def test_a_reader_that_leaves_is_no_error(trained: Trained) -> None:
         running.stdin.write(b"waves\n" * 100)
         running.stdin.close()
         assert running.stderr.read() == b""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_lines(trained: Trained, tmp_path: Path) -> None:
+    path = tmp_path / "lines.txt"
+
+    def peak(count: int) -> int:
+        path.write_bytes(b"waves tide ship sail\n" * count)
+        start = [sys.executable, "-m", "wave_jax", "predict", str(trained[0]), "--input", str(path)]
+        with subprocess.Popen(start, stdout=subprocess.DEVNULL) as running:
+            _, status, usage = os.wait4(running.pid, 0)
+            running.returncode = os.waitstatus_to_exitcode(status)
+        assert running.returncode == 0
+        return usage.ru_maxrss
+
+    few = peak(40_000)  # more than wait ahead
+    assert peak(400_000) < 1.05 * few
 
 
 def test_the_module_as_a_process(trained: Trained) -> None:

@@ -6,6 +6,9 @@ subtraction is involved, so no care for cancellation either.
 
 from __future__ import annotations
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -31,10 +34,32 @@ def rest_norm_by_counts(
     r_0^2 = C u^2 with C[text, row] how often the row stands among the text's other tokens: no array
     over texts x tokens x dimensions exists.
     """
-    texts = jnp.arange(inverse.shape[0])[:, None]
-    zeros = jnp.zeros((inverse.shape[0], u.shape[0]), u.dtype)
-    counts = zeros.at[texts, inverse].add(others.astype(u.dtype))
-    return _root(counts @ (u * u))
+    texts = jnp.broadcast_to(jnp.arange(inverse.shape[0])[:, None], inverse.shape)
+    kept, (b, m) = others.astype(u.dtype), (inverse.shape[0], u.shape[0])
+    counts = jnp.zeros((b, m), u.dtype).at[texts, inverse].add(kept)
+    transposed = jnp.zeros((m, b), u.dtype).at[inverse, texts].add(kept)
+    return _root(_count_product(counts, transposed, u * u))
+
+
+@jax.custom_vjp
+def _count_product(
+    counts: Float[Array, "b m"], transposed: Float[Array, "m b"], x: Float[Array, "m d"]
+) -> Float[Array, "b d"]:
+    """counts x, constant in the counts; the backward product has its transpose at hand."""
+    del transposed
+    return counts @ x
+
+
+def _count_product_forward(counts: Array, transposed: Array, x: Array) -> tuple[Array, Any]:
+    return counts @ x, (jnp.zeros_like(counts), transposed)
+
+
+def _count_product_backward(kept: Any, grad: Array) -> tuple[Array, Array, Array]:
+    nothing, transposed = kept
+    return nothing, jnp.zeros_like(transposed), transposed @ grad
+
+
+_count_product.defvjp(_count_product_forward, _count_product_backward)
 
 
 def _root(squares: Float[Array, "b d"]) -> Float[Array, "b d"]:

@@ -18,7 +18,8 @@ from rich.console import Console
 from wave_jax.training.checkpoint import Checkpoints
 from wave_jax.training.config import TrainConfig
 from wave_jax.training.display import Display
-from wave_jax.training.fit import Fit, Hook
+from wave_jax.training.fit import Fit
+from wave_jax.training.hook import Hook
 from wave_jax.training.interrupt import Interrupt
 from wave_jax.training.log import MetricsLog, trim
 from wave_jax.training.mesh import make_mesh

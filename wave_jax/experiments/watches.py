@@ -19,7 +19,7 @@ from wave_jax.training.compilation import matmul_precision
 from wave_jax.training.config import Config
 from wave_jax.training.corpus import Texts, eval_batches, with_vocabulary
 from wave_jax.training.evaluation import Evaluator
-from wave_jax.training.fit import Hook, HookMaker
+from wave_jax.training.hook import Hook, HookMaker
 from wave_jax.training.state import Params
 from wave_jax.training.task import Task
 

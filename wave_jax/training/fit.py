@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 
@@ -13,6 +13,7 @@ from wave_jax.errors import UserError
 from wave_jax.training.checkpoint import Checkpoints, Restored
 from wave_jax.training.display import Display
 from wave_jax.training.evaluation import EvalResult, Evaluator
+from wave_jax.training.hook import Hook
 from wave_jax.training.interrupt import Interrupt, Interrupted
 from wave_jax.training.log import Writer
 from wave_jax.training.mesh import place, put, replicated
@@ -22,26 +23,11 @@ from wave_jax.training.prefetch import Prefetch
 from wave_jax.training.processes import noticing_lost_peers
 from wave_jax.training.programs import training_programs
 from wave_jax.training.shapes import shape_of
-from wave_jax.training.state import Params, settled_params
+from wave_jax.training.state import settled_params
 from wave_jax.training.stretch import Stretches
 from wave_jax.training.task import Task
 
 _RUN_AHEAD = 8  # steps dispatched beyond the last finished one: keeps devices busy, signals prompt
-
-
-class Hook(Protocol):
-    """Something done every so many steps, such as probing gradients."""
-
-    every: int
-
-    def __call__(self, step: int, params: Params) -> Mapping[str, Any] | None:
-        """Takes settled parameters, which it must not keep; returns fields for metrics.jsonl.
-
-        A returned row gets `step`, and 'probe' as its `split` if it names none.
-        """
-
-
-HookMaker = Callable[[Task], Hook]
 
 
 class Fit:

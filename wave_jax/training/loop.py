@@ -24,7 +24,8 @@ from wave_jax.training.curves import draw_curves
 from wave_jax.training.display import Display
 from wave_jax.training.environment import device_name
 from wave_jax.training.evaluation import EvalResult
-from wave_jax.training.fit import Fit, Hook, HookMaker
+from wave_jax.training.fit import Fit
+from wave_jax.training.hook import Hook, HookMaker
 from wave_jax.training.interrupt import Interrupt, Interrupted
 from wave_jax.training.log import MetricsLog, Writer, trim
 from wave_jax.training.mesh import make_mesh, put, state_shardings

@@ -8,7 +8,7 @@ from wave_jax.experiments.figures import DIVERGING, SEQUENTIAL, new_figure
 from wave_jax.experiments.gradients import embeddings_of, gradient_run
 from wave_jax.experiments.jobs import Job, Plan, found
 from wave_jax.experiments.section import Picture, Section
-from wave_jax.experiments.wheels import wheel
+from wave_jax.experiments.wheels import numbered, wheel
 
 
 def jobs(plan: Plan) -> list[Job]:
@@ -27,11 +27,12 @@ def draw(plan: Plan) -> Section:
         np.array(text[name]) for name in ("embedding", "magnitude", "phase")
     )
     figure, axes = new_figure(1, 4, width=3.1, height=3.3)
+    tokens = numbered(text["tokens"])
     most = np.abs(embedding).max()
     maps = (
-        (embedding, DIVERGING, -most, most, "embedding w", text["tokens"]),
+        (embedding, DIVERGING, -most, most, "embedding w", tokens),
         (magnitude, SEQUENTIAL, 0, magnitude.max(), "magnitude G = |w|₂ over tokens", ["text"]),
-        (phase, SEQUENTIAL, 0, np.pi, "phase α = arccos(w/G), radians", text["tokens"]),
+        (phase, SEQUENTIAL, 0, np.pi, "phase α = arccos(w/G), radians", tokens),
     )
     for panel, (values, colors, low, high, name, rows) in zip(axes[0], maps, strict=False):
         image = panel.imshow(values, cmap=colors, vmin=low, vmax=high, aspect="auto")
@@ -40,7 +41,7 @@ def draw(plan: Plan) -> Section:
         panel.set_ylabel("token" if len(rows) > 1 else "")
         panel.set_title(name, fontsize=9)
         figure.colorbar(image, ax=panel, shrink=0.7)
-    wheel(axes[0, 3], magnitude[0, 0] * np.exp(1j * phase[:, 0]), text["tokens"])
+    wheel(axes[0, 3], magnitude[0, 0] * np.exp(1j * phase[:, 0]))
     axes[0, 3].set_title("dimension 0: waves G exp(iα)", fontsize=9)
     return Section(
         title,

@@ -8,7 +8,7 @@ from wave_jax.experiments.figures import new_figure
 from wave_jax.experiments.gradients import embeddings_of, gradient_run
 from wave_jax.experiments.jobs import Job, Plan, found
 from wave_jax.experiments.section import Picture, Section
-from wave_jax.experiments.wheels import wheel
+from wave_jax.experiments.wheels import numbered, wheel
 
 
 def jobs(plan: Plan) -> list[Job]:
@@ -27,7 +27,7 @@ def draw(plan: Plan) -> Section:
         np.array(text[name]["magnitude"]) * np.exp(1j * np.array(text[name]["phase"]))
         for name in ("variant_1", "variant_2")
     ]
-    figure, axes = new_figure(1, 4, width=3.1, height=3.3)
+    figure, axes = new_figure(1, 4, width=3.1, height=2.6)
     shown = (
         (waves[0], "variant Z"),
         (waves[1], "variant Z'"),
@@ -35,8 +35,9 @@ def draw(plan: Plan) -> Section:
         (waves[0] * waves[1], "modulation Z · Z'"),
     )
     for panel, (wave, name) in zip(axes[0], shown, strict=True):
-        wheel(panel, wave[:, 0], text["tokens"])
+        wheel(panel, wave[:, 0])
         panel.set_title(name, fontsize=9)
+    figure.supxlabel("tokens: " + "   ".join(numbered(text["tokens"])), fontsize=9)
     return Section(
         title,
         "The same text after the dense layer that makes two variants of it, dimension 0, with the "

@@ -51,7 +51,10 @@ def draw(plan: Plan) -> Section:
     for panel, label in ((0, "memory of a step (MiB)"), (1, "arithmetic of a step (GFLOP)")):
         axes[0, panel].set_yscale("log")
         axes[0, panel].set_xticks(range(len(BATCHES)), [str(batch) for batch in BATCHES])
-        finish(axes[0, panel], "texts a batch", label, legend=panel == 0)
+        finish(axes[0, panel], "texts a batch", label, legend=False)
+    axes[0, 0].set_ylim(bottom=100)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
     return Section(
         title="[BP] resources: a training step's memory and arithmetic",
         text=(

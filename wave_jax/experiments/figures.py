@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette, from dark to light; line style and marker tell them apart without colour.
 STYLES: dict[str, dict[str, Any]] = {
     "modulation": {"color": "#004f7c", "linestyle": "-", "marker": "o"},
-    "interference": {"color": "#d55e00", "linestyle": "--", "marker": "s"},
+    "interference": {"color": "#d55e00", "linestyle": "--", "marker": "s", "mfc": "none"},
     "transformer": {"color": "#009e73", "linestyle": "-.", "marker": "^"},
     "bert": {"color": "#cc79a7", "linestyle": ":", "marker": "D"},
     "fnet": {"color": "#56b4e9", "linestyle": (0, (5, 1, 1, 1, 1, 1)), "marker": "v"},
@@ -36,7 +36,8 @@ def new_figure(rows: int = 1, columns: int = 1, *, width: float = 4.4, height: f
 def line(axes: Axes, name: str, x: Sequence[float], y: Sequence[float], label: str) -> None:
     """Draws a contestant's curve in its style."""
     every = max(1, len(x) // _MARKERS)
-    axes.plot(x, y, label=label, markersize=4, linewidth=1.6, markevery=every, **STYLES[name])
+    size = 7 if "mfc" in STYLES[name] else 4  # a hollow marker shows around one that hides it
+    axes.plot(x, y, label=label, markersize=size, linewidth=1.6, markevery=every, **STYLES[name])
 
 
 def finish(axes: Axes, xlabel: str, ylabel: str, *, title: str = "", legend: bool = True) -> None:

@@ -46,6 +46,10 @@ class Job(Protocol):
     """One record to be made."""
 
     @property
+    def name(self) -> str:
+        """What kind of thing is measured; jobs of one name take times in proportion."""
+
+    @property
     def key(self) -> str:
         """Name of the record; two jobs with one key measure the same."""
 

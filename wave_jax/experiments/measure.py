@@ -17,14 +17,13 @@ def measure(plan: Plan, items: Sequence[Item], work: Path, console: Console) -> 
 
     The list of jobs is asked for anew after each, as some follow from what others found.
     """
-    made, spent, guessed = 0, 0.0, 0.0
+    made, pace = 0, _Pace()
     while True:
         pending = _pending(plan, items)
         if not pending:
             return made
         job = pending[0]
-        factor = spent / guessed if guessed else 1.0
-        left = factor * sum(other.seconds for other in pending)
+        left = sum(pace.seconds(other) for other in pending)
         console.print(
             f"{len(pending)} to measure, about {clock(left)} left: {job.key}",
             markup=False,
@@ -40,7 +39,8 @@ def measure(plan: Plan, items: Sequence[Item], work: Path, console: Console) -> 
             result=result,
             time=times | {"total_seconds": took},
         )
-        made, spent, guessed = made + 1, spent + took, guessed + job.seconds
+        made += 1
+        pace.add(job, took)
 
 
 def clock(seconds: float) -> str:
@@ -52,6 +52,22 @@ def clock(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+class _Pace:
+    """How long jobs take on this machine, against what was estimated, for each name of a job."""
+
+    def __init__(self) -> None:
+        self._times: dict[str, tuple[float, float]] = {}  # took, estimated
+
+    def add(self, job: Job, took: float) -> None:
+        spent, guessed = self._times.get(job.name, (0.0, 0.0))
+        self._times[job.name] = spent + took, guessed + job.seconds
+
+    def seconds(self, job: Job) -> float:
+        times = [self._times[job.name]] if job.name in self._times else self._times.values()
+        spent, guessed = sum(t for t, _ in times), sum(g for _, g in times)
+        return job.seconds * (spent / guessed if guessed else 1.0)
 
 
 def _pending(plan: Plan, items: Sequence[Item]) -> list[Job]:

@@ -56,8 +56,12 @@ class Training:
 
     @property
     def key(self) -> str:
-        """Name of the record."""
-        return make_key(f"{self.name}-{self.dataset.slug}-s{self.seed}", self.config())
+        """Name of the record: a digest of what differs from the defaults.
+
+        So that an option added later, at its default, leaves the names as they are.
+        """
+        config = self.config()
+        return make_key(f"{self.name}-{self.dataset.slug}-s{self.seed}", _essentials(config))
 
     @property
     def steps(self) -> int:
@@ -140,6 +144,23 @@ def training(
         ),
         watches,
     )
+
+
+def _essentials(config: dict[str, Any], default: Any = None) -> dict[str, Any]:
+    default = dataclasses.asdict(Config()) if default is None else default
+    found = {}
+    for name, value in config.items():
+        if isinstance(value, dict) and isinstance(default.get(name), dict):
+            if inner := _essentials(value, default[name]):
+                found[name] = inner
+        elif name not in default or _plain(value) != _plain(default[name]):
+            found[name] = value
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """Returns the value as JSON would: config comes from a run or from its record."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _result(summary: Summary, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,10 @@ from wave_jax.experiments.independence import independence
 from wave_jax.experiments.jobs import Plan
 from wave_jax.experiments.records import Records
 from wave_jax.experiments.section import difference, percent
+from wave_jax.experiments.training_job import essentials
 from wave_jax.experiments.tuning import best_rate, rates, tuned
+from wave_jax.models.config import ModelConfig
+from wave_jax.training.config import Config
 
 DATA = Dataset("AG News", "ag_news_csv", "0" * 64, 96, 24, 40, 3, 0.4)
 
@@ -55,6 +60,15 @@ def test_the_papers_rate_is_the_trials_run_where_they_are_the_same() -> None:
     from wave_jax.experiments.training_job import training
 
     assert training(plan, "transformer", 0).key == training(plan, "transformer", 0, rate=1e-3).key
+
+
+def test_a_records_name_tells_what_differs_from_the_defaults() -> None:
+    """So an option that is added later, at its default, leaves the names as they are."""
+    config = dataclasses.asdict(Config(seed=3, model=ModelConfig(dim=8)))
+    expected = {"seed": 3, "model": {"dim": 8}, "watches": {"test": 10}}
+    assert essentials(config | {"watches": {"test": 10}}) == expected
+    read_back = json.loads(json.dumps(config))
+    assert essentials(read_back) == {"seed": 3, "model": {"dim": 8}}, "lists are tuples"
 
 
 def test_texts_are_cut_down_the_same_way_every_time(tmp_path: Path, texts: Path) -> None:

@@ -128,6 +128,7 @@ def test_wrong_names_and_options_are_refused(command: Command, tmp_path: Path) -
         ("about.json", {"datasets": []}, "another datasets"),
         ("record", {"format": 7}, "(format 7, this is 1)"),
         ("record", None, "cannot be read as JSON"),
+        ("record", {"config": {"model": {"dim": 9}}}, "was made with model.dim 9, now it is 8"),
     ],
 )
 def test_records_of_another_kind_are_refused_and_kept(

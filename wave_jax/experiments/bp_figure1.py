@@ -26,7 +26,7 @@ def draw(plan: Plan) -> Section:
     embedding, magnitude, phase = (
         np.array(text[name]) for name in ("embedding", "magnitude", "phase")
     )
-    figure, axes = new_figure(1, 4, width=3.1, height=3.3)
+    figure, axes = new_figure(1, 4, width=3.3, height=3.3)
     tokens = numbered(text["tokens"])
     most = np.abs(embedding).max()
     maps = (

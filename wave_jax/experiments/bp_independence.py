@@ -31,8 +31,8 @@ def draw(plan: Plan) -> Section:
         for record in found(plan, [gradient_run(plan, name)]):
             found_rows[name] = embeddings_of(record)
     rows = [
-        [CONTESTANTS[name], moment, f"{s['mean_abs']:.4f}", f"{s['expected_mean_abs']:.4f}",
-         f"{s['max_abs']:.3f}", f"{s['effective_rank']:.1f}", f"{s['dim']}", f"{s['tokens']:,}"]
+        [CONTESTANTS[name], moment, f"{s['mean_abs']:.5f}", f"{s['expected_mean_abs']:.5f}",
+         f"{s['max_abs']:.4f}", f"{s['effective_rank']:.2f}", f"{s['dim']}", f"{s['tokens']:,}"]
         for name, row in found_rows.items()
         for moment in _MOMENTS
         for s in (row[moment],)
@@ -48,8 +48,9 @@ def draw(plan: Plan) -> Section:
                 100 * counts / counts.sum(), edges, label=f"{moment} training",
                 color=color, linestyle=style, linewidth=1.6,
             )  # fmt: skip
-        axes[0, column].set_xlim(-0.6, 0.6)
-        finish(axes[0, column], "correlation", "share of pairs (%)", title=CONTESTANTS[name])
+        axes[0, column].set_xlim(-0.3, 0.3)
+        title = CONTESTANTS[name]
+        finish(axes[0, column], "correlation", "share of pairs (%)", title=title, legend=False)
         for place, moment in enumerate(_MOMENTS):
             corner = np.array(row[moment]["corner"])
             image = panels[place, column].imshow(corner, cmap=DIVERGING, vmin=-0.5, vmax=0.5)
@@ -57,6 +58,8 @@ def draw(plan: Plan) -> Section:
             panels[place, column].set_ylabel("dimension")
             panels[place, column].set_title(f"{CONTESTANTS[name]}\n{moment} training", fontsize=8)
     if found_rows:
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        histogram.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
         heat.colorbar(image, ax=panels, shrink=0.7, label="correlation")
     head = (
         "model", "moment", "mean |r|", "of independent ones", "largest |r|", "effective rank",

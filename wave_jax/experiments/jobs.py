@@ -72,7 +72,7 @@ def make_key(name: str, config: Mapping[str, Any]) -> str:
     """Returns `name` with a digest of the configuration.
 
     >>> make_key("wave", {"seed": 0})
-    'wave-a82e7b8d'
+    'wave-de7d7744'
     """
     text = json.dumps(config, sort_keys=True)
     return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

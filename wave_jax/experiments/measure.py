@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from wave_jax.errors import UserError
 from wave_jax.experiments.jobs import Job, Plan
 from wave_jax.experiments.registry import Item
 
@@ -74,6 +77,30 @@ def _pending(plan: Plan, items: Sequence[Item]) -> list[Job]:
     pending: dict[str, Job] = {}
     for item in items:
         for job in item.jobs(plan):
-            if job.key not in pending and plan.records.find(job.key) is None:
+            if job.key in pending:
+                continue
+            record = plan.records.find(job.key)
+            if record is None:
                 pending[job.key] = job
+            else:
+                _check_same(plan, job, record)
     return list(pending.values())
+
+
+def _check_same(plan: Plan, job: Job, record: dict[str, Any]) -> None:
+    """Refuses a record made when an option had another default: its name does not tell."""
+    then, now = _flat(record["config"]), _flat(json.loads(json.dumps(job.config())))
+    for name in then.keys() & now.keys():
+        if then[name] != now[name]:
+            raise UserError(
+                f"{plan.records.folder}: the record {job.key} was made with {name} {then[name]!r}, "
+                f"now it is {now[name]!r}: give another --out"
+            )
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = isinstance(value, dict)
+        found |= _flat(value, f"{prefix}{name}.") if inner else {prefix + name: value}
+    return found

@@ -48,7 +48,7 @@ class Scale:
 SCALES: dict[ScaleName, Scale] = {
     "small": Scale(
         name="small", dim=128, bert_layers=2, texts=10_000, test_texts=2_000, max_length=64,
-        vocab_size=8_000, epochs=4, long_epochs=12, quick_steps=500, gradient_steps=300, seeds=3,
+        vocab_size=8_000, epochs=4, long_epochs=8, quick_steps=500, gradient_steps=300, seeds=3,
         learning_rates=(3e-4, 1e-3, 3e-3),
     ),
     "paper": Scale(

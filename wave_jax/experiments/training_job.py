@@ -61,7 +61,7 @@ class Training:
         So that an option added later, at its default, leaves the names as they are.
         """
         config = self.config()
-        return make_key(f"{self.name}-{self.dataset.slug}-s{self.seed}", _essentials(config))
+        return make_key(f"{self.name}-{self.dataset.slug}-s{self.seed}", essentials(config))
 
     @property
     def steps(self) -> int:
@@ -146,12 +146,13 @@ def training(
     )
 
 
-def _essentials(config: dict[str, Any], default: Any = None) -> dict[str, Any]:
+def essentials(config: dict[str, Any], default: Any = None) -> dict[str, Any]:
+    """Returns the part of a configuration, nested dicts, that differs from the defaults."""
     default = dataclasses.asdict(Config()) if default is None else default
     found = {}
     for name, value in config.items():
         if isinstance(value, dict) and isinstance(default.get(name), dict):
-            if inner := _essentials(value, default[name]):
+            if inner := essentials(value, default[name]):
                 found[name] = inner
         elif name not in default or _plain(value) != _plain(default[name]):
             found[name] = value

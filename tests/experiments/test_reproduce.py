@@ -11,6 +11,7 @@ import pytest
 from tests.cli.conftest import Command, assert_refused
 from wave_jax.experiments.registry import ITEMS
 
+BERT = Path(__file__).parents[1] / "golden" / "bert"
 RESULTS = Path(__file__).parents[2] / "results" / "small"
 
 
@@ -116,6 +117,8 @@ def test_wrong_names_and_options_are_refused(command: Command, tmp_path: Path) -
     (broken / "pytorch_model.bin").touch()
     refused = command("reproduce", "wn-table2", "--pretrained", broken, *out)
     assert_refused(refused, "a pickle", "safe_serialization")
+    wide = command("reproduce", "wn-table2", "--pretrained", BERT, *out)
+    assert_refused(wide, "--scale small: ", "hidden_size is 16, but the model has 8")
     assert not (tmp_path / "out").exists()
 
 

@@ -14,7 +14,7 @@ from wave_jax.experiments.measure import clock, measure
 from wave_jax.experiments.records import Records, environment
 from wave_jax.experiments.registry import ITEMS, find_items
 from wave_jax.experiments.report import drawable, write_report
-from wave_jax.experiments.scale import SCALES, Scale, ScaleName
+from wave_jax.experiments.scale import SCALES, Scale, ScaleName, contestant
 from wave_jax.models.pretrained import check_folder
 
 
@@ -50,7 +50,7 @@ def reproduce(
         raise UserError(f"--seeds is {seeds}, expected 1 or more")
     records = Records(out)
     if pretrained is not None:
-        check_folder(pretrained)
+        _check_pretrained(pretrained, SCALES[scale])
     if draw_only:
         plan = _plan_of(records, seeds)
     else:
@@ -71,6 +71,13 @@ def list_items(scale: ScaleName, seeds: int | None) -> list[str]:
         time = clock(60 * item.minutes(size, count))
         lines.append(f"{item.name:<16} {item.summary}; needs {item.needs}; about {time}")
     return lines
+
+
+def _check_pretrained(folder: str, scale: Scale) -> None:
+    try:
+        check_folder(folder, contestant("bert", scale), scale.max_length)
+    except UserError as error:
+        raise UserError(f"--pretrained, at --scale {scale.name}: {error}") from None
 
 
 def _new_plan(

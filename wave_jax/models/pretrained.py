@@ -32,11 +32,12 @@ _LAYER_PARTS = {
 }
 
 
-def check_folder(folder: str) -> None:
-    """Raises UserError where a folder is none of a BERT checkpoint, or its files are broken."""
+def check_folder(folder: str, config: ModelConfig, max_length: int) -> None:
+    """Raises UserError where a folder holds no BERT checkpoint of the sizes that `config` has."""
     SafeTensors(_weights(Path(folder)))
-    _json(_existing(Path(folder), CONFIG))
     vocabulary_file(folder)
+    path = _existing(Path(folder), CONFIG)
+    _check_architecture(config, _json(path), path, max_length)
 
 
 def vocabulary_file(folder: str) -> Path:

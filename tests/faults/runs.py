@@ -36,9 +36,9 @@ class Place:
         given = ["--data.source", str(self.folder / "texts.jsonl"), "--workdir", str(workdir)]
         return [sys.executable, "-u", str(ROOT / "train.py"), *given, *TINY, *options]
 
-    def start(self, workdir: Path, *options: str, devices: int = 1) -> subprocess.Popen[str]:
-        """Starts a training."""
-        variables = os.environ | {
+    def variables(self, devices: int = 1) -> dict[str, str]:
+        """The environment of a training."""
+        return dict(os.environ) | {
             "XDG_CACHE_HOME": str(self.folder / "cache"),
             "JAX_COMPILATION_CACHE_DIR": str(self.folder / "compiled"),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -47,9 +47,12 @@ class Place:
             "PYTHONPATH": str(ROOT),
             "COLUMNS": "200",
         }
+
+    def start(self, workdir: Path, *options: str, devices: int = 1) -> subprocess.Popen[str]:
+        """Starts a training."""
         return subprocess.Popen(
             self.command(workdir, *options),
-            env=variables,
+            env=self.variables(devices),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -120,7 +120,11 @@ def no_trace_of_failed_start(workdir: Path) -> Iterator[None]:
         raise UserError(f"--workdir {workdir} cannot be used: {error.strerror}") from error
     try:
         yield
-    except UserError:
+    except UserError as error:
+        from wave_jax.training.workdir import Occupied
+
+        if isinstance(error, Occupied):  # it has become another's
+            raise
         metrics = workdir / "metrics.jsonl"
         learned = metrics.is_file() and metrics.stat().st_size > 0
         if fresh and not learned and not any((workdir / "checkpoints").glob("*")):

@@ -6,17 +6,20 @@ A checkpoint `checkpoints/STEP/` holds the items
 - `decay`: what settles that table (absent where optax updates the table);
 - `optimizer`: the rest of the state;
 - `data`: the data iterator's position (JSON);
-- `meta`: `Position`, sums of the training row under way, configuration (JSON).
+- `meta`: `Position`, sums of the training row under way, configuration (JSON);
 
-Training resumes from exactly what was saved; `restore_params` settles a copy.
+and checksums.json, the digests of all files. Training resumes from exactly what was saved;
+`restore_params` settles a copy.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -26,14 +29,15 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from wave_jax.errors import PeerLost, UserError
+from wave_jax.training.integrity import CHECKSUMS, COMPLETE, check_leaves, damage, write_checksums
 from wave_jax.training.processes import is_primary, meet, on_primary
 from wave_jax.training.rows import RowsState, settle
 from wave_jax.training.state import Params, State, join_table, split_table
+from wave_jax.training.writing import explaining_disk_errors
 
 FOLDER = "checkpoints"
 
 _ARRAYS, _TEXTS = ("params", "decay", "optimizer"), ("data", "meta")
-_COMPLETE = "_CHECKPOINT_METADATA"  # Orbax writes it last
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,10 +63,16 @@ class Checkpoints:
     def __init__(self, workdir: Path, keep: int) -> None:
         # absolute: a relative folder fails late, in the background thread
         self._folder = (Path(workdir) / FOLDER).absolute()
+        self._saving = 0
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=_KeepNewestAndBest(max(1, keep)), cleanup_tmp_directories=True
+            preservation_policy=_KeepNewestAndBest(max(1, keep)),
+            cleanup_tmp_directories=True,
+            async_options=ocp.AsyncOptions(post_finalization_callback=self._seal),
         )
         self._folder.mkdir(parents=True, exist_ok=True)
+        if is_primary():
+            _set_strays_aside(self._folder)
+        meet()
         self._manager = _manager(self._folder, options)
 
     def __enter__(self) -> Checkpoints:
@@ -74,12 +84,34 @@ class Checkpoints:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not isinstance(error, PeerLost):  # closing waits for all processes
-            self._manager.close()
+        if isinstance(error, PeerLost):  # closing waits for all processes
+            return
+        try:
+            with self._writing():
+                self._manager.close()
+        except Exception:
+            if not isinstance(error, UserError):  # the first error says more
+                raise
 
     def steps(self) -> list[int]:
         """Returns the steps of the finished checkpoints, newest first."""
         return on_primary(lambda: _finished_steps(self._folder)[::-1])
+
+    def whole_steps(self, report: Callable[[str], None]) -> list[int]:
+        """Returns the steps to which training can go back, newest first.
+
+        Their files, and those of the best checkpoint of their time, are as they were written;
+        `report` gets a line for each that is left out.
+        """
+
+        def check() -> list[int]:
+            found = {step: self._damage(step) for step in _finished_steps(self._folder)[::-1]}
+            for step, reason in found.items():
+                if reason is not None:
+                    report(f"The checkpoint of step {step} is not whole ({reason}); not used")
+            return [step for step, reason in found.items() if reason is None]
+
+        return on_primary(check)
 
     def save(self, state: State, data: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
         """Starts saving a checkpoint; `meta['position']` names its step and the best one.
@@ -88,18 +120,27 @@ class Checkpoints:
         """
         position = meta["position"]
         items = {name: ocp.args.StandardSave(tree) for name, tree in _items(state).items()}
-        self._manager.save(
-            position["step"],
-            args=ocp.args.Composite(
-                **items, data=ocp.args.JsonSave(dict(data)), meta=ocp.args.JsonSave(dict(meta))
-            ),
-            metrics={"best_step": position["best_step"]},
-            force=True,
-        )
+        with self._writing():
+            self._manager.wait_until_finished()  # `_seal` must know which one it is
+            self._saving = position["step"]
+            self._manager.save(
+                position["step"],
+                args=ocp.args.Composite(
+                    **items, data=ocp.args.JsonSave(dict(data)), meta=ocp.args.JsonSave(dict(meta))
+                ),
+                metrics={"best_step": position["best_step"]},
+                force=True,
+            )
+
+    def check(self) -> None:
+        """Raises what went wrong with the saving that is under way, without waiting for it."""
+        with self._writing():
+            self._manager.check_for_errors()
 
     def wait(self) -> None:
-        """Returns when everything saved is whole on disk."""
-        self._manager.wait_until_finished()
+        """Returns when everything saved is whole on disk; UserError if the disk is full."""
+        with self._writing():
+            self._manager.wait_until_finished()
 
     def restore(self, step: int, like: State) -> Restored:
         """Returns the checkpoint of `step`, its arrays placed as those of `like`.
@@ -109,7 +150,7 @@ class Checkpoints:
         """
         items = _items(like)
         for name, tree in items.items():
-            _check(tree, _stored(self._manager, step, name), f"checkpoint {step}", name)
+            check_leaves(tree, _stored(self._manager, step, name), f"checkpoint {step}", name)
         targets = {
             name: ocp.args.StandardRestore(jax.tree.map(_target, tree))
             for name, tree in items.items()
@@ -123,9 +164,34 @@ class Checkpoints:
         """Deletes the checkpoints after `step`: training from there writes them again."""
         if is_primary():
             for later in [s for s in self._manager.all_steps() if s > step]:
-                shutil.rmtree(self._folder / str(later))
+                path = self._folder / str(later)
+                (path / CHECKSUMS).unlink(missing_ok=True)  # cut short here, it is no checkpoint
+                shutil.rmtree(path)
         meet()
         self._manager.reload()
+
+    def _seal(self) -> None:
+        """Adds the checksums to what has just been written, before it gets its final name."""
+        for folder in self._folder.glob(f"{self._saving}*"):
+            if folder.name == str(self._saving) or folder.name.startswith(f"{self._saving}."):
+                write_checksums(folder)
+
+    def _damage(self, step: int) -> str | None:
+        found = damage(self._folder / str(step))
+        if found is not None:
+            return found
+        best = _best_then(self._folder, step)
+        if best in (0, step):
+            return None
+        found = damage(self._folder / str(best))
+        return found and f"the best one of its time, of step {best}, is not: {found}"
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        steps = ", ".join(map(str, _finished_steps(self._folder)))
+        kept = f"the checkpoints of step {steps} are kept" if steps else "nothing was saved before"
+        with explaining_disk_errors(self._folder, kept):
+            yield
 
 
 def restore_params(
@@ -149,10 +215,13 @@ def restore_params(
         )
     with _manager(folder, ocp.CheckpointManagerOptions(create=False)) as manager:
         if step is None:
-            best = _best_step(Path(workdir), manager, steps[-1]) if which == "best" else 0
+            best = _best_step(Path(workdir), steps[-1]) if which == "best" else 0
             step = best or steps[-1]
         if step not in steps:
             raise UserError(f"{folder} lacks the checkpoint of step {step}; it has {steps}")
+        broken = damage(folder / str(step))
+        if broken is not None and (folder / str(step) / CHECKSUMS).exists():
+            raise UserError(f"the checkpoint of step {step} in {folder} is not whole: {broken}")
         return _read_params(manager, folder, step)
 
 
@@ -180,17 +249,32 @@ def _manager(folder: Path, options: ocp.CheckpointManagerOptions) -> ocp.Checkpo
 
 def _finished_steps(folder: Path) -> list[int]:
     """Returns the steps of finished checkpoints; a stray bare folder `3/` is none."""
-    found = [path.parent.name for path in folder.glob(f"*/{_COMPLETE}")]
+    found = [path.parent.name for path in folder.glob(f"*/{COMPLETE}")]
     return sorted(int(name) for name in found if name.isdecimal())
 
 
-def _best_step(workdir: Path, manager: ocp.CheckpointManager, newest: int) -> int:
+def _set_strays_aside(folder: Path) -> None:
+    """Renames folders that only look like checkpoints: Orbax would count them, or delete them."""
+    for path in folder.iterdir():
+        if path.name.isdecimal() and not (path / COMPLETE).is_file():
+            name = f"stray-{path.name}"
+            while (folder / name).exists():
+                name += "-again"
+            os.rename(path, folder / name)
+
+
+def _best_then(folder: Path, step: int) -> int:
+    """Returns the best step that a whole checkpoint names."""
+    meta = json.loads((folder / str(step) / "meta" / "metadata").read_text(encoding="utf-8"))
+    return int(meta["position"]["best_step"])
+
+
+def _best_step(workdir: Path, newest: int) -> int:
     """Returns the best step that a finished run's summary names, or else the newest checkpoint."""
     summary = workdir / "summary.json"
     if summary.is_file():
         return int(json.loads(summary.read_text(encoding="utf-8"))["best_step"])
-    args = ocp.args.Composite(meta=ocp.args.JsonRestore())
-    return int(manager.restore(newest, args=args)["meta"]["position"]["best_step"])
+    return _best_then(workdir / FOLDER, newest)
 
 
 def _read_params(
@@ -239,25 +323,3 @@ def _target(leaf: Any) -> jax.ShapeDtypeStruct:
 def _stored(manager: Any, step: int, item: str) -> Any:
     """Returns the shapes and dtypes of an item on disk, as nested containers."""
     return manager.item_metadata(step)[item].tree
-
-
-def _check(wanted: Any, stored: Any, where: str, item: str) -> None:
-    """Compares names, shapes and dtypes: Orbax casts dtypes and takes any shape without a word."""
-    expected, found = _leaves(wanted), _leaves(stored)
-    for name, leaf in expected.items():
-        if name not in found:
-            raise UserError(f"{where} lacks {item}/{name}: it is of another model or configuration")
-        want, got = (f"{np.dtype(x.dtype).name}{list(x.shape)}" for x in (leaf, found[name]))
-        if want != got:
-            raise UserError(f"{where}: {item}/{name} is {got}, expected {want}")
-    for name in sorted(found.keys() - expected.keys()):
-        raise UserError(f"{where}: {item}/{name} is not a part of this model")
-
-
-def _leaves(tree: Any) -> dict[str, Any]:
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    names = [
-        "/".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", "")))) for k in path)
-        for path, _ in leaves
-    ]
-    return {name: leaf for name, (_, leaf) in zip(names, leaves, strict=True)}

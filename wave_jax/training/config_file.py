@@ -11,6 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from wave_jax.errors import UserError, nearest
 from wave_jax.training.config import Config
+from wave_jax.training.writing import write_whole
 
 CONFIG_FILE = "config.json"
 
@@ -19,9 +20,9 @@ _FREE = ("workdir", "mesh", "data.cache_dir", "data.tfds_dir", "train.tensorboar
 
 
 def save_config(config: Config, workdir: Path) -> None:
-    """Writes `workdir/config.json`."""
+    """Writes `workdir/config.json`, unless another process has just done so."""
     text = json.dumps(dataclasses.asdict(config), indent=2)
-    (workdir / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+    write_whole(workdir / CONFIG_FILE, text + "\n", replace=False)
 
 
 def load_config(workdir: Path) -> Config:

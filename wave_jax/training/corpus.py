@@ -24,6 +24,7 @@ from wave_jax.training.config import Config
 from wave_jax.training.environment import record_environment
 from wave_jax.training.processes import primary_first
 from wave_jax.training.workdir import SNAPSHOT, with_snapshot
+from wave_jax.training.writing import write_whole
 
 TOKENIZER_FILE, LABELS_FILE = "tokenizer.json", "labels.json"
 
@@ -152,8 +153,8 @@ def _read_texts(config: Config, workdir: Path) -> Texts:
     path = workdir / TOKENIZER_FILE
     tokenizer = WordPiece.load(path) if path.is_file() else None
     prepared = prepare(with_vocabulary(config), corpus, tokenizer)
-    if tokenizer is None:
-        prepared.tokenizer.save(path)
+    if tokenizer is None:  # the tokenizer last, as its absence has both written
         labels = json.dumps(list(corpus.label_names), ensure_ascii=False, indent=0)
-        (workdir / LABELS_FILE).write_text(labels + "\n", encoding="utf-8")
+        write_whole(workdir / LABELS_FILE, labels + "\n")
+        prepared.tokenizer.save(path)
     return Texts(prepared, corpus.label_names, corpus.description)

@@ -13,6 +13,7 @@ import jax
 
 import wave_jax
 from wave_jax.errors import UserError
+from wave_jax.training.writing import write_whole
 
 ENVIRONMENT_FILE = "environment.json"
 
@@ -54,9 +55,7 @@ def record_environment(workdir: Path, *, data_hash: str, data: str) -> None:
         "data": data,
         "data_hash": data_hash,
     }
-    fresh = path.with_suffix(".tmp")
-    fresh.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    fresh.replace(path)
+    write_whole(path, json.dumps(facts, indent=2) + "\n")
 
 
 def check_unchanged(workdir: Path, *, data_hash: str, data: str) -> None:

@@ -78,6 +78,7 @@ class Fit:
         """Goes back to the newest checkpoint, if there is one."""
         found = self._newest()
         if found is None:
+            self._checkpoints.drop_after(0)
             return False
         self.state, self._data = found.state, found.data
         self.position = Position.from_json(found.meta["position"])
@@ -125,7 +126,7 @@ class Fit:
         return place(item[0], self.task.mesh), item[1]
 
     def _newest(self) -> Restored | None:
-        for step in self._checkpoints.steps():
+        for step in self._checkpoints.whole_steps(self._display.line):
             try:
                 return self._checkpoints.restore(step, self.state)
             except UserError:
@@ -226,6 +227,7 @@ class Fit:
         if self._pending is None:
             return
         (step, sums), self._pending = self._pending, None
+        self._checkpoints.check()
         sums = self._check(sums)
         self._tick()
         seconds, self.position.window = self.position.window, 0.0

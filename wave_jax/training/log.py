@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
+
+from wave_jax.training.writing import write_whole
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -64,6 +65,4 @@ def trim(workdir: Path, step: int) -> None:
     if not path.exists():
         return
     kept = [row for row in read_rows(workdir) if row["step"] <= step]
-    fresh = path.with_suffix(".tmp")
-    fresh.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-    os.replace(fresh, path)
+    write_whole(path, "".join(json.dumps(row) + "\n" for row in kept))

@@ -35,7 +35,8 @@ from wave_jax.training.state import parameter_counts
 from wave_jax.training.summary import Summary, process_peak_bytes
 from wave_jax.training.task import Task, check_train_config
 from wave_jax.training.trackers import make_trackers
-from wave_jax.training.workdir import check_shared, claim
+from wave_jax.training.workdir import check_shared, claim, occupied
+from wave_jax.training.writing import explaining_disk_errors
 
 
 def train(
@@ -77,10 +78,12 @@ def train(
         return summary
     enable_compilation_cache()
     keep_freed_memory()
-    with Interrupt() as interrupt:
+    with Interrupt() as interrupt, ExitStack() as stack:
+        on_primary(lambda: stack.enter_context(occupied(workdir)))
+        stack.enter_context(noticing_lost_peers())
+        stack.enter_context(explaining_disk_errors(workdir, "what was saved before stays"))
         try:
-            with noticing_lost_peers():
-                summary = _run(config, workdir, console, interrupt, hooks)
+            summary = _run(config, workdir, console, interrupt, hooks)
         except Interrupted as error:
             console.print(_farewell(error, workdir, resume_command), markup=False, soft_wrap=True)
             raise

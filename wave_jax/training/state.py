@@ -9,10 +9,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from wave_jax.training.mesh import state_shardings
+from wave_jax.training.mesh import put, state_shardings
 from wave_jax.training.rows import RowsState, init_rows, settle
 
 Params = dict[str, Any]
@@ -76,7 +77,7 @@ def with_params(state: State, given: Mapping[str, Any]) -> State:
     def replaced(params: Any, given: Any) -> Any:
         if isinstance(given, Mapping):
             return params | {name: replaced(params[name], given[name]) for name in given}
-        return jax.device_put(jnp.asarray(given, params.dtype), params.sharding)
+        return put(np.asarray(given, params.dtype), params.sharding)
 
     return dataclasses.replace(state, params=replaced(state.params, given))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.table import Table
 
 from wave_jax.errors import UserError
+from wave_jax.training.writing import write_whole
 
 SUMMARY_FILE = "summary.json"
 
@@ -60,9 +61,7 @@ class Summary:
     def save(self) -> None:
         """Writes summary.json, whole or not at all: it marks the run as finished."""
         path = Path(self.workdir) / SUMMARY_FILE
-        fresh = path.with_suffix(".tmp")
-        fresh.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8")
-        fresh.replace(path)
+        write_whole(path, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
 
     @classmethod
     def load(cls, workdir: Path) -> Summary:

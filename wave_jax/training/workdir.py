@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +16,7 @@ from wave_jax.errors import UserError
 from wave_jax.training.config import Config
 from wave_jax.training.config_file import CONFIG_FILE, differences, load_config, save_config
 from wave_jax.training.summary import SUMMARY_FILE
+from wave_jax.training.writing import is_part
 
 SNAPSHOT = "corpus"  # the texts themselves, where they live nowhere else as files
 
@@ -29,7 +33,7 @@ def claim(workdir: Path, config: Config) -> Literal["new", "unfinished", "finish
     if workdir.is_file():
         raise UserError(f"{workdir} is a file: expected a folder for --workdir")
     if not (workdir / CONFIG_FILE).is_file():
-        if workdir.is_dir() and any(workdir.iterdir()):
+        if workdir.is_dir() and any(not is_part(path) for path in workdir.iterdir()):
             raise UserError(
                 f"{workdir} is not empty and not the folder of a run (no {CONFIG_FILE} in it): "
                 "give a new or empty folder as --workdir"
@@ -48,6 +52,32 @@ def claim(workdir: Path, config: Config) -> Literal["new", "unfinished", "finish
             "raising epochs or steps, as its schedule depends on them"
         )
     return "finished" if (workdir / SUMMARY_FILE).is_file() else "unfinished"
+
+
+@contextmanager
+def occupied(workdir: Path) -> Iterator[None]:
+    """Keeps other trainings out of a folder that was claimed, as long as this process lives.
+
+    The lock is the operating system's, on config.json: it ends with the process, however that ends.
+
+    Raises:
+        Occupied: another training is at work there.
+    """
+    with (workdir / CONFIG_FILE).open("r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Occupied(
+                f"another training is at work in {workdir}: wait for it, stop it, or give another "
+                "--workdir"
+            ) from None
+        except OSError:  # a file system without locks: better without than not at all
+            pass
+        yield
+
+
+class Occupied(UserError):
+    """The folder is that of a training under way; nothing in it may be touched."""
 
 
 def check_shared(workdir: Path) -> None:

@@ -1,0 +1,120 @@
+"""Trainings killed at random moments end with the parameters of one that nobody disturbed."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.faults.forked import Training
+from tests.faults.runs import Place, leaves, resumed_at, steps_logged, wait_for
+from wave_jax.training.checkpoint import restore_params
+from wave_jax.training.integrity import damage
+from wave_jax.training.log import read_rows
+
+pytestmark = pytest.mark.faults
+
+KILLS = int(os.environ.get("WAVE_JAX_KILLS", "60"))
+OPTIONS = ["--train.steps", "160", "--train.checkpoint-every", "7", "--train.eval-every", "30"]
+OPTIONS += ["--model.dropout", "0.3", "--model.word-dropout", "0.2"]  # randomness resumes too
+TOTAL = 160
+
+
+class Result:
+    """What a finished training left: parameters, and rows without times."""
+
+    def __init__(self, workdir: Path) -> None:
+        self.parameters = [
+            leaf for which in ("best", "last") for leaf in leaves(restore_params(workdir, which)[0])
+        ]
+        rows = read_rows(workdir)
+        self.rows = [{k: v for k, v in row.items() if k != "examples_per_s"} for row in rows]
+
+    def same_as(self, other: Result) -> bool:
+        pairs = zip(self.parameters, other.parameters, strict=True)
+        return self.rows == other.rows and all(np.array_equal(a, b) for a, b in pairs)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(place: Place) -> Result:
+    status, shown = Training(place, place.folder / "undisturbed", *OPTIONS).finish()
+    assert status == 0, shown
+    return Result(place.folder / "undisturbed")
+
+
+def whole(workdir: Path) -> list[int]:
+    """The steps of the whole checkpoints."""
+    folder = workdir / "checkpoints"
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted(int(p.name) for p in found if p.name.isdecimal() and damage(p) is None)
+
+
+def at_a_step(training: Training, workdir: Path, draw: random.Random) -> None:
+    before = max(steps_logged(workdir), default=0)
+    target = draw.randrange(before, TOTAL)
+    wait_for(lambda: not training.running or max(steps_logged(workdir), default=0) >= target)
+    time.sleep(draw.uniform(0, 0.02))
+
+
+def inside_a_write(training: Training, workdir: Path, draw: random.Random) -> None:
+    folder, skip = workdir / "checkpoints", draw.randrange(4)
+    for _ in range(skip + 1):
+        wait_for(lambda: not training.running or list(folder.glob("*tmp*")))
+        if skip:
+            wait_for(lambda: not training.running or not list(folder.glob("*tmp*")))
+    time.sleep(draw.uniform(0, 0.03))
+
+
+def at_any_time(training: Training, workdir: Path, draw: random.Random) -> None:
+    time.sleep(draw.uniform(0, 3))
+
+
+MOMENTS = (at_a_step, inside_a_write, at_any_time)
+
+
+def killed(place: Place, workdir: Path, kill: int) -> bool:
+    """Starts or goes on with a training and kills it; returns whether it came to that."""
+    draw = random.Random(kill)
+    number = signal.SIGKILL if draw.random() < 0.7 else draw.choice([signal.SIGTERM, signal.SIGINT])
+    before = max(whole(workdir), default=0)
+    training = Training(place, workdir, *OPTIONS)
+    MOMENTS[kill % 3](training, workdir, draw)
+    alive = training.running
+    if alive:
+        training.signal(number)
+    sent = time.monotonic()
+    status, shown = training.finish()
+    assert status in (0, -number, 128 + number), shown
+    if number != signal.SIGKILL and status:
+        assert time.monotonic() - sent < 10
+    assert "Traceback" not in shown or number == signal.SIGINT, shown
+    if "step " in shown and status == 0:
+        assert resumed_at(shown) == before or before == TOTAL
+    found = re.search(r"Going on from the checkpoint of step (\d+)", shown)
+    assert found is None or int(found[1]) == before
+    return alive and status != 0
+
+
+def test_kills_leave_no_trace(place, undisturbed, tmp_path):
+    """Each training is killed again and again until it finishes by itself."""
+    kills = runs = resumed = differing = 0
+    while kills < KILLS:
+        workdir = tmp_path / f"run-{runs}"
+        for _ in range(8):
+            if not killed(place, workdir, kills + 1000 * runs):
+                break
+            kills += 1
+        status, shown = Training(place, workdir, *OPTIONS).finish()
+        assert status == 0, shown
+        resumed += resumed_at(shown) > 0 or "is finished" in shown
+        runs += 1
+        differing += not Result(workdir).same_as(undisturbed)
+    print(f"\n{kills} kills in {runs} trainings: {differing} differ, {resumed} seen to resume")
+    assert differing == 0
+    assert resumed >= 0.8 * runs  # the rest were killed before their first checkpoint

@@ -1,0 +1,68 @@
+"""Small files that appear whole or not at all, and what a full disk means."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from wave_jax.errors import UserError
+
+_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES}
+# What tensorstore, which reports in words only, says of the same errors
+_WORDS = re.compile(
+    "|".join(os.strerror(number) for number in sorted(_ERRNOS)) + "|RESOURCE_EXHAUSTED"
+)
+
+
+def write_whole(path: Path, text: str, *, replace: bool = True) -> None:
+    """Writes a text file in one piece; `replace=False` leaves one that is there already."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        if replace:
+            part.replace(path)
+        else:
+            with suppress(FileExistsError):
+                os.link(part, path)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def is_part(path: Path) -> bool:
+    """Returns whether this is what a killed process left of a file it wrote."""
+    return path.name.startswith(".") and path.name.endswith(".part")
+
+
+@contextmanager
+def explaining_disk_errors(folder: Path, kept: str) -> Iterator[None]:
+    """Raises a UserError of one line where `folder` cannot be written, as on a full disk.
+
+    Args:
+        kept: what is safe all the same.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        reason = _reason(error)
+        if reason is None:
+            raise
+        raise UserError(
+            f"cannot write to {folder}: {reason}; {kept}. Make room and give the same command "
+            "again to go on"
+        ) from error
+
+
+def _reason(error: BaseException) -> str | None:
+    if isinstance(error, OSError) and error.errno in _ERRNOS:
+        return os.strerror(error.errno)
+    said = _WORDS.search(str(error))
+    if said is not None:
+        return said[0]
+    return None if error.__cause__ is None else _reason(error.__cause__)

@@ -17,13 +17,13 @@ class Training:
     """A training in a process of its own; what it prints goes to a file.
 
     Args:
-        limit: most bytes that a file may have, as a disk that is full.
+        shown: the file, by default one beside `workdir`.
     """
 
-    def __init__(self, place: Place, workdir: Path, *options: str, limit: int | None = None):
-        self.shown = workdir.with_suffix(".shown")
+    def __init__(self, place: Place, workdir: Path, *options: str, shown: Path | None = None):
+        self.shown = shown or workdir.with_suffix(".shown")
         arguments = place.command(workdir, *options)[3:]  # without python -u train.py
-        job = (arguments, place.variables(), str(self.shown), limit)
+        job = (arguments, place.variables(), str(self.shown))
         self._process = _CONTEXT.Process(target=_run, args=job)
         self._process.start()
 
@@ -46,7 +46,7 @@ class Training:
         return self._process.exitcode or 0, self.shown.read_text()
 
 
-def _run(arguments: list[str], variables: dict[str, str], shown: str, limit: int | None) -> None:
+def _run(arguments: list[str], variables: dict[str, str], shown: str) -> None:
     """Becomes what `python train.py ARGUMENTS` would be."""
     file = os.open(shown, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
@@ -58,12 +58,6 @@ def _run(arguments: list[str], variables: dict[str, str], shown: str, limit: int
     for name in ("jax_compilation_cache_dir", "jax_platforms"):
         jax.config.update(name, variables[name.upper()])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    if limit is not None:
-        import resource
-        import signal
-
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     from wave_jax.cli.app import run_command
 
     sys.exit(run_command("train", arguments, prog="train.py"))

@@ -118,3 +118,35 @@ def test_kills_leave_no_trace(place, undisturbed, tmp_path):
     print(f"\n{kills} kills in {runs} trainings: {differing} differ, {resumed} seen to resume")
     assert differing == 0
     assert resumed >= 0.8 * runs  # the rest were killed before their first checkpoint
+
+
+def test_a_signal_while_compiling_does_not_wait_for_it(place, tmp_path):
+    """It leaves on the last checkpoint; programs are compiled in threads that cannot be stopped."""
+    big = [*OPTIONS, "--model.layers", "24", "--model.dim", "64", "--train.steps", "8"]
+    training = Training(place, tmp_path / "run", *big)
+    wait_for(lambda: "compiling training" in training.shown.read_text())
+    training.signal(signal.SIGTERM)
+    sent = time.monotonic()
+    status, shown = training.finish()
+    assert time.monotonic() - sent < 5
+    assert status == 143
+    assert "compiling validation" not in shown, "it came too late to show anything"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_evaluation(place, undisturbed, tmp_path, number):
+    """Sent as soon as a validation is written it meets the next one, as all steps are validated."""
+    options = [*OPTIONS, "--train.eval-every", "1", "--train.eval-batch-size", "2"]
+    training = Training(place, tmp_path / "run", *options)
+    wait_for(lambda: any(row["split"] == "validation" for row in read_rows(tmp_path / "run")))
+    training.signal(number)
+    sent = time.monotonic()
+    status, shown = training.finish()
+    assert time.monotonic() - sent < 10
+    assert status == 128 + number, shown
+    step = max(whole(tmp_path / "run"))
+    assert step >= 1
+    training = Training(place, tmp_path / "run", *options)
+    wait_for(lambda: not training.running or "Going on" in training.shown.read_text())
+    training.signal(signal.SIGKILL)
+    assert resumed_at(training.finish()[1]) == step

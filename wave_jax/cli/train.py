@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -44,7 +46,7 @@ def main(argv: Sequence[str], *, prog: str) -> int:
         config = arguments.config
         workdir = Path(config.workdir or on_primary(lambda: str(new_folder(name))))
         guard = no_trace_of_failed_start(workdir) if is_primary() else nullcontext()
-        with guard:
+        with guard, leaving_at_once():
             again = _command(argv, prog, workdir)
             train(config, workdir=workdir, console=Console(soft_wrap=True), resume_command=again)
         if is_primary():
@@ -108,6 +110,25 @@ def new_folder(name: str) -> Path:
 
 
 @contextmanager
+def leaving_at_once() -> Iterator[None]:
+    """Ends a process that was stopped by a signal here, where all is written.
+
+    The interpreter would wait for programs that threads compile, which may take minutes.
+    """
+    from wave_jax.training.interrupt import Interrupted
+    from wave_jax.training.processes import alone
+
+    try:
+        yield
+    except Interrupted as stop:
+        if not alone():  # the others are told first
+            raise
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(128 + stop.signal)
+
+
+@contextmanager
 def no_trace_of_failed_start(workdir: Path) -> Iterator[None]:
     """Removes a folder that was new or empty if what was asked for turns out to be impossible.
 
@@ -127,7 +148,8 @@ def no_trace_of_failed_start(workdir: Path) -> Iterator[None]:
             raise
         metrics = workdir / "metrics.jsonl"
         learned = metrics.is_file() and metrics.stat().st_size > 0
-        if fresh and not learned and not any((workdir / "checkpoints").glob("*")):
+        kept = [*(workdir / "checkpoints").glob("*"), *(workdir / "nonfinite").glob("*")]
+        if fresh and not learned and not kept:
             shutil.rmtree(workdir, ignore_errors=True)
             if existed:
                 workdir.mkdir(exist_ok=True)

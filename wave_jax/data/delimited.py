@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from wave_jax.data.columns import Chosen, Wanted, choose_columns
-from wave_jax.data.inputs import Input
+from wave_jax.data.inputs import LONGEST_LINE, Input, bounded_lines
 from wave_jax.data.rows import (
     Errors,
     Rows,
@@ -22,7 +22,7 @@ from wave_jax.data.rows import (
 )
 from wave_jax.errors import UserError
 
-_LARGEST_FIELD = 2**31 - 1  # the csv module's own limit of 128 KiB would refuse long texts
+_LARGEST_FIELD = LONGEST_LINE  # the csv module's own limit of 128 KiB would refuse long texts
 
 
 class Record(NamedTuple):
@@ -117,7 +117,8 @@ def _records(
     stream: io.TextIOWrapper, origin: str, delimiter: str, quoting: int
 ) -> Iterator[Record]:
     """Yields the records that are not blank lines."""
-    reader = csv.reader(stream, delimiter=delimiter, quoting=quoting, strict=True)  # type: ignore[arg-type]
+    lines = bounded_lines(stream, origin)
+    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)  # type: ignore[arg-type]
     line = 1
     while True:
         try:

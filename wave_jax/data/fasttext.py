@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wave_jax.data.inputs import Input
+from wave_jax.data.inputs import Input, bounded_lines
 from wave_jax.data.rows import Errors, Rows, Where, encodable, label_text
 from wave_jax.errors import UserError
 
@@ -13,7 +13,7 @@ def read_fasttext(source: Input, errors: Errors) -> Rows:
     """Reads lines that begin with one `__label__CLASS`; the rest of the line is the text."""
     rows = Rows([], [], source.name)
     with source.lines(errors, newline="\n") as stream:
-        for number, line in enumerate(stream, 1):
+        for number, line in enumerate(bounded_lines(stream, source.name), 1):
             if line.isspace():
                 continue
             where = Where(source.name, len(rows) + 1, number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import itertools
 import lzma
 import tarfile
 import zlib
@@ -17,6 +18,7 @@ from typing import IO
 from wave_jax.data.rows import Errors, one_line
 from wave_jax.errors import UserError, nearest
 
+LONGEST_LINE = 32 << 20
 COMPRESSED = (".gz", ".bz2", ".xz")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -49,6 +51,24 @@ class Input:
         handler = "surrogateescape" if errors == "strict" else "replace"
         with reading(self.name), self.open() as stream:
             yield io.TextIOWrapper(stream, "utf-8-sig", handler, newline=newline)
+
+
+def bounded_lines(stream: io.TextIOWrapper, origin: str) -> Iterator[str]:
+    """Yields the lines of a file; no line, such as a header of a billion columns, fills the memory.
+
+    Raises:
+      UserError: a line is longer than `LONGEST_LINE`.
+    """
+    for number in itertools.count(1):
+        line = stream.readline(LONGEST_LINE + 1)
+        if not line:
+            return
+        if len(line) > LONGEST_LINE:
+            raise UserError(
+                f"{origin}, line {number} is longer than {LONGEST_LINE >> 20} million characters; "
+                "is this a file of texts, with a row a line?"
+            )
+        yield line
 
 
 @contextmanager

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from wave_jax.data.columns import Chosen, Wanted, choose_columns
-from wave_jax.data.inputs import Input
+from wave_jax.data.inputs import Input, bounded_lines
 from wave_jax.data.rows import Errors, Rows, Where, encodable, join_pieces, label_text
 from wave_jax.errors import UserError
+
+_LARGEST_ARRAY = 512 << 20
 
 
 def read_jsonl(source: Input, wanted: Wanted, errors: Errors) -> Rows:
@@ -37,11 +39,17 @@ def read_jsonl(source: Input, wanted: Wanted, errors: Errors) -> Rows:
 
 def _objects(stream: io.TextIOWrapper, origin: str) -> Iterator[tuple[Where, dict[str, Any]]]:
     row = 0
-    for number, line in enumerate(stream, 1):
+    for number, line in enumerate(bounded_lines(stream, origin), 1):
         if line.isspace():
             continue
         if row == 0 and line.lstrip().startswith("["):
-            yield from _array(line + stream.read(), origin)
+            rest = stream.read(_LARGEST_ARRAY + 1)
+            if len(rest) > _LARGEST_ARRAY:
+                raise UserError(
+                    f"{origin} is one array of more than {_LARGEST_ARRAY >> 20} million characters,"
+                    " which must be read whole; write one object a line"
+                )
+            yield from _array(line + rest, origin)
             return
         row += 1
         where = Where(origin, row, number)

@@ -35,6 +35,9 @@ class TrainConfig:
     """AdamW's decay of the second moment."""
     label_smoothing: float = 0.0
     """Share of the target spread evenly over all classes."""
+    on_nonfinite: Literal["stop", "skip"] = "stop"
+    """A loss or gradient that is not finite: stop and keep the batch for `replay`, or leave the
+    step out and count it."""
     table_optimizer: Literal["rows", "dense"] = "rows"
     """AdamW of the embedding table: on the rows that a batch touches, or on all rows every step."""
     row_bias_correction: Literal["own", "global"] = "global"

@@ -18,6 +18,7 @@ from wave_jax.training.interrupt import Interrupt, Interrupted
 from wave_jax.training.log import Writer
 from wave_jax.training.mesh import place, put, replicated
 from wave_jax.training.metrics import Sums, empty_sums, sums_from_json, sums_to_json
+from wave_jax.training.nonfinite import NotFinite, named
 from wave_jax.training.position import Position
 from wave_jax.training.prefetch import Prefetch
 from wave_jax.training.processes import noticing_lost_peers
@@ -93,7 +94,7 @@ class Fit:
         Raises:
             Interrupted: a signal came; the state is saved.
             PeerLost: another process has ended.
-            UserError: the loss or gradient was not finite; what was saved before stays.
+            NotFinite: the loss or gradient was not finite; what was saved before stays.
         """
         self._compile()
         iterator = self._make_iterator()
@@ -238,11 +239,8 @@ class Fit:
     def _check(self, sums: Sums) -> Sums:
         fetched: Sums = jax.device_get(sums)
         if fetched.bad_step >= 0:
-            kept = f"the checkpoint of step {self._saved} is kept" if self._saved else "none saved"
-            raise UserError(
-                f"the loss or its gradient was not finite at step {int(fetched.bad_step) + 1} "
-                f"({kept}): lower --train.learning-rate, or keep --train.clip-norm above 0"
-            )
+            groups = named(self.state.params, int(fetched.bad_groups))
+            raise NotFinite(int(fetched.bad_step), groups, self._saved)
         return fetched
 
     def _tick(self) -> None:

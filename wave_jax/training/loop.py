@@ -22,15 +22,17 @@ from wave_jax.training.config import Config
 from wave_jax.training.corpus import Texts, eval_batches, read_texts, train_batches
 from wave_jax.training.curves import draw_curves
 from wave_jax.training.display import Display
+from wave_jax.training.divergence import DivergenceGuard
 from wave_jax.training.environment import device_name
 from wave_jax.training.evaluation import EvalResult
 from wave_jax.training.fit import Fit
 from wave_jax.training.hook import Hook, HookMaker
 from wave_jax.training.interrupt import Interrupt, Interrupted
-from wave_jax.training.log import MetricsLog, Writer, trim
+from wave_jax.training.log import MetricsLog, Writer, read_rows, trim
 from wave_jax.training.mesh import make_mesh, put, state_shardings
+from wave_jax.training.nonfinite import NotFinite, save_batch
 from wave_jax.training.probing import GradientProbe, draw_probe
-from wave_jax.training.processes import is_primary, noticing_lost_peers, on_primary
+from wave_jax.training.processes import is_primary, meet, noticing_lost_peers, on_primary
 from wave_jax.training.state import parameter_counts
 from wave_jax.training.summary import Summary, process_peak_bytes
 from wave_jax.training.task import Task, check_train_config
@@ -100,7 +102,7 @@ def _run(
 ) -> Summary:
     mesh = make_mesh(config.mesh.data, config.mesh.model)
     texts = read_texts(config, workdir)
-    task = _task(config, texts, mesh)
+    task = make_task(config, texts, mesh)
     _announce(console, texts, task)
     with ExitStack() as stack:
         checkpoints = stack.enter_context(Checkpoints(workdir, config.train.keep))
@@ -121,7 +123,14 @@ def _run(
         for writer in _writers(config, workdir):
             stack.callback(writer.close)
             fit.writers.append(writer)
-        fit.run()
+        fit.writers.append(_divergence_guard(workdir, display))
+        try:
+            fit.run()
+        except NotFinite as error:
+            path = save_batch(workdir, task.batches, error, jax.process_index())
+            meet()  # before the first to leave takes the others along
+            again = f"The batch is kept in {path}; `python -m wave_jax replay {workdir}` repeats it"
+            raise UserError(f"{error}. {again}") from error
 
     params, _ = restore_params(workdir, step=fit.position.best_step)
     params = put(params, state_shardings(mesh, {"params": params})["params"])
@@ -134,7 +143,7 @@ def _run(
     return summary
 
 
-def _task(config: Config, texts: Texts, mesh: Mesh) -> Task:
+def make_task(config: Config, texts: Texts, mesh: Mesh) -> Task:
     tokenizer = texts.prepared.tokenizer
     model = build_model(
         config.model,
@@ -174,6 +183,13 @@ def _probes(config: Config, texts: Texts, task: Task) -> list[Hook]:
         )
     split = texts.prepared.splits["validation"]
     return [GradientProbe(task.model, split, task.mesh, config.probe.every)]
+
+
+def _divergence_guard(workdir: Path, display: Display) -> DivergenceGuard:
+    guard = DivergenceGuard(display.line)
+    for row in read_rows(workdir):
+        guard.write(row)
+    return guard
 
 
 def _announce(console: Console, texts: Texts, task: Task) -> None:

@@ -26,6 +26,8 @@ class Sums:
         learning_rate: float32, that of the last step.
         steps: int32.
         bad_step: int32, the first step whose loss or gradient was not finite, or -1.
+        bad_groups: int32, a bit for each parameter group whose gradient was not, at that step.
+        skipped: int32, steps left out for that reason.
     """
 
     loss: jax.Array
@@ -35,22 +37,27 @@ class Sums:
     learning_rate: jax.Array
     steps: jax.Array
     bad_step: jax.Array
+    bad_groups: jax.Array
+    skipped: jax.Array
 
     def means(self) -> dict[str, float]:
         """Returns the fetched sums as the means that a row of metrics.jsonl shows."""
         examples, steps = max(float(self.examples), 1.0), max(int(self.steps), 1)
+        skipped = {"skipped": int(self.skipped)} if self.skipped else {}
         return {
             "loss": float(self.loss) / examples,
             "accuracy": float(self.correct) / examples,
             "learning_rate": float(self.learning_rate),
-            "grad_norm": float(self.grad_norm) / steps,
+            "grad_norm": float(self.grad_norm) / max(steps - int(self.skipped), 1),
+            **skipped,
         }
 
 
 def empty_sums() -> Sums:
     """Returns the sums of no step, as numpy scalars."""
     values: dict[str, Any] = {field.name: np.float32(0) for field in dataclasses.fields(Sums)}
-    return Sums(**values | {"steps": np.int32(0), "bad_step": np.int32(-1)})
+    counts = {name: np.int32(0) for name in ("steps", "bad_groups", "skipped")}
+    return Sums(**values | counts | {"bad_step": np.int32(-1)})
 
 
 def add_step(
@@ -62,9 +69,25 @@ def add_step(
     examples: jax.Array,
     grad_norm: jax.Array,
     learning_rate: jax.Array,
+    bad_groups: jax.Array,
+    skip: bool = False,
 ) -> Sums:
-    """Returns the sums with one more step; `loss`, `correct` and `examples` are its sums."""
+    """Returns the sums with one more step; `loss`, `correct` and `examples` are its sums.
+
+    Args:
+        bad_groups: int32, the bits of the parameter groups whose gradient is not finite.
+        skip: a step that is not finite is counted as skipped, and as nothing else.
+    """
     finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
+    if skip:
+        zero = jnp.zeros((), jnp.float32)
+        loss, correct, examples, grad_norm = (
+            jnp.where(finite, value, zero) for value in (loss, correct, examples, grad_norm)
+        )
+        skipped = sums.skipped + jnp.where(finite, 0, 1)
+        first = jnp.zeros((), bool)
+    else:
+        skipped, first = sums.skipped, (sums.bad_step < 0) & ~finite
     return Sums(
         loss=sums.loss + loss,
         correct=sums.correct + correct,
@@ -72,7 +95,9 @@ def add_step(
         grad_norm=sums.grad_norm + grad_norm,
         learning_rate=learning_rate,
         steps=sums.steps + 1,
-        bad_step=jnp.where((sums.bad_step < 0) & ~finite, step, sums.bad_step),
+        bad_step=jnp.where(first, step, sums.bad_step),
+        bad_groups=jnp.where(first, bad_groups, sums.bad_groups),
+        skipped=skipped,
     )
 
 
@@ -84,7 +109,7 @@ def sums_to_json(sums: Sums) -> dict[str, float]:
 def sums_from_json(values: Mapping[str, Any]) -> Sums:
     """Returns the sums of `sums_to_json`, as numpy scalars."""
     empty = vars(empty_sums())
-    return Sums(**{name: empty[name].dtype.type(values[name]) for name in empty})
+    return Sums(**{name: empty[name].dtype.type(values.get(name, empty[name])) for name in empty})
 
 
 def classification(

@@ -73,6 +73,11 @@ def join(
         ) from None
 
 
+def alone() -> bool:
+    """Returns whether this is the only process of its training."""
+    return jax.process_count() == 1
+
+
 def is_primary() -> bool:
     """Returns whether this process writes the run's files: process 0 does."""
     return jax.process_index() == 0
@@ -84,7 +89,7 @@ def on_primary(action: Callable[[], T]) -> T:
     Raises:
         UserError: `action` raised it, on process 0; so it does on all.
     """
-    if jax.process_count() == 1:
+    if alone():
         return action()
     return _told(f"{next(_numbers)}", action)
 
@@ -97,7 +102,7 @@ def primary_first(action: Callable[[], T]) -> T:
     Raises:
         UserError: `action` raised it here, or on process 0.
     """
-    if jax.process_count() == 1:
+    if alone():
         return action()
     results: list[T] = []
     _told(f"{next(_numbers)}", lambda: results.append(action()))
@@ -106,7 +111,7 @@ def primary_first(action: Callable[[], T]) -> T:
 
 def meet() -> None:
     """Returns when all processes have come here."""
-    if jax.process_count() > 1:
+    if not alone():
         _board().wait_at_barrier(f"wave_jax/meet/{next(_numbers)}", _LONG_MS)
 
 
@@ -120,7 +125,7 @@ def noticing_lost_peers() -> Iterator[None]:
     except Exception as error:
         reason = " ".join(str(error).split())
         shared = isinstance(error, jax.errors.JaxRuntimeError | TimeoutError)
-        if jax.process_count() == 1 or not (shared or _LOST.search(reason)):
+        if alone() or not (shared or _LOST.search(reason)):
             raise
         raise PeerLost(
             f"process {jax.process_index()} stops, as what it does together with the others "
@@ -150,7 +155,7 @@ class Agreement:
     """
 
     def __init__(self) -> None:
-        self._alone = jax.process_count() == 1
+        self._alone = alone()
         self._ticks = 0
         self._stop: tuple[int, int] | None = None
         self._asked = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +14,9 @@ from jax.sharding import Mesh
 
 from wave_jax.training.gradients import Learning, dense_gradients, row_gradients
 from wave_jax.training.metrics import Sums, add_step
+from wave_jax.training.nonfinite import group_bit
 from wave_jax.training.optimizer import Schedule, clip_factor
-from wave_jax.training.rows import RowsOptimizer, update_rows
+from wave_jax.training.rows import RowsOptimizer, RowsState, update_rows
 from wave_jax.training.state import Params, State, join_table, split_table
 
 TrainStep = Callable[[State, Sums, jax.Array, Any], tuple[State, Sums]]
@@ -32,6 +34,7 @@ def make_train_step(
     label_smoothing: float = 0.0,
     accumulate: int = 1,
     remat: bool = False,
+    skip_nonfinite: bool = False,
 ) -> TrainStep:
     """Returns (state, sums, root key, batch) -> (state, sums), to be jitted with donated state.
 
@@ -47,6 +50,7 @@ def make_train_step(
             dropout of its own, apart from that the result is the whole batch's.
         remat: computes everything but products a second time in the backward pass, instead of
             keeping it.
+        skip_nonfinite: a step whose loss or gradient is not finite changes nothing but the count.
 
     Raises:
         ValueError: `rows` is given for another model.
@@ -73,25 +77,31 @@ def make_train_step(
             examples=examples,
             grad_norm=norm,
             learning_rate=rate,
+            bad_groups=_bad_groups(state.params, found.rest, found.rows),
+            skip=skip_nonfinite,
         )
+        take = jnp.isfinite(loss) & jnp.isfinite(norm) if skip_nonfinite else None
         if rows is None:
             if by_rows:
                 rest = join_table(rest, _scatter(state.params, found.distinct, row_grads))
-            params, opt_state = _update(optimizer, rest, state.opt_state, state.params)
+            updated = _update(optimizer, rest, state.opt_state, state.params)
+            params, opt_state = _chosen(take, updated, (state.params, state.opt_state))
             return State(state.step + 1, params, opt_state, None), sums
         others, table = split_table(state.params)
         assert state.table is not None
         table, table_state = update_rows(
             table,
             state.table,
-            found.distinct,
+            found.distinct if take is None else _nowhere_unless(take, found.distinct, table),
             found.read,
             row_grads,
             optimizer=rows,
             learning_rate=rate,
             step=state.step,
         )
-        others, opt_state = _update(optimizer, rest, state.opt_state, others)
+        table_state = _same_decay_unless(take, table_state, state.table)
+        updated = _update(optimizer, rest, state.opt_state, others)
+        others, opt_state = _chosen(take, updated, (others, state.opt_state))
         return State(state.step + 1, join_table(others, table), opt_state, table_state), sums
 
     return step
@@ -114,6 +124,34 @@ def make_eval_step(model: nn.Module) -> EvalStep:
 def has_rows(model: nn.Module) -> bool:
     """Returns whether the table's gradient can be had as rows."""
     return hasattr(model, "logits_from_rows")
+
+
+def _bad_groups(params: Params, rest: Params, rows: jax.Array | None) -> jax.Array:
+    """Returns the bits of the groups whose gradient is not finite; the norms are there already."""
+    groups = {name: rest.get(name, {}) for name in params}
+    if rows is not None:
+        groups["embed"] = (groups["embed"], rows)
+    bits = jnp.zeros((), jnp.int32)
+    for name, grads in groups.items():
+        bad = ~jnp.isfinite(optax.tree.norm(grads))
+        bits |= jnp.where(bad, group_bit(params, name), 0)
+    return bits
+
+
+def _chosen(take: jax.Array | None, new: Any, old: Any) -> Any:
+    return new if take is None else jax.tree.map(lambda a, b: jnp.where(take, a, b), new, old)
+
+
+def _nowhere_unless(take: jax.Array, distinct: jax.Array, table: jax.Array) -> jax.Array:
+    """Returns ids beyond the table, which are never written, where the step is not taken."""
+    return jnp.where(take, distinct, table.shape[0] + jnp.arange(len(distinct), dtype=jnp.int32))
+
+
+def _same_decay_unless(take: jax.Array | None, new: RowsState, old: RowsState) -> RowsState:
+    if take is None:
+        return new
+    decay, carry = _chosen(take, (new.decay, new.carry), (old.decay, old.carry))
+    return dataclasses.replace(new, decay=decay, carry=carry)
 
 
 def _update(

@@ -132,6 +132,7 @@ class Task:
             label_smoothing=c.label_smoothing,
             accumulate=c.accumulate,
             remat=c.remat,
+            skip_nonfinite=c.on_nonfinite == "skip",
         )
         shardings = (state_shardings(self.mesh, state), replicated(self.mesh))
         made = scanned(step) if scan else step

@@ -24,7 +24,7 @@ def small_disk(tmp_path):
     """A file system of a few megabytes; skipped where nothing may be mounted."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
     if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
         pytest.skip("nothing may be mounted here")
     yield folder
@@ -37,7 +37,7 @@ def grow(folder: Path) -> None:
 
 def test_a_full_disk(place, small_disk, undisturbed):  # noqa: F811
     workdir = small_disk / "run"
-    training = Training(place, workdir, *OPTIONS, "--train.keep", "9", shown=place.folder / "full")
+    training = Training(place, workdir, *OPTIONS, "--train.keep", "30", shown=place.folder / "full")
     status, shown = training.finish()
     assert status == 2, shown
     last = shown.splitlines()[-1]
@@ -50,7 +50,7 @@ def test_a_full_disk(place, small_disk, undisturbed):  # noqa: F811
         params, _ = restore_params(workdir, step=step)
         assert all(np.isfinite(leaf).all() for leaf in leaves(params))
     grow(small_disk)
-    training = Training(place, workdir, *OPTIONS, "--train.keep", "9", shown=place.folder / "full")
+    training = Training(place, workdir, *OPTIONS, "--train.keep", "30", shown=place.folder / "full")
     status, shown = training.finish()
     assert status == 0, shown
     assert resumed_at(shown) == max(kept)

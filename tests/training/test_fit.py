@@ -207,7 +207,7 @@ def test_numbers_that_are_not_finite_stop_the_run(tmp_path):
         return made._replace(weights=weights)
 
     task.batches.batch = batch
-    with pytest.raises(UserError, match=r"not finite at step 9 .*step 6 is kept"):
+    with pytest.raises(UserError, match=r"not finite at step 9, in .*step 6 is kept"):
         run(tmp_path, task)
     assert restore_params(tmp_path, "last")[1]["position"]["step"] == 6
 

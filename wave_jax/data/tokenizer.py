@@ -26,6 +26,7 @@ from wave_jax.errors import UserError
 _SENTENCE_ENDS = (".", "!", "?")
 _TEXTS_AT_ONCE = 2048
 _CHARACTERS_AT_ONCE = 4_000_000
+_UNHEARD_OF = "\ua66e \ua66e\ua66e."  # a letter that one manuscript has, in one word
 _MOST_IDS = 8_000_000
 
 
@@ -119,6 +120,7 @@ class WordPiece:
         """Makes a tokenizer from the text of a tokenizer.json; UserError where it is not one."""
         try:
             tokenizer = Tokenizer.from_str(text)
+            tokenizer.encode(_UNHEARD_OF)  # fails here where the unknown piece is none of its own
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # a panic of the library is no Exception

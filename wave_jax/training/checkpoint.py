@@ -15,8 +15,6 @@ and checksums.json, the digests of all files. Training resumes from exactly what
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,13 +27,18 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from wave_jax.errors import PeerLost, UserError
-from wave_jax.training.integrity import CHECKSUMS, COMPLETE, check_leaves, damage, write_checksums
+from wave_jax.training.integrity import CHECKSUMS, check_leaves, damage, write_checksums
 from wave_jax.training.processes import is_primary, meet, on_primary
 from wave_jax.training.rows import RowsState, settle
+from wave_jax.training.shelf import (
+    FOLDER,
+    best_of_checkpoint,
+    best_of_run,
+    finished_steps,
+    set_strays_aside,
+)
 from wave_jax.training.state import Params, State, join_table, split_table
 from wave_jax.training.writing import explaining_disk_errors
-
-FOLDER = "checkpoints"
 
 _ARRAYS, _TEXTS = ("params", "decay", "optimizer"), ("data", "meta")
 
@@ -71,7 +74,7 @@ class Checkpoints:
         )
         self._folder.mkdir(parents=True, exist_ok=True)
         if is_primary():
-            _set_strays_aside(self._folder)
+            set_strays_aside(self._folder)
         meet()
         self._manager = _manager(self._folder, options)
 
@@ -95,7 +98,7 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """Returns the steps of the finished checkpoints, newest first."""
-        return on_primary(lambda: _finished_steps(self._folder)[::-1])
+        return on_primary(lambda: finished_steps(self._folder)[::-1])
 
     def whole_steps(self, report: Callable[[str], None]) -> list[int]:
         """Returns the steps to which training can go back, newest first.
@@ -105,7 +108,7 @@ class Checkpoints:
         """
 
         def check() -> list[int]:
-            found = {step: self._damage(step) for step in _finished_steps(self._folder)[::-1]}
+            found = {step: self._damage(step) for step in finished_steps(self._folder)[::-1]}
             for step, reason in found.items():
                 if reason is not None:
                     report(f"The checkpoint of step {step} is not whole ({reason}); not used")
@@ -180,7 +183,7 @@ class Checkpoints:
         found = damage(self._folder / str(step))
         if found is not None:
             return found
-        best = _best_then(self._folder, step)
+        best = best_of_checkpoint(self._folder, step)
         if best in (0, step):
             return None
         found = damage(self._folder / str(best))
@@ -188,7 +191,7 @@ class Checkpoints:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        steps = ", ".join(map(str, _finished_steps(self._folder)))
+        steps = ", ".join(map(str, finished_steps(self._folder)))
         kept = f"the checkpoints of step {steps} are kept" if steps else "nothing was saved before"
         with explaining_disk_errors(self._folder, kept):
             yield
@@ -208,14 +211,14 @@ def restore_params(
         UserError: there is no such checkpoint.
     """
     folder = (Path(workdir) / FOLDER).absolute()
-    steps = _finished_steps(folder)
+    steps = finished_steps(folder)
     if not steps:
         raise UserError(
             f"{workdir} holds no checkpoint yet: expected a run that saved at least one"
         )
     with _manager(folder, ocp.CheckpointManagerOptions(create=False)) as manager:
         if step is None:
-            best = _best_step(Path(workdir), steps[-1]) if which == "best" else 0
+            best = best_of_run(Path(workdir), steps[-1]) if which == "best" else 0
             step = best or steps[-1]
         if step not in steps:
             raise UserError(f"{folder} lacks the checkpoint of step {step}; it has {steps}")
@@ -245,36 +248,6 @@ def _manager(folder: Path, options: ocp.CheckpointManagerOptions) -> ocp.Checkpo
         registry.add(item, ocp.args.JsonSave)
         registry.add(item, ocp.args.JsonRestore)
     return ocp.CheckpointManager(folder, options=options, handler_registry=registry)
-
-
-def _finished_steps(folder: Path) -> list[int]:
-    """Returns the steps of finished checkpoints; a stray bare folder `3/` is none."""
-    found = [path.parent.name for path in folder.glob(f"*/{COMPLETE}")]
-    return sorted(int(name) for name in found if name.isdecimal())
-
-
-def _set_strays_aside(folder: Path) -> None:
-    """Renames folders that only look like checkpoints: Orbax would count them, or delete them."""
-    for path in folder.iterdir():
-        if path.name.isdecimal() and not (path / COMPLETE).is_file():
-            name = f"stray-{path.name}"
-            while (folder / name).exists():
-                name += "-again"
-            os.rename(path, folder / name)
-
-
-def _best_then(folder: Path, step: int) -> int:
-    """Returns the best step that a whole checkpoint names."""
-    meta = json.loads((folder / str(step) / "meta" / "metadata").read_text(encoding="utf-8"))
-    return int(meta["position"]["best_step"])
-
-
-def _best_step(workdir: Path, newest: int) -> int:
-    """Returns the best step that a finished run's summary names, or else the newest checkpoint."""
-    summary = workdir / "summary.json"
-    if summary.is_file():
-        return int(json.loads(summary.read_text(encoding="utf-8"))["best_step"])
-    return _best_then(workdir / FOLDER, newest)
 
 
 def _read_params(

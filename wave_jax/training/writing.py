@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,9 +12,7 @@ from wave_jax.errors import UserError
 
 _ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES}
 # What tensorstore, which reports in words only, says of the same errors
-_WORDS = re.compile(
-    "|".join(os.strerror(number) for number in sorted(_ERRNOS)) + "|RESOURCE_EXHAUSTED"
-)
+_WORDS = [*(os.strerror(number) for number in sorted(_ERRNOS)), "RESOURCE_EXHAUSTED"]
 
 
 def write_whole(path: Path, text: str, *, replace: bool = True) -> None:
@@ -62,7 +59,7 @@ def explaining_disk_errors(folder: Path, kept: str) -> Iterator[None]:
 def _reason(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno in _ERRNOS:
         return os.strerror(error.errno)
-    said = _WORDS.search(str(error))
-    if said is not None:
-        return said[0]
+    for words in _WORDS:
+        if words in str(error):
+            return words
     return None if error.__cause__ is None else _reason(error.__cause__)

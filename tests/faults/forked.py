@@ -22,6 +22,8 @@ class Training:
 
     def __init__(self, place: Place, workdir: Path, *options: str, shown: Path | None = None):
         self.shown = shown or workdir.with_suffix(".shown")
+        self.shown.parent.mkdir(exist_ok=True)
+        self.shown.write_text("")
         arguments = place.command(workdir, *options)[3:]  # without python -u train.py
         job = (arguments, place.variables(), str(self.shown))
         self._process = _CONTEXT.Process(target=_run, args=job)

@@ -57,7 +57,7 @@ def whole(workdir: Path) -> list[int]:
 
 def at_a_step(training: Training, workdir: Path, draw: random.Random) -> None:
     before = max(steps_logged(workdir), default=0)
-    target = draw.randrange(before, TOTAL)
+    target = draw.randint(min(before, TOTAL), TOTAL)
     wait_for(lambda: not training.running or max(steps_logged(workdir), default=0) >= target)
     time.sleep(draw.uniform(0, 0.02))
 

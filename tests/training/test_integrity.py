@@ -70,6 +70,19 @@ def test_training_goes_on_from_the_newest_whole_one(tmp_path, whole, harm):
     assert_same(whole[0], fit, whole[1], tmp_path)
 
 
+def test_training_starts_over_where_none_is_whole_and_deletes_none(tmp_path, whole):
+    shutil.copytree(whole[1], tmp_path, dirs_exist_ok=True)
+    steps = [path.name for path in (tmp_path / "checkpoints").iterdir()]
+    for step in steps:
+        flip(largest(tmp_path / "checkpoints" / step / "params"))
+    with fitting(tmp_path, make_task()) as fit:
+        assert fit.position.step == 0
+        fit.run()
+    assert "No checkpoint is whole" in " ".join((tmp_path / "shown.txt").read_text().split())
+    assert all((tmp_path / "checkpoints" / f"broken-{step}").is_dir() for step in steps)
+    assert_same(whole[0], fit, whole[1], tmp_path)
+
+
 def test_one_whose_best_is_broken_is_not_used(tmp_path):
     state, lines = make_task().new_state(), []
     with Checkpoints(tmp_path, 9) as checkpoints:

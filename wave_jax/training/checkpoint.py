@@ -35,6 +35,7 @@ from wave_jax.training.shelf import (
     best_of_checkpoint,
     best_of_run,
     finished_steps,
+    set_aside,
     set_strays_aside,
 )
 from wave_jax.training.state import Params, State, join_table, split_table
@@ -170,6 +171,14 @@ class Checkpoints:
                 path = self._folder / str(later)
                 (path / CHECKSUMS).unlink(missing_ok=True)  # cut short here, it is no checkpoint
                 shutil.rmtree(path)
+        meet()
+        self._manager.reload()
+
+    def set_all_aside(self) -> None:
+        """Renames the checkpoints, of which none is whole, to broken-STEP: training starts over."""
+        if is_primary():
+            for step in finished_steps(self._folder):
+                set_aside(self._folder / str(step), "broken")
         meet()
         self._manager.reload()
 

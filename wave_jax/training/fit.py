@@ -79,7 +79,9 @@ class Fit:
         """Goes back to the newest checkpoint, if there is one."""
         found = self._newest()
         if found is None:
-            self._checkpoints.drop_after(0)
+            if self._checkpoints.steps():
+                self._display.line("No checkpoint is whole; all are kept as broken-*: starts over")
+                self._checkpoints.set_all_aside()
             return False
         self.state, self._data = found.state, found.data
         self.position = Position.from_json(found.meta["position"])

@@ -21,10 +21,15 @@ def set_strays_aside(folder: Path) -> None:
     """Renames folders that only look like checkpoints: Orbax would count them, or delete them."""
     for path in folder.iterdir():
         if path.name.isdecimal() and not (path / COMPLETE).is_file():
-            name = f"stray-{path.name}"
-            while (folder / name).exists():
-                name += "-again"
-            os.rename(path, folder / name)
+            set_aside(path, "stray")
+
+
+def set_aside(path: Path, kind: str) -> None:
+    """Renames the folder of a step, so that it is no longer counted among the checkpoints."""
+    name = f"{kind}-{path.name}"
+    while (path.parent / name).exists():
+        name += "-again"
+    os.rename(path, path.parent / name)
 
 
 def best_of_checkpoint(folder: Path, step: int) -> int:

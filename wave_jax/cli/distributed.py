@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -68,6 +69,11 @@ def _check(options: Distributed) -> None:
         raise UserError(
             "--distributed.coordinator needs --distributed.processes N and --distributed.process I "
             "beside it"
+        )
+    if options.coordinator is not None and not re.fullmatch(r".+:\d{1,5}", options.coordinator):
+        raise UserError(
+            f"--distributed.coordinator is {options.coordinator!r}, expected HOST:PORT of process "
+            "0, the same for all"
         )
     if options.timeout < 5:
         raise UserError(f"--distributed.timeout is {options.timeout}, expected 5 or more seconds")

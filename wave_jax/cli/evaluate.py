@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -42,7 +42,7 @@ a whole, unless the network was trained on it."""
 class Options:
     """What to evaluate, and on which texts."""
 
-    workdir: tyro.conf.Positional[str]
+    workdir: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
     """Folder of a trained run."""
     split: Literal["test", "validation", "train"] = "test"
     """Part of the texts."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -35,7 +35,7 @@ text. The order is kept, and any number of lines is read in the same memory."""
 class Options:
     """What to label, and with what."""
 
-    workdir: tyro.conf.Positional[str]
+    workdir: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
     """Folder of a trained run."""
     text: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A text to label; may be given several times."""

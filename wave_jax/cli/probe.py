@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -41,7 +41,7 @@ of an example's own class. --html writes one self-contained page to be opened in
 class Options:
     """What to probe, and what to show."""
 
-    workdir: tyro.conf.Positional[str]
+    workdir: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
     """Folder of a trained run."""
     text: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A text to probe; may be given several times."""

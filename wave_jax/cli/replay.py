@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -30,7 +30,7 @@ _TEXTS_SHOWN = 5
 class Options:
     """Which run, and which of its steps."""
 
-    workdir: tyro.conf.Positional[str]
+    workdir: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
     """Folder of a run that stopped."""
     step: int | None = None
     """The step, as the message named it; by default the first that stopped the run."""

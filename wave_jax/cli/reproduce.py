@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -29,7 +29,7 @@ so an interrupted command goes on when it is given once more."""
 class Options:
     """What to reproduce, on which texts, how large."""
 
-    name: tyro.conf.Positional[str] = ""
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="ITEM")] = ""
     """An item of --list, or 'all'."""
     list: bool = False
     """Show all items, one a line: name, what it shows, what it needs, estimated time."""

@@ -11,6 +11,7 @@ from wave_jax.errors import UserError, nearest
 
 # A title is joined with the text that follows it; of the rest the first that is there is taken.
 TITLE_NAMES = ("title", "headline", "subject")
+_OTHERS = "; others are named with --data.text-columns and --data.label-column"
 TEXT_NAMES = (
     *("text", "sentence", "content", "description", "review", "review_text", "body"),
     *("abstract", "comment", "document", "message", "question", "tweet"),
@@ -100,7 +101,7 @@ def _place(names: Sequence[str], asked: str, origin: str, hint: str) -> int:
         raise UserError(f"{origin} has {len(places)} columns named {asked!r}; names must differ")
     raise UserError(
         f"{origin} has no column {asked!r}{nearest(asked, names)}; "
-        f"columns there: {listed(names)}{hint}"
+        f"columns there: {listed(names)}{hint or _OTHERS}"
     )
 
 

@@ -158,7 +158,7 @@ class WordPiece:
             UserError: `max_length` leaves no room for a piece.
         """
         if max_length < 3:
-            raise UserError(f"data.max_length must be at least 3, got {max_length}")
+            raise UserError(f"--data.max-length must be at least 3, got {max_length}")
         room = max_length - 2
         blocks = [np.zeros(0, np.int32)]
         lengths: list[int] = []

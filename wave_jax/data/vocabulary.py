@@ -37,7 +37,7 @@ def learn_vocabulary(texts: Sequence[str], size: int, *, lowercase: bool = True)
         UserError: `size` is too small for any piece.
     """
     if size < _LEAST_SIZE:
-        raise UserError(f"data.vocab_size must be at least {_LEAST_SIZE}, got {size}")
+        raise UserError(f"--data.vocab-size must be at least {_LEAST_SIZE}, got {size}")
     words = _count_words(texts, lowercase)
     first, later = _choose_characters(words, size - len(SPECIAL_PIECES))
     trainer = trainers.WordPieceTrainer(

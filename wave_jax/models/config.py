@@ -49,10 +49,10 @@ class ModelConfig:
     activation: Activation = "gelu"
     """Non-linearity of the feed-forward."""
     dropout: float | None = None
-    """Share of a layer's activations set to zero in training; by default 0.5 for waves, 0 for the
+    """Share of a layer's activations set to zero in training; None means 0.5 for waves, 0 for the
     mean, else 0.1."""
     word_dropout: float | None = None
-    """Share of tokens left out of a text in training ([CLS] stays); by default 0 for BERT, else
+    """Share of tokens left out of a text in training ([CLS] stays); None means 0 for BERT, else
     0.4."""
     pretrained: str | None = None
     """Folder of a BERT checkpoint (config.json, model.safetensors, vocab.txt). BERT starts from all

@@ -112,14 +112,16 @@ def _check(config: ModelConfig, size: Sizes) -> None:
         least |= {"ffn_dim": size.ffn_dim, "layers": size.layers, "heads": size.heads}
     for name, value in least.items():
         if value < 1:
-            raise UserError(f"model.{name} must be at least 1, got {value}")
+            option = name.replace("_", "-")
+            raise UserError(f"--model.{option} must be at least 1, got {value}")
     for name in ("dropout", "word_dropout"):
         if not 0 <= getattr(size, name) < 1:
-            raise UserError(f"model.{name} must be in [0, 1), got {getattr(size, name)}")
+            option = name.replace("_", "-")
+            raise UserError(f"--model.{option} must be in [0, 1), got {getattr(size, name)}")
     if config.kind in ("transformer", "bert") and config.dim % size.heads:
         raise UserError(
-            f"model.dim {config.dim} cannot be shared out over {size.heads} attention heads: give "
-            "--model.heads a divisor of it"
+            f"--model.dim {config.dim} cannot be shared out over {size.heads} attention heads: "
+            "give --model.heads a divisor of it"
         )
 
 
@@ -131,8 +133,8 @@ def _check_waves(
 ) -> None:
     if "sentence" in config.scopes and not sentence_end_ids:
         raise UserError(
-            "model.scopes with 'sentence' need a vocabulary that has one of '.', '!' and '?' as a "
-            "piece; this one has none: use --model.scopes input input"
+            "--model.scopes with 'sentence' need a vocabulary that has one of '.', '!' and '?' as "
+            "a piece; this one has none: use --model.scopes input input"
         )
     constant = readouts == (("interference", "real"),)
     if constant and config.pooling == "cls" and size.layers == 1:

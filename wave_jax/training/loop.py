@@ -33,6 +33,7 @@ from wave_jax.training.mesh import make_mesh, put, state_shardings
 from wave_jax.training.nonfinite import NotFinite, save_batch
 from wave_jax.training.probing import GradientProbe, draw_probe
 from wave_jax.training.processes import is_primary, meet, noticing_lost_peers, on_primary
+from wave_jax.training.shelf import FOLDER, finished_steps
 from wave_jax.training.state import parameter_counts
 from wave_jax.training.summary import Summary, process_peak_bytes
 from wave_jax.training.task import Task, check_train_config
@@ -246,6 +247,8 @@ def _summary(workdir: Path, texts: Texts, fit: Fit, test: EvalResult) -> Summary
 
 def _farewell(error: Interrupted, workdir: Path, resume_command: str | None) -> str:
     saved = f"Stopped by {error.signal.name}; what was learned so far is kept in {workdir}."
+    if not finished_steps(workdir / FOLDER):
+        saved = f"Stopped by {error.signal.name} before anything was learned and saved."
     if resume_command is None:
         return f"{saved} The same call goes on from there."
     return f"{saved} To go on:\n  {resume_command}"

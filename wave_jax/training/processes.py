@@ -33,6 +33,7 @@ _WAIT_MS = 1000
 _LONG_MS = 24 * 3600 * 1000  # a dead process is noticed by heartbeats long before
 _numbers = itertools.count()
 _LOST = re.compile(r"gloo|nccl|unavailable|connection|barrier|coordination|deadline", re.IGNORECASE)
+_together = threading.Event()  # all processes have found each other
 _handlers: list[Any] = []  # kept: ctypes lets go of a function that nothing refers to
 
 
@@ -54,15 +55,19 @@ def join(
     Raises:
         UserError: the processes cannot be found, or do not all come.
     """
+    wait = max(60, timeout)
     _say_why_when_aborted()
+    if coordinator is not None:
+        print(f"Process {process} waits for all {processes} at {coordinator}, up to {wait} s")
     try:
         jax.distributed.initialize(
             coordinator,
             processes,
             process,
-            initialization_timeout=max(60, timeout),
+            initialization_timeout=wait,
             heartbeat_timeout_seconds=timeout,
         )
+        _together.set()
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
@@ -223,6 +228,8 @@ def _say_why_when_aborted() -> None:
 
     def handle(number: int) -> None:
         line = f"error: this process stops, as another of the run has ended; {ADVICE}\n"
+        if not _together.is_set():
+            line = "error: not all processes came in time, or the coordinator is not theirs\n"
         os.write(2, line.encode())
         os._exit(1)
 

@@ -66,7 +66,7 @@ class Trainer:
         torch.manual_seed(0)
         texts = setting.texts
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._batches, self._padding = setting.batches(), padding
+        self._batches, self._padding = setting.batches(setting.word_dropout), padding
         self._model = WaveNetwork(
             texts.vocab_size, texts.num_classes, setting.dim, setting.dropout
         ).to(self._device)

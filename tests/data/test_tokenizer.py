@@ -92,7 +92,7 @@ def test_lone_surrogates_count_as_replacement_characters(tokenizer):
 
 def test_training_without_words_and_with_too_few_places():
     assert WordPiece.train(["", " \n "], vocab_size=100).vocab_size == 4
-    with pytest.raises(UserError, match="vocab_size must be at least 16"):
+    with pytest.raises(UserError, match="--data.vocab-size must be at least 16"):
         WordPiece.train(TEXTS, vocab_size=4)
 
 
@@ -117,7 +117,7 @@ def test_cut_texts_are_counted_and_keep_their_ends(tokenizer):
         assert tokens[i][0] == tokenizer.cls_id
         assert tokens[i][-1] == tokenizer.sep_id
     assert len(tokenizer.encode([], 7)) == 0
-    with pytest.raises(UserError, match="max_length"):
+    with pytest.raises(UserError, match="--data.max-length must be"):
         tokenizer.encode(["a"], 2)
 
 

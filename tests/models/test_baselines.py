@@ -181,7 +181,7 @@ def test_defaults_belong_to_the_kind():
         ({"heads": 4}, "--model.heads 4 has no effect with --model.kind wave"),
         ({"kind": "transformer", "heads": 5}, "dim 64 cannot be shared out over 5 attention heads"),
         ({"kind": "transformer", "heads": 0}, "model.heads must be at least 1, got 0"),
-        ({"kind": "mean", "word_dropout": 1.0}, r"word_dropout must be in \[0, 1\), got 1.0"),
+        ({"kind": "mean", "word_dropout": 1.0}, r"word-dropout must be in \[0, 1\), got 1.0"),
     ],
 )
 def test_options_without_meaning_are_refused(options, text):

@@ -242,7 +242,7 @@ def test_word_dropout_keeps_cls_and_takes_the_given_share(batch):
         ({"dim": 0}, "model.dim must be at least 1, got 0"),
         ({"layers": 0}, "model.layers must be at least 1"),
         ({"dropout": 1.0}, r"model.dropout must be in \[0, 1\), got 1.0"),
-        ({"word_dropout": -0.1}, "model.word_dropout"),
+        ({"word_dropout": -0.1}, "--model.word-dropout"),
     ],
 )
 def test_networks_that_cannot_learn_are_refused(options, text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,10 @@ from typing import Any
 import jax
 
 from wave_jax.training.processes import Agreement
+
+# JAX's callback of the garbage collector. Python prints an exception raised in there and goes on,
+# so a signal that arrives within is sent again a moment later.
+_SWALLOWING = "_xla_gc_callback"
 
 
 class Interrupted(SystemExit):
@@ -74,6 +79,9 @@ class Interrupt:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received == number == signal.SIGINT:
             raise KeyboardInterrupt
+        if not self._deferred and frame is not None and frame.f_code.co_name == _SWALLOWING:
+            threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
+            return
         self.received = number
         if not self._deferred:
             raise Interrupted(number)

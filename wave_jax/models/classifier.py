@@ -7,12 +7,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from wave_jax.models.config import Activation, Pooling, Position, Scope, table_rows
-from wave_jax.models.dropout import drop_words
 from wave_jax.models.layer import Scopes, WaveLayer
 from wave_jax.models.pooled import others_of_first, rest_norm, rest_norm_by_counts
 from wave_jax.models.positions import sinusoids
 from wave_jax.models.sentences import sentence_ids
-from wave_jax.models.tokens import learned_positions
+from wave_jax.models.tokens import keep_words, learned_positions, pool
 from wave_jax.ops.superposition import ReadoutKind, Superposition
 
 Ids = Int[Array, "b n"]
@@ -103,7 +102,7 @@ class WaveClassifier(nn.Module):
         for i, layer in enumerate(self.layer):
             out = layer(emb, mask, scopes, deterministic=deterministic)
             emb = self._connect(i, emb, out, deterministic)
-        return self._answer(self._pool(emb, mask), deterministic)
+        return self._answer(pool(emb, mask, self.pooling), deterministic)
 
     def logits_from_distinct(
         self,
@@ -183,7 +182,7 @@ class WaveClassifier(nn.Module):
                 )
             out = layer.finish(layer.superpose(u, mask, scopes), deterministic)
             x = self._connect(i, x, out, deterministic)
-        return self._answer(self._pool(x, mask), deterministic)
+        return self._answer(pool(x, mask, self.pooling), deterministic)
 
     def _logits_from_first(
         self,
@@ -224,17 +223,6 @@ class WaveClassifier(nn.Module):
         ]
         return jnp.stack(parts, axis=1)
 
-    def _pool(self, x: Float[Array, "b n d"], mask: Mask) -> Float[Array, "b d"]:
-        if self.pooling == "cls":
-            return x[:, 0]
-        if self.pooling == "max":
-            # By index: the derivative of a maximum looks for equal values, which a compiler that
-            # computes x twice need not find.
-            best = jnp.argmax(jnp.where(mask[..., None], x, -jnp.inf), axis=1, keepdims=True)
-            return jnp.take_along_axis(x, best, axis=1)[:, 0]
-        total = jnp.sum(jnp.where(mask[..., None], x, 0), axis=1)
-        return total / jnp.sum(mask, axis=1, keepdims=True)
-
     def _positions(self, length: int) -> Float[Array, "n d"] | None:
         if self.position == "none":
             return None
@@ -255,6 +243,4 @@ class WaveClassifier(nn.Module):
         return first, second
 
     def _keep_words(self, mask: Mask, deterministic: bool) -> Mask:
-        if deterministic or self.word_dropout == 0:
-            return mask
-        return drop_words(mask, self.word_dropout, self.make_rng("word_dropout"))
+        return keep_words(self, mask, self.word_dropout, deterministic)

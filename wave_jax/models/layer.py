@@ -11,8 +11,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from wave_jax import ops
 from wave_jax.models.config import Activation
-from wave_jax.models.dropout import drop_activations
 from wave_jax.models.products import contract_last
+from wave_jax.models.tokens import drop
 from wave_jax.ops.superposition import ReadoutKind, Superposition, combine
 
 Wave = tuple[Float[Array, "b *n d"], Float[Array, "b *n d"]]
@@ -114,6 +114,4 @@ class WaveLayer(nn.Module):
 
     def drop(self, x: Float[Array, "b *n d"], deterministic: bool) -> Float[Array, "b *n d"]:
         """Returns `x` with dropout; a layer does not drop its output, who uses it does."""
-        if deterministic or self.dropout == 0:
-            return x
-        return drop_activations(x, self.dropout, self.make_rng("dropout"))
+        return drop(self, x, self.dropout, deterministic)

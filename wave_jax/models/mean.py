@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from wave_jax.models.config import table_rows
+from wave_jax.models.pooled import sum_by_counts
 from wave_jax.models.tokens import drop, keep_words, pool
 
 Ids = Int[Array, "b n"]
@@ -75,10 +76,7 @@ class MeanClassifier(nn.Module):
         """Returns logits from the distinct ids' embeddings, as a product with their counts."""
         del distinct
         kept = keep_words(self, mask, self.word_dropout, deterministic)
-        texts = jnp.arange(inverse.shape[0])[:, None]
-        zeros = jnp.zeros((inverse.shape[0], rows.shape[0]), rows.dtype)
-        counts = zeros.at[texts, inverse].add(kept.astype(rows.dtype))
-        mean = counts @ rows / jnp.sum(kept, axis=1, keepdims=True)
+        mean = sum_by_counts(rows, inverse, kept) / jnp.sum(kept, axis=1, keepdims=True)
         return self._classify(mean, deterministic)
 
     def _classify(self, mean: Float[Array, "b d"], deterministic: bool) -> Float[Array, "b c"]:

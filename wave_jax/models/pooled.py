@@ -29,16 +29,23 @@ def rest_norm(u: Float[Array, "b n d"], others: Bool[Array, "b n"]) -> Float[Arr
 def rest_norm_by_counts(
     u: Float[Array, "m d"], inverse: Int[Array, "b n"], others: Bool[Array, "b n"]
 ) -> Float[Array, "b d"]:
-    """Returns `rest_norm(u[inverse], others)` as a product with the texts' count matrix.
+    """Returns `rest_norm(u[inverse], others)`: r_0^2 = C u^2, see `sum_by_counts`."""
+    return _root(sum_by_counts(u * u, inverse, others))
 
-    r_0^2 = C u^2 with C[text, row] how often the row stands among the text's other tokens: no array
-    over texts x tokens x dimensions exists.
+
+def sum_by_counts(
+    x: Float[Array, "m d"], inverse: Int[Array, "b n"], kept: Bool[Array, "b n"]
+) -> Float[Array, "b d"]:
+    """Returns the sums of x[inverse] over the tokens in `kept`, as the product C x.
+
+    C[text, row] is how often the row stands among the text's kept tokens: no array over texts x
+    tokens x dimensions exists.
     """
     texts = jnp.broadcast_to(jnp.arange(inverse.shape[0])[:, None], inverse.shape)
-    kept, (b, m) = others.astype(u.dtype), (inverse.shape[0], u.shape[0])
-    counts = jnp.zeros((b, m), u.dtype).at[texts, inverse].add(kept)
-    transposed = jnp.zeros((m, b), u.dtype).at[inverse, texts].add(kept)
-    return _root(_count_product(counts, transposed, u * u))
+    number, (b, m) = kept.astype(x.dtype), (inverse.shape[0], x.shape[0])
+    counts = jnp.zeros((b, m), x.dtype).at[texts, inverse].add(number)
+    transposed = jnp.zeros((m, b), x.dtype).at[inverse, texts].add(number)
+    return _count_product(counts, transposed, x)
 
 
 @jax.custom_vjp

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cli.conftest import Command, assert_refused
 from wave_jax.experiments.registry import ITEMS
+from wave_jax.experiments.watches import make_watches
+from wave_jax.training.hook import HookMaker
+from wave_jax.training.state import Params
 
 BERT = Path(__file__).parents[1] / "golden" / "bert"
 RESULTS = Path(__file__).parents[2] / "results" / "small"
@@ -56,7 +61,6 @@ def test_the_same_seed_gives_the_same_record(
 def test_what_is_measured_is_not_measured_again(
     measured: Path, command: Command, tmp_path: Path, texts: Path
 ) -> None:
-    """Of the four runs of bp-figure3 one is there already, and an interrupted one goes on."""
     folder = shutil.copytree(measured, tmp_path / "copy")
     (record,) = (folder / "records").iterdir()
     marked = record.read_text().replace('"total_seconds":', '"mark": 1, "total_seconds":')
@@ -65,6 +69,42 @@ def test_what_is_measured_is_not_measured_again(
     assert done.status == 0, done.err
     assert "to measure" not in done.out
     assert record.read_text() == marked
+
+
+def test_an_interrupted_measurement_goes_on_where_it_was(
+    measured: Path, command: Command, tmp_path: Path, texts: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """The record is that of an undisturbed run, and no step is done twice."""
+    steps: list[int] = []
+
+    class Spy:
+        every = 1
+
+        def __call__(self, step: int, params: Params) -> dict[str, Any]:
+            del params
+            steps.append(step)
+            if len(steps) == 4:
+                signal.raise_signal(signal.SIGTERM)
+            return {"split": "spy"}
+
+    def watches(*args: Any) -> list[HookMaker]:
+        return [*make_watches(*args), lambda task: Spy()]
+
+    monkeypatch.setattr("wave_jax.experiments.training_job.make_watches", watches)
+    folder = tmp_path / "out"
+    argv = ("reproduce", "bp-figure1", "--data", texts, "--out", folder)
+    with pytest.raises(SystemExit) as stopped:
+        command(*argv)
+    assert stopped.value.code == 143
+    assert "the same command goes on from there." in capsys.readouterr().out
+    assert not list((folder / "records").glob("*")), "half a measurement is none"
+    assert command(*argv).status == 0
+    assert steps == list(range(1, 11))
+    ((name, expected),) = records(measured).items()
+    ((other, found),) = records(folder).items()
+    found["result"]["rows"] = [r for r in found["result"]["rows"] if r["split"] != "spy"]
+    assert (name, expected["result"]) == (other, found["result"])
 
 
 def test_pictures_are_remade_from_records_alone(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -16,6 +17,7 @@ from wave_jax.experiments.registry import ITEMS, find_items
 from wave_jax.experiments.report import drawable, write_report
 from wave_jax.experiments.scale import SCALES, Scale, ScaleName, contestant
 from wave_jax.models.pretrained import check_folder
+from wave_jax.training.interrupt import Interrupted
 
 
 def reproduce(
@@ -56,7 +58,8 @@ def reproduce(
     else:
         plan = _new_plan(records, sources, SCALES[scale], seeds, pretrained)
         _announce(plan, console)
-        measure(plan, items, out / "work", console)
+        with _farewell(out, console):
+            measure(plan, items, out / "work", console)
     done = drawable(plan)
     shown = [item for item in ITEMS.values() if item in items or item in done]
     return write_report(plan, shown)
@@ -110,6 +113,19 @@ def _plan_of(records: Records, seeds: int | None) -> Plan:
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{records.folder}/about.json is not whole ({error!r})") from None
     return Plan(scale, datasets, count, records, about.get("pretrained"))
+
+
+@contextmanager
+def _farewell(out: Path, console: Console) -> Iterator[None]:
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt):
+        console.print(
+            f"Stopped; what was measured is kept in {out}: the same command goes on from there.",
+            markup=False,
+            highlight=False,
+        )
+        raise
 
 
 def _announce(plan: Plan, console: Console) -> None:

@@ -18,7 +18,7 @@ PAPER = {  # accuracy %, VRAM GB, seconds per epoch
     "modulation": (91.29, 0.32, 147.02),
     "transformer": (71.68, 0.85, 173.25),
 }
-_TUNED = ("modulation", "transformer", "fnet", "mean")
+_TUNED = ("interference", "modulation", "transformer", "fnet", "mean")
 
 
 def jobs(plan: Plan) -> list[Job]:

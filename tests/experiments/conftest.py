@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.cli.conftest import command, own_cache, write_texts  # noqa: F401
-from wave_jax.experiments.scale import SCALES
+from wave_jax.experiments.scale import SCALES, Scale
 
 TINY = dataclasses.replace(
     SCALES["small"], dim=8, bert_layers=1, texts=120, test_texts=40, max_length=12, vocab_size=60,
@@ -28,3 +30,51 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = write_texts(tmp_path_factory.mktemp("texts") / "plain.csv", 300)
     path.write_text(path.read_text().replace("title,body,topic", "title,text,label", 1))
     return path
+
+
+def write_bert(folder: Path, scale: Scale) -> Path:
+    """Writes a checkpoint with random parameters, of the size that BERT has at that scale."""
+    folder.mkdir()
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz"]
+    words += [f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    dim, inner = scale.dim, 4 * scale.dim
+    config = {
+        "model_type": "bert", "hidden_size": dim, "intermediate_size": inner,
+        "num_hidden_layers": scale.bert_layers, "num_attention_heads": max(1, dim // 64),
+        "max_position_embeddings": scale.max_length,
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config))
+    shapes: dict[str, tuple[int, ...]] = {
+        "embeddings.word_embeddings.weight": (len(words), dim),
+        "embeddings.position_embeddings.weight": (scale.max_length, dim),
+        "embeddings.token_type_embeddings.weight": (2, dim),
+        "pooler.dense.weight": (dim, dim),
+        "pooler.dense.bias": (dim,),
+    }
+    norms = ["embeddings.LayerNorm"]
+    for i in range(scale.bert_layers):
+        layer = f"encoder.layer.{i}"
+        norms += [f"{layer}.{part}.LayerNorm" for part in ("attention.output", "output")]
+        names = ("self.query", "self.key", "self.value", "output.dense")
+        for name, out, into in [
+            *((f"attention.{part}", dim, dim) for part in names),
+            ("intermediate.dense", inner, dim), ("output.dense", dim, inner),
+        ]:  # fmt: skip
+            shapes |= {f"{layer}.{name}.weight": (out, into), f"{layer}.{name}.bias": (out,)}
+    for name in norms:
+        shapes |= {f"{name}.weight": (dim,), f"{name}.bias": (dim,)}
+    _write_safetensors(folder / "model.safetensors", shapes)
+    return folder
+
+
+def _write_safetensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> None:
+    """A length, a header in JSON, and the numbers in its order."""
+    header, data, rng = {}, b"", np.random.default_rng(0)
+    for name, shape in shapes.items():
+        part = (0.05 * rng.standard_normal(shape)).astype("<f4").tobytes()
+        offsets = [len(data), len(data) + len(part)]
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": offsets}
+        data += part
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)

@@ -9,17 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from tests.experiments.conftest import TINY
+from wave_jax.experiments import ablations
 from wave_jax.experiments.datasets import Dataset, prepare_dataset
 from wave_jax.experiments.independence import independence
 from wave_jax.experiments.jobs import Plan
 from wave_jax.experiments.records import Records
 from wave_jax.experiments.section import difference, percent
-from wave_jax.experiments.training_job import essentials
+from wave_jax.experiments.training_job import essentials, training
 from wave_jax.experiments.tuning import best_rate, rates, tuned
 from wave_jax.models.config import ModelConfig
 from wave_jax.training.config import Config
 
-DATA = Dataset("AG News", "ag_news_csv", "0" * 64, 96, 24, 40, 3, 0.4)
+DATA = Dataset("AG News", "ag_news_csv", "0" * 64, 96, 24, 40, 3, 0.4, True)
 
 
 def test_independence_of_gaussians_and_of_copies() -> None:
@@ -57,9 +58,23 @@ def test_the_rate_that_validates_best_is_used_for_all_seeds(tmp_path: Path) -> N
 
 def test_the_papers_rate_is_the_trials_run_where_they_are_the_same() -> None:
     plan = Plan(TINY, (DATA,), 1, None)
-    from wave_jax.experiments.training_job import training
-
     assert training(plan, "transformer", 0).key == training(plan, "transformer", 0, rate=1e-3).key
+
+
+def test_a_checkpoint_is_fine_tuned_at_the_papers_rate() -> None:
+    fresh, given = (
+        training(Plan(TINY, (DATA,), 1, None, folder), "bert", 0) for folder in (None, "some/bert")
+    )
+    assert (fresh.setting.train.learning_rate, given.setting.train.learning_rate) == (3e-4, 2e-5)
+    assert given.setting.model.pretrained == "some/bert"
+    assert given.config()["model"]["pretrained"] == "bert", "where it lies is nobody's business"
+
+
+def test_scopes_of_sentences_need_sentences() -> None:
+    plain = dataclasses.replace(DATA, sentences=False)
+    kept, fewer = (ablations.jobs(Plan(TINY, (data,), 1, None)) for data in (DATA, plain))
+    gone = {run.key for run in kept} - {run.key for run in fewer}
+    assert [run.setting.model.scopes for run in kept if run.key in gone] == [("sentence", "input")]
 
 
 def test_a_records_name_tells_what_differs_from_the_defaults() -> None:

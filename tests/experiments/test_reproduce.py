@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Command, assert_refused
+from tests.experiments.conftest import TINY, write_bert
 from wave_jax.experiments.registry import ITEMS
 from wave_jax.experiments.watches import make_watches
 from wave_jax.training.hook import HookMaker
@@ -23,7 +24,6 @@ RESULTS = Path(__file__).parents[2] / "results" / "small"
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory, texts: Path) -> Path:
     """A folder with the record of bp-figure1, and its report."""
-    from tests.experiments.conftest import TINY
     from wave_jax.cli import main
     from wave_jax.experiments.scale import SCALES
 
@@ -158,7 +158,7 @@ def test_wrong_names_and_options_are_refused(command: Command, tmp_path: Path) -
     refused = command("reproduce", "wn-table2", "--pretrained", broken, *out)
     assert_refused(refused, "a pickle", "safe_serialization")
     wide = command("reproduce", "wn-table2", "--pretrained", BERT, *out)
-    assert_refused(wide, "--scale small: ", "hidden_size is 16, but the model has 8")
+    assert_refused(wide, "--scale small (dimensions: 8,", "hidden_size is 16, but the model has 8")
     assert not (tmp_path / "out").exists()
 
 
@@ -192,6 +192,26 @@ def test_a_folder_of_something_else_is_refused(command: Command, tmp_path: Path)
     (tmp_path / "mine.txt").write_text("mine")
     done = command("reproduce", "bp-parameters", "--out", tmp_path)
     assert_refused(done, "is not empty and holds no about.json")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("item", "label"), [("bp-figure3", "BERT"), ("wn-table1", "embeddings of BERT")]
+)
+def test_a_checkpoint_gives_bert_and_the_transformers_table(
+    item: str, label: str, command: Command, tmp_path: Path, texts: Path
+) -> None:
+    """BERT is fine-tuned at the papers' rate; records name the checkpoint, not where it lies."""
+    checkpoint = write_bert(tmp_path / "tiny-bert", TINY)
+    argv = ("reproduce", item, "--data", texts, "--pretrained", checkpoint)
+    done = command(*argv, "--out", tmp_path / "out")
+    assert done.status == 0, done.err
+    given = [r for r in records(tmp_path / "out").values() if r["config"]["model"]["pretrained"]]
+    assert {r["config"]["model"]["pretrained"] for r in given} == {"tiny-bert"}
+    rates = {r["config"]["train"]["learning_rate"] for r in given}
+    assert rates == ({2e-5} if item == "bp-figure3" else rates)
+    assert str(tmp_path) not in json.dumps(given)
+    assert f"| {label} |" in (tmp_path / "out" / "report.md").read_text()
 
 
 @pytest.mark.slow

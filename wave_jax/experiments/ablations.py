@@ -36,13 +36,13 @@ _CHANGES: tuple[tuple[str, str, dict[str, Any]], ...] = (
 
 def jobs(plan: Plan) -> list[Job]:
     """Returns the runs of every choice."""
-    return [run for _, name, change in _CHANGES for run in _runs(plan, name, change)]
+    return [run for _, name, change in _changes(plan) for run in _runs(plan, name, change)]
 
 
 def draw(plan: Plan) -> Section:
     """Returns one table."""
     rows = []
-    for label, name, change in _CHANGES:
+    for label, name, change in _changes(plan):
         records = found(plan, _runs(plan, name, change))
         rows.append(
             [label, percent(results(records, "validation_accuracy")),
@@ -58,7 +58,13 @@ def draw(plan: Plan) -> Section:
             f"validation texts is {error:.2f} points, so small differences say little."
         ),
         tables=(Table("Choices", ("choice", "validation %", "test %", "seeds"), rows),),
+        deviations=() if data.sentences else ("The texts have no ends of sentences: no scopes.",),
     )
+
+
+def _changes(plan: Plan) -> list[tuple[str, str, dict[str, Any]]]:
+    """Returns those that the texts allow: scopes of sentences need ends of sentences."""
+    return [c for c in _CHANGES if plan.datasets[0].sentences or "scopes" not in c[2]]
 
 
 def _runs(plan: Plan, name: str, change: dict[str, Any]) -> list[Training]:

@@ -77,10 +77,12 @@ def list_items(scale: ScaleName, seeds: int | None) -> list[str]:
 
 
 def _check_pretrained(folder: str, scale: Scale) -> None:
+    """The scale decides on the sizes: BERT base at the papers', one as small as ours at 'small'."""
     try:
         check_folder(folder, contestant("bert", scale), scale.max_length)
     except UserError as error:
-        raise UserError(f"--pretrained, at --scale {scale.name}: {error}") from None
+        size = f"dimensions: {scale.dim}, layers: {scale.bert_layers}"
+        raise UserError(f"--pretrained, at --scale {scale.name} ({size}): {error}") from None
 
 
 def _new_plan(

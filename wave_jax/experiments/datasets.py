@@ -27,6 +27,7 @@ class Dataset:
         train, validation, test: texts of each part.
         classes: number of classes.
         majority: share of the test texts that have the most frequent class.
+        sentences: whether any training text has an end of a sentence: '.', '!' or '?'.
         folder: where the texts lie, '' where only drawing is asked for.
     """
 
@@ -38,6 +39,7 @@ class Dataset:
     test: int
     classes: int
     majority: float
+    sentences: bool
     folder: str = ""
 
     @property
@@ -72,6 +74,7 @@ def prepare_dataset(source: str, scale: Scale, work: Path) -> Dataset:
         test=len(corpus.test),
         classes=len(corpus.label_names),
         majority=float(np.bincount(corpus.test.labels).max() / len(corpus.test)),
+        sentences=any(end in text for text in corpus.train.texts for end in ".!?"),
         folder=str(folder),
     )
 

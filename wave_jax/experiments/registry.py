@@ -51,6 +51,7 @@ class Item:
             scale.test_texts or 7_600,
             4,
             0,
+            True,
         )
         plan = Plan(scale, (dataset,), seeds, _NoRecords())
         jobs = {job.key: job.seconds for job in self.jobs(plan)}

@@ -27,7 +27,7 @@ def draw(plan: Plan) -> Section:
         np.array(text[name]["magnitude"]) * np.exp(1j * np.array(text[name]["phase"]))
         for name in ("variant_1", "variant_2")
     ]
-    figure, axes = new_figure(1, 4, width=3.1, height=2.6)
+    figure, axes = new_figure(1, 4, width=3.1, height=2.9)
     shown = (
         (waves[0], "variant Z"),
         (waves[1], "variant Z'"),

@@ -56,6 +56,7 @@ def save_figure(figure: Figure, stem: str, formats: Sequence[str] = ("svg", "png
     """Writes STEM.svg and STEM.png, the same bytes for the same numbers."""
     import matplotlib
 
+    figure.draw_without_rendering()  # panels of fixed proportions need a second pass of the layout
     with matplotlib.rc_context({"svg.hashsalt": "wave_jax", "svg.fonttype": "path"}):
         for kind in formats:
             metadata = {"Date": None} if kind == "svg" else {"Software": None}

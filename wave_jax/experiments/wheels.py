@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_RINGS = (1.08, 1.2, 1.32)  # where numbers stand, in turn, so that neighbours do not overlap
+_RINGS = (1.08, 1.22, 1.36, 1.5)  # where numbers stand, in turn, so that neighbours do not overlap
 
 
 def wheel(axes: Axes, waves: np.ndarray) -> None:
@@ -24,9 +24,9 @@ def wheel(axes: Axes, waves: np.ndarray) -> None:
         axes.annotate("", (wave.real, wave.imag), (0, 0), arrowprops=arrow)
         at = _RINGS[place % len(_RINGS)] * wave
         axes.text(at.real, at.imag, str(number), fontsize=7, ha="center", va="center")
-    reach = 1.45 * radius
+    reach = 1.62 * radius
     axes.set_xlim(-reach, reach)
-    axes.set_ylim(min(-0.15 * radius, 1.45 * float(waves.imag.min())), reach)
+    axes.set_ylim(min(-0.15 * radius, 1.62 * float(waves.imag.min())), reach)
     axes.set_aspect("equal")
     axes.axhline(0, color="#999999", linewidth=0.6)
     axes.axvline(0, color="#999999", linewidth=0.6)

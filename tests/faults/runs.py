@@ -30,11 +30,13 @@ class Place:
     """Where trainings of one kind happen: their texts, and programs compiled once for all."""
 
     folder: Path
+    program: tuple[str, ...] = (str(ROOT / "train.py"),)
+    """The script, and what comes before the options."""
 
     def command(self, workdir: Path, *options: str) -> list[str]:
         """The command line of a training."""
         given = ["--data.source", str(self.folder / "texts.jsonl"), "--workdir", str(workdir)]
-        return [sys.executable, "-u", str(ROOT / "train.py"), *given, *TINY, *options]
+        return [sys.executable, "-u", *self.program, *given, *TINY, *options]
 
     def variables(self, devices: int = 1) -> dict[str, str]:
         """The environment of a training."""

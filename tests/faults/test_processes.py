@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.faults.runs import finish, leaves, resumed_at, steps_logged, wait_for
+from wave_jax.cli import main
 from wave_jax.training.checkpoint import restore_params
 from wave_jax.training.log import read_rows
 
@@ -127,3 +130,51 @@ def test_a_mesh_that_would_cut_a_process_in_two_is_refused(place, tmp_path):
     done = finish(place.start_several(tmp_path / "run", "--mesh.model", "2"))
     assert [one[0] for one in done] == [2, 2]
     assert "does not divide the 1 devices of a process" in done[0][2].splitlines()[-1]
+
+
+POISONED_STEP = 10  # counted from 0
+
+
+def poisoned(place):
+    """Trainings of two processes, of which the second meets a batch that is not finite."""
+    script = Path(__file__).with_name("poisoned.py")
+    return dataclasses.replace(place, program=(str(script), str(POISONED_STEP), "1"))
+
+
+@pytest.mark.faults
+def test_numbers_that_are_not_finite_in_one_stop_all(place, tmp_path, capsys):
+    workdir = tmp_path / "run"
+    options = ("--train.checkpoint-every", "4", "--train.log-every", "4")
+    done = finish(poisoned(place).start_several(workdir, *options), timeout=60)
+    assert [status for status, _, _ in done] == [2, 2], done
+    lines = [line for _, _, said in done for line in said.splitlines() if "error: " in line]
+    assert len(lines) == 1, lines  # process 0 says it for all
+    assert "not finite at step 11, in the gradient of classifier, embed, " in lines[0]
+    assert "the checkpoint of step 8 is kept" in lines[0]
+    assert not any("Traceback" in said for _, _, said in done)
+    # each process kept its own rows; replay puts them together
+    kept = {path.name for path in (workdir / "nonfinite").iterdir()}
+    assert kept == {"batch-11-0.npz", "batch-11-1.npz", "step-11.json"}
+    assert restore_params(workdir, "last")[1]["position"]["step"] == 8
+    assert main(["replay", str(workdir), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["step"], found["resumed_from"]) == (11, 8)
+    assert found["loss"] is None
+    assert all(group["bad_gradients"] and not group["bad_parameters"] for group in found["groups"])
+    assert len(found["texts"]) == 32  # of both processes
+    # without the fault all go on from the checkpoint
+    again = finish(place.start_several(workdir, *options))
+    assert [one[0] for one in again] == [0, 0]
+    assert resumed_at(again[0][1]) == 8
+    assert steps_logged(workdir)[-1] == 32
+
+
+@pytest.mark.faults
+def test_several_skip_the_same_steps(place, tmp_path):
+    options = ("--train.on-nonfinite", "skip", "--train.log-every", "1")
+    done = finish(poisoned(place).start_several(tmp_path / "run", *options), timeout=60)
+    assert [status for status, _, _ in done] == [0, 0], done
+    rows = [row for row in read_rows(tmp_path / "run") if row["split"] == "train"]
+    assert [row["step"] for row in rows if row.get("skipped")] == [POISONED_STEP + 1]
+    assert len(rows) == 32
+    assert all(np.isfinite(leaf).all() for leaf in parameters(tmp_path / "run"))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import signal
+import socket
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.faults.runs import finish, leaves, resumed_at, steps_logged, wait_for
+from tests.faults.runs import finish, free_port, leaves, resumed_at, steps_logged, wait_for
 from wave_jax.cli import main
 from wave_jax.training.checkpoint import restore_params
 from wave_jax.training.log import read_rows
@@ -178,3 +179,29 @@ def test_several_skip_the_same_steps(place, tmp_path):
     assert [row["step"] for row in rows if row.get("skipped")] == [POISONED_STEP + 1]
     assert len(rows) == 32
     assert all(np.isfinite(leaf).all() for leaf in parameters(tmp_path / "run"))
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("number", [0, 1])
+def test_where_not_all_are_started_one_line_says_so(place, tmp_path, number):
+    shared = ("--distributed", "--distributed.coordinator", f"localhost:{free_port()}")
+    counts = ("--distributed.processes", "2", "--distributed.process", str(number))
+    (done,) = finish([place.start(tmp_path / "run", *shared, *counts, "--distributed.wait", "5")])
+    status, _, said = done
+    assert status == 2, said
+    (line,) = said.splitlines()  # no stack trace before it
+    assert line.startswith("error: --distributed: not all processes came at localhost:")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.faults
+def test_a_port_that_is_taken_is_one_line(place, tmp_path):
+    with socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        shared = ("--distributed.coordinator", f"localhost:{port}", "--distributed.wait", "5")
+        counts = ("--distributed.processes", "2", "--distributed.process", "0")
+        (done,) = finish([place.start(tmp_path / "run", *shared, *counts)])
+    status, _, said = done
+    assert status == 2, said
+    (line,) = said.splitlines()
+    assert f"cannot listen at port {port} (Address already in use)" in line

@@ -26,6 +26,8 @@ class Distributed:
     """How many processes there are."""
     process: int | None = None
     """The number of this process, from 0."""
+    wait: int = 60
+    """Seconds within which all processes must have come together."""
     timeout: int = 30
     """Seconds of silence after which a process counts as dead and the others stop."""
 
@@ -51,9 +53,15 @@ def taking_part(options: Distributed) -> Iterator[None]:
         yield
         return
     _check(options)
-    from wave_jax.training import processes  # heavy, and --help needs none of it
+    from wave_jax.training import joining, processes  # heavy, and --help needs none of it
 
-    processes.join(options.coordinator, options.processes, options.process, timeout=options.timeout)
+    joining.join(
+        options.coordinator,
+        options.processes,
+        options.process,
+        wait=options.wait,
+        timeout=options.timeout,
+    )
     try:
         yield
     except BaseException as error:
@@ -75,8 +83,9 @@ def _check(options: Distributed) -> None:
             f"--distributed.coordinator is {options.coordinator!r}, expected HOST:PORT of process "
             "0, the same for all"
         )
-    if options.timeout < 5:
-        raise UserError(f"--distributed.timeout is {options.timeout}, expected 5 or more seconds")
+    for name, seconds in (("wait", options.wait), ("timeout", options.timeout)):
+        if seconds < 5:
+            raise UserError(f"--distributed.{name} is {seconds}, expected 5 or more seconds")
     if options.processes is not None and options.processes < 1:
         raise UserError(f"--distributed.processes is {options.processes}, expected 1 or more")
     if options.process is not None and not 0 <= options.process < (options.processes or 10**9):

@@ -7,12 +7,10 @@ a device, so a training that runs undisturbed pays nothing.
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import json
 import os
 import re
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -33,49 +31,6 @@ _WAIT_MS = 1000
 _LONG_MS = 24 * 3600 * 1000  # a dead process is noticed by heartbeats long before
 _numbers = itertools.count()
 _LOST = re.compile(r"gloo|nccl|unavailable|connection|barrier|coordination|deadline", re.IGNORECASE)
-_together = threading.Event()  # all processes have found each other
-_handlers: list[Any] = []  # kept: ctypes lets go of a function that nothing refers to
-
-
-def join(
-    coordinator: str | None = None,
-    processes: int | None = None,
-    process: int | None = None,
-    *,
-    timeout: int = 30,
-) -> None:
-    """Makes this process one of several; to be called before anything asks for devices.
-
-    Args:
-        coordinator: HOST:PORT of process 0; by default found through SLURM, Open MPI or a TPU pod.
-        processes: how many there are; found likewise.
-        process: the number of this one, from 0; found likewise.
-        timeout: seconds of silence after which a process counts as dead.
-
-    Raises:
-        UserError: the processes cannot be found, or do not all come.
-    """
-    wait = max(60, timeout)
-    _say_why_when_aborted()
-    if coordinator is not None:
-        print(f"Process {process} waits for all {processes} at {coordinator}, up to {wait} s")
-    try:
-        jax.distributed.initialize(
-            coordinator,
-            processes,
-            process,
-            initialization_timeout=wait,
-            heartbeat_timeout_seconds=timeout,
-        )
-        _together.set()
-    except (ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"--distributed: the processes did not find together ({reason}). Under SLURM, Open MPI "
-            "and on a TPU pod they are found by themselves; elsewhere give each "
-            "--distributed.coordinator HOST:PORT (of process 0), --distributed.processes and "
-            "--distributed.process"
-        ) from None
 
 
 def alone() -> bool:
@@ -217,25 +172,6 @@ class Agreement:
             self._stop = tick, signal
             _board().key_value_set(f"{self._key}/seen/{jax.process_index()}", "")
             return
-
-
-def _say_why_when_aborted() -> None:
-    """Adds one line to the stack trace with which JAX aborts a process that lost another.
-
-    JAX notices a missing heartbeat in a thread of its own, also while all computation hangs, and
-    calls abort(): a handler in Python would never run, so this one is called by the signal itself.
-    """
-
-    def handle(number: int) -> None:
-        line = f"error: this process stops, as another of the run has ended; {ADVICE}\n"
-        if not _together.is_set():
-            line = "error: not all processes came in time, or the coordinator is not theirs\n"
-        os.write(2, line.encode())
-        os._exit(1)
-
-    handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(handle)
-    _handlers.append(handler)
-    ctypes.CDLL(None).signal(signal.SIGABRT, handler)
 
 
 def _board() -> Any:

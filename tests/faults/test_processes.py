@@ -101,6 +101,24 @@ def test_one_killed_stops_the_other_and_both_resume(place, tmp_path, victim):
 
 
 @pytest.mark.faults
+@pytest.mark.parametrize("victim", [0, 1])
+def test_one_that_falls_silent_stops_the_other(place, tmp_path, victim):
+    """As a machine without power: the connection stands, nothing comes (here for 10 s)."""
+    workdir = tmp_path / "run"
+    started = place.start_several(workdir, *LONG)
+    wait_for(lambda: len(steps_logged(workdir)) > 5)
+    started[victim].send_signal(signal.SIGSTOP)
+    at = time.monotonic()
+    try:
+        ((status, _, said),) = finish([started[1 - victim]])
+        assert time.monotonic() - at < 60
+    finally:
+        started[victim].kill()
+    assert status == 1, said
+    assert "start all of them again with the same command" in said.splitlines()[-1]
+
+
+@pytest.mark.faults
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
 def test_another_number_of_processes_goes_on(place, alone, tmp_path, before, after):
     def start(count):

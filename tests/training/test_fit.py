@@ -14,6 +14,7 @@ from wave_jax.errors import UserError
 from wave_jax.training.checkpoint import restore_params
 from wave_jax.training.interrupt import Interrupted
 from wave_jax.training.log import read_rows
+from wave_jax.training.shelf import finished_steps
 
 TIMES = ("examples_per_s",)  # fields that no two runs share
 
@@ -44,6 +45,8 @@ def interrupted(folder, task, number, **options):
     with fitting(folder, task, **options) as fit, pytest.raises(Interrupted) as caught:
         fit.run()
     assert caught.value.code == 128 + number
+    step = fit.position.step  # where it stopped, not where the last checkpoint was due
+    assert finished_steps(folder / "checkpoints")[-1:] == ([step] if step else [])
     return fit
 
 

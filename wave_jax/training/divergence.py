@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 _ROWS = 5
@@ -14,16 +14,20 @@ class DivergenceGuard:
 
     Args:
         warn: takes the line.
+        seen: rows of an earlier start of the same training, which warned where it was due.
 
     Attributes:
         warned: whether it has.
     """
 
-    def __init__(self, warn: Callable[[str], None]) -> None:
+    def __init__(self, warn: Callable[[str], None], seen: Iterable[Mapping[str, Any]] = ()) -> None:
         self.warned = False
-        self._warn = warn
         self._start: float | None = None
         self._above: list[int] = []
+        self._warn: Callable[[str], None] = lambda line: None
+        for row in seen:
+            self.write(row)
+        self._warn = warn
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Takes a row; those of training count.

@@ -113,9 +113,11 @@ def _check_port(coordinator: str) -> None:
     try:
         socket.create_server(("", port), family=family, dualstack_ipv6=both).close()
     except (OSError, OverflowError) as error:
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if number else str(error)
         raise UserError(
             f"--distributed.coordinator is {coordinator}, but process 0 cannot listen at port "
-            f"{port} ({getattr(error, 'strerror', None) or error}): give another, free one to all"
+            f"{port} ({reason}): give another, free one to all"
         ) from None
 
 

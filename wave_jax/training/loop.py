@@ -124,7 +124,7 @@ def _run(
         for writer in _writers(config, workdir):
             stack.callback(writer.close)
             fit.writers.append(writer)
-        fit.writers.append(_divergence_guard(workdir, display))
+        fit.writers.append(DivergenceGuard(display.line, seen=read_rows(workdir)))
         try:
             fit.run()
         except NotFinite as error:
@@ -184,13 +184,6 @@ def _probes(config: Config, texts: Texts, task: Task) -> list[Hook]:
         )
     split = texts.prepared.splits["validation"]
     return [GradientProbe(task.model, split, task.mesh, config.probe.every)]
-
-
-def _divergence_guard(workdir: Path, display: Display) -> DivergenceGuard:
-    guard = DivergenceGuard(display.line)
-    for row in read_rows(workdir):
-        guard.write(row)
-    return guard
 
 
 def _announce(console: Console, texts: Texts, task: Task) -> None:

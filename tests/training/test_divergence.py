@@ -1,0 +1,101 @@
+"""A training whose loss stays above its start is warned of: once, and only then."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from wave_jax.data.config import DataConfig
+from wave_jax.models.config import ModelConfig
+from wave_jax.training.config import Config, TrainConfig
+from wave_jax.training.divergence import DivergenceGuard
+from wave_jax.training.log import read_rows
+from wave_jax.training.loop import train
+
+SAID = re.compile(r"has been above its start \((.*?)\) from step (\d+) to step (\d+)")
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    """A training of 320 steps that learns which of three words a text has."""
+    folder = tmp_path_factory.mktemp("texts")
+    rng = np.random.default_rng(0)
+    with (folder / "texts.jsonl").open("w") as file:
+        for label in rng.integers(0, 3, 200).tolist():
+            words = [f"word{label}", *(f"other{index}" for index in rng.integers(0, 9, 3))]
+            file.write(json.dumps({"text": " ".join(words), "label": f"kind{label}"}) + "\n")
+    return Config(
+        data=DataConfig(source=str(folder / "texts.jsonl"), cache_dir=str(folder / "cache")),
+        model=ModelConfig(dim=16, ffn_dim=16, dropout=0.0, word_dropout=0.0),
+        train=TrainConfig(
+            steps=320, batch_size=16, log_every=20, eval_every=320, checkpoint_every=320
+        ),
+    )
+
+
+def shown_by(config, workdir, **changes):
+    """Returns what a training with other settings shows, and its training rows."""
+    config = dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
+    console = Console(file=io.StringIO(), width=500)
+    train(config, workdir=workdir, console=console)
+    return console.file.getvalue(), [r for r in read_rows(workdir) if r["split"] == "train"]
+
+
+def test_a_loss_that_climbs_is_warned_of_once(config, tmp_path):
+    # 3.0 throws the weights far out after the warmup; clipping keeps everything finite
+    wild = {"learning_rate": 3.0, "schedule": "constant"}
+    shown, rows = shown_by(config, tmp_path / "run", **wild)
+    start = rows[0]["loss"]
+    steps = [row["step"] for row in rows]
+    due = [  # every stretch of rows that are all above, and long enough
+        (first, last)
+        for last in steps
+        for first in steps
+        if last - first >= 200
+        and all(row["loss"] > start for row in rows if first <= row["step"] <= last)
+    ]
+    assert due, "the training does not diverge as it should here"
+    first, last = due[0]  # warned of at the first moment, from where the stretch begins
+    assert SAID.findall(shown) == [(f"{start:.4f}", str(first), str(last))]
+    assert len(due) > 1, "once only shows where it could be twice"
+
+
+def test_a_loss_that_falls_is_not_warned_of(config, tmp_path):
+    shown, rows = shown_by(config, tmp_path / "run", learning_rate=3e-3)
+    assert rows[-1]["loss"] < 0.5 * rows[0]["loss"]
+    assert "above its start" not in shown
+
+
+def guarded(losses, every=50, seen=0):
+    """Returns the warnings about rows `every` steps apart, the first `seen` of an earlier start."""
+    rows = [
+        {"split": "train", "step": every * (1 + index), "loss": loss}
+        for index, loss in enumerate(losses)
+    ]
+    found: list[str] = []
+    guard = DivergenceGuard(found.append, seen=rows[:seen])
+    for row in rows[seen:]:
+        guard.write({"split": "validation", "step": row["step"], "loss": 9.0})  # does not count
+        guard.write(row)
+    return [tuple(map(int, SAID.search(line).groups()[1:])) for line in found]
+
+
+def test_which_rows_make_it_warn():
+    assert guarded([1.0] + 4 * [2.0]) == []  # four rows are too few
+    assert guarded([1.0] + 5 * [2.0]) == [(100, 300)]
+    assert guarded([1.0] + 20 * [2.0], every=10) == []  # 190 steps are too few
+    assert guarded([1.0] + 21 * [2.0], every=10) == [(20, 220)]
+    assert guarded([1.0] + 20 * [2.0] + [0.5] + 20 * [2.0], every=10) == []  # below: starts anew
+    assert guarded([1.0, *4 * [2.0], 0.5, *30 * [2.0]]) == [(350, 550)]
+    assert guarded([1.0] + 30 * [1.0]) == []  # as at the start is not above it
+
+
+def test_gone_on_with_it_warns_once_in_all():
+    assert guarded([1.0] + 10 * [2.0], seen=3) == [(100, 300)]
+    assert guarded([1.0] + 10 * [2.0], seen=8) == []  # the earlier start has said it

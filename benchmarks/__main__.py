@@ -36,6 +36,7 @@ BENCHMARKS = {
     "scaling": True,
     "baselines": True,
     "fasttext": True,
+    "guards": False,
     "accuracy": False,
 }
 

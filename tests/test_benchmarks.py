@@ -144,8 +144,13 @@ def test_the_pytorch_network_computes_what_ours_does(network):
 def test_the_command_runs_on_embedded_texts(tmp_path):
     out = tmp_path / "out.json"
     command = [sys.executable, "-m", "benchmarks", "--dim", "16", "--batch-size", "8"]
-    names = [word for name in ("step", "parts", "prediction") for word in ("--only", name)]
+    names = [
+        word for name in ("step", "parts", "prediction", "guards") for word in ("--only", name)
+    ]
     subprocess.run([*command, *names, "--repeats", "1", "--json", str(out)], check=True)
     results = json.loads(out.read_text())
     assert results["step"]["ratios"]["literal complex JAX / ours"] > 0
     assert results["parts"]["facts"]["share of the recorded time that a named part has"] > 0.5
+    guards = results["guards"]
+    assert guards["facts"]["rounds"] == 20
+    assert guards["figures"]["a step, guarded"]["median"] > 0

@@ -114,6 +114,7 @@ def test_one_that_falls_silent_stops_the_other(place, tmp_path, victim):
         assert time.monotonic() - at < 60
     finally:
         started[victim].kill()
+        started[victim].communicate()
     assert status == 1, said
     assert "start all of them again with the same command" in said.splitlines()[-1]
 

@@ -39,18 +39,39 @@ def config(tmp_path_factory):
     )
 
 
-def shown_by(config, workdir, **changes):
+class PowerCut(Exception):
+    """What ends the first start of a training."""
+
+
+class Cut:
+    """A hook that ends the first training it meets."""
+
+    every, done = 150, False
+
+    def __call__(self, step, params):
+        if not self.done:
+            self.done = True
+            raise PowerCut
+
+
+def shown_by(config, workdir, hook=None, **changes):
     """Returns what a training with other settings shows, and its training rows."""
     config = dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
     console = Console(file=io.StringIO(), width=500)
-    train(config, workdir=workdir, console=console)
+    hooks = [lambda task: hook] if hook else []
+    if hook:
+        with pytest.raises(PowerCut):
+            train(config, workdir=workdir, console=console, hooks=hooks)
+    train(config, workdir=workdir, console=console, hooks=hooks)
     return console.file.getvalue(), [r for r in read_rows(workdir) if r["split"] == "train"]
 
 
 def test_a_loss_that_climbs_is_warned_of_once(config, tmp_path):
+    """Cut off at step 150 it goes on from step 140; the rows before count on."""
     # 3.0 throws the weights far out after the warmup; clipping keeps everything finite
-    wild = {"learning_rate": 3.0, "schedule": "constant"}
-    shown, rows = shown_by(config, tmp_path / "run", **wild)
+    wild = {"learning_rate": 3.0, "schedule": "constant", "checkpoint_every": 140}
+    shown, rows = shown_by(config, tmp_path / "run", hook=Cut(), **wild)
+    assert "Going on from the checkpoint of step 140" in shown
     start = rows[0]["loss"]
     steps = [row["step"] for row in rows]
     due = [  # every stretch of rows that are all above, and long enough
@@ -61,6 +82,7 @@ def test_a_loss_that_climbs_is_warned_of_once(config, tmp_path):
         and all(row["loss"] > start for row in rows if first <= row["step"] <= last)
     ]
     assert due, "the training does not diverge as it should here"
+    assert due[0][0] <= 140
     first, last = due[0]  # warned of at the first moment, from where the stretch begins
     assert SAID.findall(shown) == [(f"{start:.4f}", str(first), str(last))]
     assert len(due) > 1, "once only shows where it could be twice"

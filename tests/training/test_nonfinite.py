@@ -41,6 +41,10 @@ def test_it_says_where_and_keeps_the_batch(tmp_path):
         np.testing.assert_array_equal(one, two)
     with pytest.raises(UserError, match="no batch of step 3"):
         load_batch(tmp_path, 2, Batch)
+    # nothing from a run's folder is unpickled
+    np.savez(tmp_path / "nonfinite" / "batch-9-0.npz", distinct=np.array([{}], object))
+    with pytest.raises(UserError, match=r"batch-9-0.npz is not the batch of a run: .*pickle"):
+        load_batch(tmp_path, 8, Batch)
 
 
 @pytest.mark.parametrize("table_optimizer", ["rows", "dense"])

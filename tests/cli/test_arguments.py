@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Annotated
+
 import pytest
+import tyro
 
 from wave_jax.cli.arguments import options, parse
 from wave_jax.errors import UserError
@@ -60,6 +64,16 @@ def test_a_flag_may_be_written_each_way(argv: list[str], expected: bool) -> None
         (["--model.op=x"], ["modulation, interference, both"]),
         (["--model.scopes", "input", "sentense"], ["'sentense'", "'sentence'"]),
         (["--train.no-epochs"], ["--train.no-epochs"]),
+        (["--train.epochs", "many"], ["--train.epochs", "whole number", "'many'"]),
+        (["--train.learning-rate=fast"], ["--train.learning-rate", "a number", "'fast'"]),
+        (["--model.ffn-dim", "1.5"], ["--model.ffn-dim", "whole number", "'1.5'"]),
+        (["--model.scopes", "input"], ["--model.scopes", "2 values", "sentence", "got input"]),
+        (["--data.source", "--seed", "1"], ["--data.source needs a value", "--data.source=VALUE"]),
+        (["--seed"], ["--seed needs a whole number"]),
+        (["--seed", "1", "2"], ["unexpected argument '2'"]),
+        (["seed", "1"], ["unexpected argument 'seed'", "'--seed'"]),
+        (["-x"], ["unexpected argument '-x'"]),
+        (["--train.wandb=maybe"], ["--train.wandb", "true or false", "'maybe'"]),
     ],
 )
 def test_a_mistake_is_named_with_the_nearest(argv: list[str], parts: list[str]) -> None:
@@ -68,14 +82,37 @@ def test_a_mistake_is_named_with_the_nearest(argv: list[str], parts: list[str]) 
     assert all(part in str(caught.value) for part in parts), caught.value
 
 
-@pytest.mark.parametrize("argv", [["--train.epochs", "many"], ["--model.scopes", "input"], ["x"]])
-def test_a_wrong_type_leaves_with_status_2(
-    argv: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as caught:
-        _parse(*argv)
-    assert caught.value.code == 2
-    assert argv[0] in capsys.readouterr().err
+@dataclass(frozen=True)
+class _Positional:
+    folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
+    text: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+
+
+def _parse_positional(*argv: str) -> _Positional:
+    default = _Positional(tyro.MISSING)
+    fixed = {"--vocab": "it is the run's"}
+    return parse(default, argv, prog="predict", description="", elsewhere=fixed)
+
+
+def test_positions_and_repeated_options() -> None:
+    given = _parse_positional("--text", "-5 degrees", "runs/a", "--text=--b")
+    assert given == _Positional("runs/a", ("-5 degrees", "--b"))
+
+
+@pytest.mark.parametrize(
+    ("argv", "parts"),
+    [
+        ([], ["WORKDIR is missing", "predict WORKDIR"]),
+        (["a", "b"], ["unexpected argument 'b'", "WORKDIR"]),
+        (["--folder", "a"], ["stands without --folder"]),
+        (["a", "--text", "b", "c"], ["unexpected argument 'c'", "quotes"]),
+        (["a", "--vocab", "b"], ["--vocab", "it is the run's"]),
+    ],
+)
+def test_a_mistaken_position_is_named(argv: list[str], parts: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        _parse_positional(*argv)
+    assert all(part in str(caught.value) for part in parts), caught.value
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,16 @@ REFUSED = {
     "missing test file": (GOOD, ["--data.test", "none.csv"], ["none.csv"]),
     "devices that are not there": (GOOD, ["--mesh.data", "3"], ["3"]),
     "a preset that is not there": (GOOD, ["--preset", "bset"], ["'best'"]),
-    "a config that is not there": (GOOD, ["--config", "configs/agnews.py"], ["agnews.py"]),
+    "a config that is not there": (GOOD, ["--config", "config/agnews.py"], ["/ag_news.py'"]),
+    "an empty label": (GOOD + "words,\n", [], ["row 41 (line 42)", "--data.on-unlabelled skip"]),
+    # No file, so that being told of the option shows that it is looked at before the texts are.
+    "a probe of no waves": (
+        None,
+        ["--probe.every", "1", "--model.kind", "mean"],
+        ["--probe.every"],
+    ),
+    "a negative period": (None, ["--probe.every", "-1"], ["--probe.every is -1"]),
+    "a tracker that is not there": (None, ["--train.wandb"], ["--train.wandb", "pip install"]),
 }
 
 STRANGE = GOOD + "nul \x00 byte,a\n" + ",b\n" + "word " * 2_000_000 + ",a\n"
@@ -48,7 +58,10 @@ def _train(command: Command, folder: Path, content: str | bytes | None, *options
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_refused_in_one_line(case: str, tmp_path: Path, command: Command) -> None:
+def test_refused_in_one_line(
+    case: str, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)  # cannot be imported, installed or not
     content, options, parts = REFUSED[case]
     assert_refused(_train(command, tmp_path, content, *options), *parts)
     assert not (tmp_path / "run").exists(), "so that the corrected command may name it again"
@@ -61,6 +74,20 @@ def test_strange_but_readable(tmp_path: Path, command: Command) -> None:
     assert done.status == 0, done.err
     kept = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert kept["test_examples"] == 9, "a fifth of 44 rows: none was dropped"
+
+
+def test_little_data_is_warned_of_and_the_columns_are_told(
+    tmp_path: Path, command: Command
+) -> None:
+    content = GOOD + "unknown words,\n" * 3 + "rare words,c\n"
+    done = _train(command, tmp_path, content, "--data.on-unlabelled", "skip")
+    assert done.status == 0, done.err
+    data, _, warning = done.out.splitlines()[:3]
+    assert "41 rows; text from text, label from label; 3 rows without a label left out" in data
+    # 41 rows: 8 to test on, and of the others 26 to learn from; 50 / sqrt(8) is 18
+    assert warning.startswith("Warning: 26 texts to learn from and 8 to test on")
+    assert "18 points" in warning
+    assert "text to learn from for 'c'" in warning
 
 
 def test_a_label_that_training_lacks(tmp_path: Path, command: Command) -> None:

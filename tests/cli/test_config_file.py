@@ -61,6 +61,8 @@ def test_a_wrong_file_is_named_with_its_line(tmp_path: Path, text: str, parts: l
 def test_a_missing_file_is_met_with_the_nearest() -> None:
     with pytest.raises(UserError, match=r"did you mean .*ag_news\.py"):
         load_config_file(CONFIGS / "agnews.py")
+    with pytest.raises(UserError, match=r"did you mean .*configs.ag_news\.py"):
+        load_config_file(Path("ag_news"))
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.py")), ids=lambda path: path.stem)

@@ -68,11 +68,39 @@ def test_what_does_not_fit_is_refused(
     folder, _ = trained
     strange = write_texts(tmp_path / "strange.csv", 9, labels=("sea", "fire"))
     assert_refused(command("evaluate", folder, "--data.source", strange), "fire")
-    vocab = tmp_path / "vocab.txt"
-    vocab.write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\nword\n")
-    assert_refused(command("evaluate", folder, "--data.vocab", vocab), "vocab.txt", "not the one")
     assert_refused(command("evaluate", folder, "--data.max-length", "0"), "max")
     assert_refused(command("evaluate", folder, "--split", "tset"), "'test'")
+
+
+def test_what_the_training_decided_is_no_option(
+    trained: tuple[Path, Done], command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command("evaluate", "--help")
+    shown = capsys.readouterr().out
+    assert "--data.label-column" in shown
+    for option in ("--data.vocab", "--data.split-seed", "--data.cache-dir"):
+        assert option not in shown
+        assert_refused(command("evaluate", trained[0], option, "1"), option, "decided")
+
+
+def test_rows_without_a_label_are_left_out_if_asked_to(
+    trained: tuple[Path, Done], command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "new.csv").write_text("title,body,topic\nsea,waves,sea\nhill,barn,\n")
+    given = ("evaluate", trained[0], "--data.source", tmp_path / "new.csv", "--json")
+    assert_refused(command(*given), "row 2 (line 3)", "--data.on-unlabelled skip")
+    done = command(*given, "--data.on-unlabelled", "skip")
+    assert json.loads(done.out)["examples"] == 1, done.err
+
+
+@pytest.mark.parametrize("name", ["evaluate", "predict"])
+def test_a_run_is_met_with_the_nearest(
+    trained: tuple[Path, Done], command: Command, name: str
+) -> None:
+    folder = trained[0]
+    assert_refused(command(name, folder.parent / "tinny"), f"did you mean '{folder}'")
+    assert_refused(command(name, folder.parent), f"did you mean '{folder}'")
 
 
 @pytest.mark.parametrize("name", ["evaluate", "predict"])

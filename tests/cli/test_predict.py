@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+
+from wave_jax.cli.texts import input_chunks
+from wave_jax.data.config import ColumnsConfig, DataConfig
 
 from .conftest import WORDS, Command, Done, assert_refused, process
 
@@ -43,6 +50,72 @@ def test_texts_and_files(trained: Trained, command: Command, tmp_path: Path) -> 
     from_texts = command("predict", folder, "--text", "waves tide", "--text", "hill field")
     assert from_file.out == from_texts.out
     assert len(_labels(from_file.out)) == 2
+
+
+def _write(path: Path, rows: list[dict[str, str]]) -> Path:
+    """Writes rows in the format of the path's suffix."""
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+        return path
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "wt", newline="", encoding="utf-8") as file:
+        if ".jsonl" in path.name:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+        else:
+            delimiter = "\t" if ".tsv" in path.name else ","
+            writer = csv.DictWriter(file, list(rows[0]), delimiter=delimiter)
+            writer.writeheader()
+            writer.writerows(rows)
+    return path
+
+
+@pytest.mark.parametrize("name", ["new.csv", "new.csv.gz", "new.tsv", "new.jsonl", "new.parquet"])
+@pytest.mark.parametrize("labelled", [True, False], ids=["labelled", "unlabelled"])
+def test_rows_of_a_table_are_read_as_in_training(
+    trained: Trained, command: Command, tmp_path: Path, name: str, labelled: bool
+) -> None:
+    folder, _ = trained
+    rows = [{"id": "x", "title": words[0], "body": ", ".join(words)} for words in WORDS.values()]
+    if labelled:
+        rows = [row | {"topic": ""} for row in rows]
+    path = _write(tmp_path / name, rows)
+    by_text = [f"{row['title']} {row['body']}" for row in rows]
+    asked = command("predict", folder, *(x for text in by_text for x in ("--text", text)))
+    done = command("predict", folder, "--input", path)
+    assert (done.status, done.err, done.out) == (0, "", asked.out)
+    only = command("predict", folder, "--input", path, "--data.text-columns", "body")
+    asked = command("predict", folder, *(x for row in rows for x in ("--text", row["body"])))
+    assert (only.status, only.out) == (0, asked.out)
+
+
+def test_a_table_that_does_not_fit_is_refused(
+    trained: Trained, command: Command, tmp_path: Path
+) -> None:
+    folder, _ = trained
+    predict = ("predict", folder, "--input")
+    (tmp_path / "new.csv").write_text("titel,body\na,b\n")
+    assert_refused(command(*predict, tmp_path / "new.csv"), "'title'", "'titel'")
+    (tmp_path / "wide.csv").write_text("title,body\na,b\na,b,c\n")
+    assert_refused(command(*predict, tmp_path / "wide.csv"), "row 2 (line 3)", "3 fields")
+    (tmp_path / "bytes.csv").write_bytes(b"title,body\na,\xff\n")
+    assert_refused(command(*predict, tmp_path / "bytes.csv"), "row 1", "pass --errors replace")
+    assert command(*predict, tmp_path / "bytes.csv", "--errors", "replace").status == 0
+    (tmp_path / "bad.parquet").write_text("title")
+    assert_refused(command(*predict, tmp_path / "bad.parquet"), "bad.parquet", "parquet")
+    assert_refused(command(*predict, tmp_path / "bda.parquet"), "'", "bad.parquet'")
+    (tmp_path / "lines.txt").write_text("title\n")
+    columns = ("--data.columns", "title")
+    assert_refused(command(*predict, tmp_path / "lines.txt", *columns), "line by line")
+    assert_refused(command("predict", folder, "--text", "a", *columns), "--input")
+
+
+def test_the_columns_found_by_name_are_told(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "new.csv").write_text("label,text,title\nx,tide,sea\n")
+    with input_chunks(str(tmp_path / "new.csv"), "strict", ColumnsConfig(), DataConfig()) as chunks:
+        assert list(chunks) == [["sea tide"]]
+    assert "text from title + text" in capsys.readouterr().err
 
 
 def test_no_line_is_no_prediction(trained: Trained, command: Command) -> None:
@@ -92,11 +165,18 @@ def test_a_reader_that_leaves_is_no_error(trained: Trained) -> None:
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_lines(trained: Trained, tmp_path: Path) -> None:
-    path = tmp_path / "lines.txt"
+@pytest.mark.parametrize("name", ["lines.txt", "rows.csv", "rows.parquet"])
+def test_memory_does_not_grow_with_the_lines(trained: Trained, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
 
     def peak(count: int) -> int:
-        path.write_bytes(b"waves tide ship sail\n" * count)
+        if name == "rows.parquet":
+            with pq.ParquetWriter(path, pa.schema({"title": "str", "body": "str"})) as file:
+                columns = {"title": ["waves tide"] * 10_000, "body": ["ship sail"] * 10_000}
+                for _ in range(count // 10_000):
+                    file.write_table(pa.table(columns))
+        else:
+            path.write_bytes(b"title,body\n" + b"waves tide,ship sail\n" * count)
         start = [sys.executable, "-m", "wave_jax", "predict", str(trained[0]), "--input", str(path)]
         with subprocess.Popen(start, stdout=subprocess.DEVNULL) as running:
             _, status, usage = os.wait4(running.pid, 0)

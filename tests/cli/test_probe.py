@@ -77,7 +77,7 @@ def test_bad_input_is_one_line(
     assert_refused(command("probe", folder, "--text", "  "), "text 1", "empty")
     (tmp_path / "lines.txt").write_text("waves\n\n", encoding="utf-8")
     assert_refused(command("probe", folder, "--input", tmp_path / "lines.txt"), "line 2", "empty")
-    assert_refused(command("probe", folder, "--input", tmp_path / "none"), "none", "cannot read")
+    assert_refused(command("probe", folder, "--input", tmp_path / "none"), "none", "no such file")
     assert_refused(command("probe", folder), "--text")
     assert_refused(command("probe", folder, "--text", "a", "--example", "1"), "one way")
     assert_refused(command("probe", folder, "--text", "a", "--label", "skyy"), "'sky'")

@@ -40,7 +40,9 @@ def test_the_layout_of_zhang_et_al(tmp_path):
     assert (parts.test.texts, parts.test.labels) == (["Third"], ["Sports"])
     assert parts.names == ("World", "Sports")
     assert parts.validation is None
-    assert (parts.name, parts.description.split(": ")[1]) == ("news_csv", "train 2, test 1")
+    assert parts.name == "news_csv"
+    columns = "text from column 2 + column 3, label from column 1"
+    assert parts.description.split(": ")[1] == f"train 2, test 1; {columns}"
 
 
 def test_without_class_names_the_numbers_stay(tmp_path):

@@ -87,6 +87,16 @@ def test_withheld_test_labels_make_validation_the_test(tmp_path):
     assert {text.split()[0] for text in corpus.validation.texts} == {"a"}
 
 
+def test_rows_without_a_label_are_left_out_if_asked_to(tmp_path):
+    splits = {"train": reviews(20, (0, 1, -1)), "test": reviews(5)}
+    prepare(tmp_path, "tiny_gaps", {"text": TEXT, "label": LABEL(names=["neg", "pos"])}, splits)
+    with pytest.raises(UserError, match="--data.on-unlabelled skip"):
+        load(tmp_path, "tiny_gaps")
+    corpus = load(tmp_path, "tiny_gaps", on_unlabelled="skip")
+    assert sum(sizes(corpus)) == 14 + 5, "every third of 20 has none"
+    assert "6 rows without a label left out" in corpus.description
+
+
 def test_unsupervised_rows_are_ignored_and_validation_is_used(tmp_path):
     features = {"text": TEXT, "label": LABEL(names=["neg", "pos"])}
     splits = {

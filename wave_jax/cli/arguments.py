@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 
+from wave_jax.cli.values import check_values, takes
 from wave_jax.errors import UserError, nearest
 
 _T = TypeVar("_T")
 _TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+class Option(NamedTuple):
+    """A field on the command line: its type, and its name in --help where it is a position."""
+
+    kind: Any
+    position: str | None = None
+    repeated: bool = False
+    """Whether it takes one value each time that it is given."""
 
 
 def parse(
@@ -21,71 +31,133 @@ def parse(
     prog: str,
     description: str,
     also: Sequence[str] = (),
+    elsewhere: Mapping[str, str] | None = None,
 ) -> _T:
     """Returns `default` with the fields that `argv` names replaced.
 
-    `also` names options that were taken out of `argv` before, for near names. A nested field is
-    `--outer.inner VALUE`; hyphens and underscores are the same, and a flag may be written `--flag`,
-    `--no-flag` or `--flag true`.
+    `also` names options that were taken out of `argv` before, for near names; `elsewhere` options
+    that this command does not have, and why. A nested field is `--outer.inner VALUE`; hyphens and
+    underscores are the same, and a flag may be written `--flag`, `--no-flag` or `--flag true`.
 
     Raises:
-      UserError: an option that does not exist, or a value outside a fixed choice; the nearest name
+      UserError: an option that does not exist, or a value that it does not take; the nearest name
         is given.
-      SystemExit: `--help` (0), or a value of the wrong type (2), after a message.
+      SystemExit: `--help` (0).
     """
-    known = options(type(default))
+    arguments = list(argv)
+    if not {"--help", "-h"} & set(arguments):
+        known = options(type(default))
+        reader = _Reader(known, also, elsewhere or {}, prog)
+        arguments = reader.checked(arguments)
+        reader.check_positions(default)
     return tyro.cli(
-        type(default),
-        default=default,
-        args=_checked(list(argv), known, also),
-        prog=prog,
-        description=description,
+        type(default), default=default, args=arguments, prog=prog, description=description
     )
 
 
-def options(cls: type, prefix: str = "--") -> dict[str, Any]:
-    """Returns each option of a dataclass with its type: {'--model.op': Literal[...], ...}."""
-    hints = get_type_hints(cls)
-    found: dict[str, Any] = {}
+def options(cls: type, prefix: str = "--") -> dict[str, Option]:
+    """Returns each option of a dataclass: {'--model.op': Option(Literal[...]), ...}."""
+    hints = get_type_hints(cls, include_extras=True)
+    found: dict[str, Option] = {}
     for field in dataclasses.fields(cls):
         name = prefix + field.name.replace("_", "-")
-        if dataclasses.is_dataclass(hints[field.name]):
-            found |= options(hints[field.name], f"{name}.")
-        else:
-            found[name] = hints[field.name]
+        kind, *marks = (
+            get_args(hints[field.name])
+            if get_origin(hints[field.name]) is Annotated
+            else (hints[field.name],)
+        )
+        if dataclasses.is_dataclass(kind):
+            found |= options(kind, f"{name}.")  # type: ignore[arg-type]
+            continue
+        shown = [mark.metavar for mark in marks if getattr(mark, "metavar", None)]
+        position = (*shown, field.name.upper())[0] if tyro.conf.Positional in marks else None
+        found[name] = Option(kind, position, tyro.conf.UseAppendAction in marks)
     return found
 
 
-def _checked(argv: list[str], known: Mapping[str, Any], also: Sequence[str]) -> list[str]:
-    """Returns `argv` in the spelling that tyro takes, or says which argument is wrong."""
-    result = []
-    position = 0
-    while position < len(argv):
-        argument = argv[position]
-        position += 1
-        if not argument.startswith("--") or argument == "--":
-            result.append(argument)
-            continue
-        name, equals, value = argument.partition("=")
-        name = name.replace("_", "-")
-        if not _exists(name, known):
+class _Reader:
+    """Goes through the arguments once, in the user's order."""
+
+    def __init__(
+        self,
+        known: Mapping[str, Option],
+        also: Sequence[str],
+        elsewhere: Mapping[str, str],
+        prog: str,
+    ) -> None:
+        self._positions = {
+            name: option.position for name, option in known.items() if option.position
+        }
+        self._known = {name: option for name, option in known.items() if not option.position}
+        flags = [name for name, option in self._known.items() if option.kind is bool]
+        self._negated = {_negated(name): name for name in flags}
+        self._names = [*also, *self._known, "--help"]
+        self._elsewhere, self._prog = elsewhere, prog
+        self._free: list[str] = []
+
+    def checked(self, argv: list[str]) -> list[str]:
+        """Returns `argv` in the spelling that tyro takes, or says which argument is wrong."""
+        result: list[str] = []
+        start = 0
+        while start < len(argv):
+            argument = argv[start]
+            start += 1
+            if not argument.startswith("--") or argument == "--":
+                self._free.append(argument)
+                self._check_number(argument)
+                result.append(argument)
+                continue
+            name, equals, value = argument.partition("=")
+            following = [value] if equals else _values(argv, start)
+            taken, words = self._option(name.replace("_", "-"), following, bool(equals))
+            result += words
+            start += 0 if equals else taken
+        return result
+
+    def check_positions(self, default: Any) -> None:
+        """Refuses a command line that lacks what must be given by position."""
+        for place, (name, shown) in enumerate(self._positions.items()):
+            missing = getattr(default, name.removeprefix("--").replace("-", "_")) is tyro.MISSING
+            if missing and len(self._free) <= place:
+                raise UserError(f"{shown} is missing: {self._prog} {shown}; --help has examples")
+
+    def _option(self, name: str, following: list[str], equals: bool) -> tuple[int, list[str]]:
+        """Returns how many of the values that follow belong to the option, and how to write it."""
+        if name in self._negated and not equals:
+            return 0, [name]
+        if name not in self._known:
+            if name in self._elsewhere:
+                raise UserError(f"{name} cannot be given here: {self._elsewhere[name]}")
+            if name in self._positions:
+                shown = self._positions[name]
+                raise UserError(f"{shown} stands without {name}: {self._prog} {shown}")
             raise UserError(
-                f"unknown option {name}{nearest(name, [*also, *known])}; --help tells all options"
+                f"unknown option {name}{nearest(name, self._names)}; --help tells all options"
             )
-        kind = known.get(name)
-        given = [value] if equals else _values(argv, position)
-        if kind is bool and given and given[0].lower() in _TRUTH:
-            result.append(name if _TRUTH[given[0].lower()] else _negated(name))
-            position += 0 if equals else 1
-            continue
-        _check_choice(name, kind, given)
-        result.append(name + equals + value)
-    return result
+        option = self._known[name]
+        if option.kind is bool:
+            if following and following[0].lower() in _TRUTH:
+                return 1, [name if _TRUTH[following[0].lower()] else _negated(name)]
+            if equals:
+                raise UserError(f"{name} takes true or false; got {following[0]!r}")
+            return 0, [name]
+        kind = get_args(option.kind)[0] if option.repeated else option.kind
+        most = takes(kind)
+        given = following if most is None else following[:most]
+        check_values(name, kind, given)
+        if len(given) == 1 and most == 1:
+            return 1, [f"{name}={given[0]}"]  # so that a value may begin with a hyphen
+        return len(given), [name, *given]
 
-
-def _exists(name: str, known: Mapping[str, Any]) -> bool:
-    negatable = {_negated(option) for option, kind in known.items() if kind is bool}
-    return name in known or name in negatable or name == "--help" or name.startswith("--tyro-")
+    def _check_number(self, argument: str) -> None:
+        if len(self._free) <= len(self._positions):
+            return
+        near = nearest(f"--{argument.lstrip('-')}", self._names)
+        place = "".join(f"{shown}, " for shown in self._positions.values())
+        raise UserError(
+            f"unexpected argument {argument!r}{near}; expected {place}options that begin with --, "
+            "and values with spaces in quotes (--help has examples)"
+        )
 
 
 def _negated(name: str) -> str:
@@ -100,14 +172,3 @@ def _values(argv: list[str], start: int) -> list[str]:
             break
         values.append(argument)
     return values
-
-
-def _check_choice(name: str, kind: Any, given: list[str]) -> None:
-    """Refuses a value that is not among a Literal's, or a tuple of Literals'."""
-    parts = get_args(kind) if get_origin(kind) is tuple else (kind,)
-    for part, value in zip(parts, given, strict=False):
-        choices = [str(choice) for choice in get_args(part)] if get_origin(part) is Literal else []
-        if choices and value not in choices:
-            raise UserError(
-                f"{name} takes {', '.join(choices)}; got {value!r}{nearest(value, choices)}"
-            )

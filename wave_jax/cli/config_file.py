@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-from wave_jax.errors import UserError, nearest
+from wave_jax.errors import UserError, nearest_path
 from wave_jax.training.config import Config
 
 
@@ -71,13 +71,14 @@ def load_config_file(path: Path, preset: str | None = None) -> Config:
     return config
 
 
+_CONFIGS = Path(__file__).parents[2] / "configs"
 _EXAMPLES = {"--config": "configs/ag_news.py", "--preset": "best"}
 
 
 def _execute(path: Path) -> ModuleType:
     if not path.is_file():
-        names = [str(other) for other in sorted(path.parent.glob("*.py"))]
-        raise UserError(f"no config file {str(path)!r}{nearest(str(path), names)}")
+        near = nearest_path(path, ".py") or nearest_path(_CONFIGS / path.name, ".py")
+        raise UserError(f"no config file {str(path)!r}{near}")
     module = ModuleType(f"wave_jax_config_{path.stem}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # dataclasses of the file look their module up

@@ -6,17 +6,18 @@ import itertools
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
+from wave_jax.cli.arguments import options as options_of
 from wave_jax.cli.arguments import parse
 from wave_jax.cli.tables import print_report
-from wave_jax.data.config import DataConfig
-from wave_jax.data.corpus import Split, load_corpus, load_split
-from wave_jax.data.tokenizer import WordPiece
+from wave_jax.data.config import DataConfig, SourceConfig
+from wave_jax.data.corpus import Part, Split, load_corpus, load_split
 from wave_jax.errors import UserError
 from wave_jax.inference import Classifier, load
 from wave_jax.inference.figure import draw_confusion
@@ -35,7 +36,14 @@ Examples:
   python -m wave_jax evaluate runs/ag --json
 
 The data options are those of the run unless given here. A file without a test part is evaluated as
-a whole, unless the network was trained on it."""
+a whole, unless the network was trained on it. What the training decided (its vocabulary, the cut
+into parts) stays as it was."""
+
+_FIELDS = fields(SourceConfig)
+_FIXED = dict.fromkeys(
+    options_of(DataConfig, "--data.").keys() - options_of(SourceConfig, "--data.").keys(),
+    "the training decided it, and the run's own is used",
+)
 
 
 @dataclass(frozen=True)
@@ -44,26 +52,25 @@ class Options:
 
     workdir: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
     """Folder of a trained run."""
-    split: Literal["test", "validation", "train"] = "test"
+    split: Part = "test"
     """Part of the texts."""
     checkpoint: Literal["best", "last"] = "best"
     """Parameters of the best validation, or the newest."""
     json: bool = False
     """Print one line of JSON instead of tables."""
-    data: DataConfig = field(default_factory=DataConfig)
+    data: SourceConfig = field(default_factory=SourceConfig)
     """Texts: those of the run, unless given here."""
 
 
 def main(argv: Sequence[str], *, prog: str) -> int:
     """Prints the scores; returns the exit status."""
-    options, trained_on = _options(argv, prog)
+    options, data, trained_on = _options(argv, prog)
     workdir = Path(options.workdir)
     enable_compilation_cache()
-    classifier = load(workdir, options.checkpoint, max_length=options.data.max_length)
-    _check_vocabulary(classifier, options.data, trained_on)
-    report = _evaluate(classifier, workdir, options, trained_on)
+    classifier = load(workdir, options.checkpoint, max_length=data.max_length)
+    report = _evaluate(classifier, workdir, options.split, data, trained_on)
     record = {"split": options.split, "checkpoint": options.checkpoint, **report.as_json()}
-    record["source"] = options.data.source
+    record["source"] = data.source
     picture = _keep(workdir, _name(options, trained_on), report, record, classifier.labels)
     if options.json:
         print(json.dumps(record | {"picture": str(picture)}, ensure_ascii=True))
@@ -73,43 +80,35 @@ def main(argv: Sequence[str], *, prog: str) -> int:
     return 0
 
 
-def _options(argv: Sequence[str], prog: str) -> tuple[Options, DataConfig]:
-    """Reads the arguments twice: the first time for the folder, whose data options then count."""
-    plain = Options(tyro.MISSING)
-    found = parse(plain, argv, prog=prog, description=_DESCRIPTION)
+def _options(argv: Sequence[str], prog: str) -> tuple[Options, DataConfig, DataConfig]:
+    """Returns the options, the data that they ask for, and the data of the training.
+
+    The arguments are read twice: the first time for the folder, whose data options then count.
+    """
+    read = partial(parse, argv=argv, prog=prog, description=_DESCRIPTION, elsewhere=_FIXED)
+    found = read(Options(tyro.MISSING))
     trained_on = load_config(Path(found.workdir)).data
-    options = parse(replace(plain, data=trained_on), argv, prog=prog, description=_DESCRIPTION)
-    data = options.data
-    if data.source != trained_on.source and data.test == trained_on.test:
-        data = replace(data, test=None)  # the run's test file belongs to the run's source
-    return replace(options, data=data), trained_on
-
-
-def _check_vocabulary(classifier: Classifier, data: DataConfig, trained_on: DataConfig) -> None:
-    """A vocabulary named now must be the one the network was trained with."""
-    if data.vocab is None or data.vocab == trained_on.vocab:
-        return
-    given = WordPiece.from_file(Path(data.vocab), lowercase=data.lowercase)
-    if given.fingerprint != classifier.tokenizer.fingerprint:
-        raise UserError(
-            f"the vocabulary {data.vocab} ({given.vocab_size} pieces) is not the one of this run "
-            f"({classifier.tokenizer.vocab_size} pieces): its ids would mean other words. Leave "
-            "--data.vocab out to use the run's own"
-        )
+    own = SourceConfig(**{each.name: getattr(trained_on, each.name) for each in _FIELDS})
+    options = read(replace(found, data=own))
+    if options.data.source != own.source and options.data.test == own.test:
+        # the run's test file belongs to the run's source
+        options = replace(options, data=replace(options.data, test=None))
+    data = replace(trained_on, **{each.name: getattr(options.data, each.name) for each in _FIELDS})
+    return options, data, trained_on
 
 
 def _evaluate(
-    classifier: Classifier, workdir: Path, options: Options, trained_on: DataConfig
+    classifier: Classifier, workdir: Path, part: Part, asked: DataConfig, trained_on: DataConfig
 ) -> Report:
-    own, data = with_snapshot(trained_on, workdir), with_snapshot(options.data, workdir)
+    own, data = with_snapshot(trained_on, workdir), with_snapshot(asked, workdir)
     if data == own and (workdir / ENVIRONMENT_FILE).is_file():
         corpus = load_corpus(own)
         check_unchanged(workdir, data_hash=corpus.fingerprint, data=corpus.description)
-        split: Split = getattr(corpus, options.split)
+        split: Split = getattr(corpus, part)
     else:
-        split = load_split(data, options.split, classifier.labels, trained_on=own)
+        split = load_split(data, part, classifier.labels, trained_on=own)
     if not len(split.labels):
-        raise UserError(f"{options.data.source} has no text in its {options.split} part")
+        raise UserError(f"{asked.source} has no text in its {part} part")
     return make_report(classifier.logits(split.texts), split.labels, classifier.labels)
 
 

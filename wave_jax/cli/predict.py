@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,10 +15,13 @@ import tyro
 
 from wave_jax.cli.arguments import parse
 from wave_jax.cli.lines import text_chunks
+from wave_jax.cli.texts import input_chunks
+from wave_jax.data.config import ColumnsConfig
 from wave_jax.errors import UserError
 from wave_jax.inference import Prediction, load
 from wave_jax.training.allocator import keep_freed_memory
 from wave_jax.training.compilation import enable_compilation_cache
+from wave_jax.training.config_file import load_config
 
 _DESCRIPTION = """Labels texts: one JSON object a line, {"label": ..., "probabilities": {...}}.
 
@@ -26,9 +29,11 @@ Examples:
   python -m wave_jax predict runs/ag --text "Shares rise on Wall Street"
   python -m wave_jax predict runs/ag < texts.txt > labels.jsonl
   python -m wave_jax predict runs/ag --input texts.txt --errors replace
+  python -m wave_jax predict runs/ag --input new.csv --data.text-columns title body
 
 Texts are lines of UTF-8, from standard input without --text or --input; an empty line is an empty
-text. The order is kept, and any number of lines is read in the same memory."""
+text. Of a .csv, .tsv, .jsonl or .parquet file, compressed or not, each row is a text. The order is
+kept, and any number of texts is read in the same memory."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,8 @@ class Options:
     text: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A text to label; may be given several times."""
     input: str | None = None
-    """File with a text on each line."""
+    """File with a text on each line; or a csv, tsv, jsonl or parquet file, with or without labels,
+    a text in each row."""
     checkpoint: Literal["best", "last"] = "best"
     """Parameters of the best validation, or the newest."""
     fold: bool = True
@@ -48,6 +54,8 @@ class Options:
     piece of the vocabulary at 768 dimensions. Networks that need every token's wave have none."""
     errors: Literal["strict", "replace"] = "strict"
     """Bytes that are not UTF-8: 'strict' stops and names the line, 'replace' puts U+FFFD in."""
+    data: ColumnsConfig = field(default_factory=ColumnsConfig)
+    """Columns of such a file: those of the training, unless given here."""
 
 
 def main(argv: Sequence[str], *, prog: str) -> int:
@@ -55,6 +63,8 @@ def main(argv: Sequence[str], *, prog: str) -> int:
     options = parse(Options(tyro.MISSING), argv, prog=prog, description=_DESCRIPTION)
     if options.text and options.input is not None:
         raise UserError("--text and --input exclude each other: give the texts one way")
+    if options.input is None and options.data != ColumnsConfig():
+        raise UserError("--data.text-columns and --data.columns need --input FILE, a table")
     with _texts(options) as chunks:
         enable_compilation_cache()
         keep_freed_memory()
@@ -79,14 +89,9 @@ def _texts(options: Options) -> Iterator[Iterable[list[str]]]:
         assert isinstance(stream, BufferedIOBase)
         yield text_chunks(stream, options.errors, "standard input")
     else:
-        path = Path(options.input)
-        try:
-            file = path.open("rb")
-            file.peek()  # a folder opens on some systems and fails here
-        except OSError as error:
-            raise UserError(f"cannot read {path}: {error.strerror}") from error
-        with file:
-            yield text_chunks(file, options.errors, str(path))
+        trained_on = load_config(Path(options.workdir)).data
+        with input_chunks(options.input, options.errors, options.data, trained_on) as chunks:
+            yield chunks
 
 
 def _write(predictions: Sequence[Prediction]) -> None:

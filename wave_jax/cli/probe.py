@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
 from wave_jax.cli.arguments import parse
-from wave_jax.cli.lines import text_chunks
 from wave_jax.cli.probe_table import print_probe
+from wave_jax.cli.texts import input_chunks
+from wave_jax.data.config import ColumnsConfig
 from wave_jax.data.corpus import load_split
+from wave_jax.data.files import FORMATS
+from wave_jax.data.inputs import plain_suffix
 from wave_jax.errors import UserError
 from wave_jax.inference import Classifier, load
 from wave_jax.inference.probing import probe_text
@@ -46,7 +50,7 @@ class Options:
     text: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A text to probe; may be given several times."""
     input: str | None = None
-    """File with a text on each line."""
+    """File with a text on each line; or a csv, tsv, jsonl or parquet file, a text in each row."""
     example: tyro.conf.UseAppendAction[tuple[int, ...]] = ()
     """Number of an example of the run's data, from 0; may be given several times."""
     split: Literal["validation", "test", "train"] = "validation"
@@ -66,6 +70,8 @@ class Options:
     errors: Literal["strict", "replace"] = "strict"
     """Bytes of --input that are not UTF-8: 'strict' stops and names the line, 'replace' puts U+FFFD
     in."""
+    data: ColumnsConfig = field(default_factory=ColumnsConfig)
+    """Columns of such a file: those of the training, unless given here."""
 
 
 def main(argv: Sequence[str], *, prog: str) -> int:
@@ -73,6 +79,8 @@ def main(argv: Sequence[str], *, prog: str) -> int:
     options = parse(Options(tyro.MISSING), argv, prog=prog, description=_DESCRIPTION)
     if sum(map(bool, (options.text, options.input, options.example))) != 1:
         raise UserError("give the texts in one way: --text, --input FILE, or --example N")
+    if options.input is None and options.data != ColumnsConfig():
+        raise UserError("--data.text-columns and --data.columns need --input FILE, a table")
     enable_compilation_cache()
     classifier = load(options.workdir, options.checkpoint, fold=False)
     wanted = _texts(options, classifier)
@@ -103,8 +111,11 @@ def _texts(options: Options, classifier: Classifier) -> list[tuple[str, str, str
     if options.text:
         return [(f"text {i + 1}", text, options.label) for i, text in enumerate(options.text)]
     if options.input is not None:
-        lines = _lines(Path(options.input), options.errors)
-        return [(f"line {i + 1}", line, options.label) for i, line in enumerate(lines)]
+        trained_on = classifier.config.data
+        with input_chunks(options.input, options.errors, options.data, trained_on) as chunks:
+            found = list(itertools.islice(itertools.chain.from_iterable(chunks), _MOST_TEXTS + 1))
+        what = "row" if plain_suffix(Path(options.input)) in FORMATS else "line"
+        return [(f"{what} {i + 1}", text, options.label) for i, text in enumerate(found)]
     data = with_snapshot(classifier.config.data, Path(options.workdir))
     split = load_split(data, options.split, classifier.labels)
     texts: list[tuple[str, str, str | None]] = []
@@ -118,21 +129,14 @@ def _texts(options: Options, classifier: Classifier) -> list[tuple[str, str, str
     return texts
 
 
-def _lines(path: Path, errors: Literal["strict", "replace"]) -> list[str]:
-    try:
-        with path.open("rb") as file:
-            return [line for chunk in text_chunks(file, errors, str(path)) for line in chunk]
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-
-
 def _check_number(number: int, options: Options) -> None:
     if number == 0:
         raise UserError(f"{options.input} has no line, so there is nothing to probe")
     most = _MOST_TEXTS if options.html is None else _MOST_ON_PAGE
     if number > most:
         where = "one call" if options.html is None else "a page"
-        raise UserError(f"{number} texts are too many for {where}: at most {most}")
+        count = f"more than {_MOST_TEXTS}" if number > _MOST_TEXTS and options.input else number
+        raise UserError(f"{count} texts are too many for {where}: at most {most}")
 
 
 def _write(path: Path, page: str, *, quiet: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from wave_jax.data.rows import listed
 from wave_jax.errors import UserError, nearest
@@ -26,24 +27,27 @@ LABEL_NAMES = (
 class Wanted:
     """The columns asked for: empty means found by name.
 
-    `names` are those of all columns, for a file that has no header line.
+    `names` are those of all columns, for a file that has no header line. A row without a label is
+    an error ('stop') or left out ('skip'); under 'ignore' there need be no labels at all.
     """
 
     text: tuple[str, ...] = ()
     label: str | None = None
     names: tuple[str, ...] = ()
+    unlabelled: Literal["stop", "skip", "ignore"] = "stop"
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The places of the columns that hold the text (joined in this order) and the label."""
+    """The places of the columns that hold the text (joined in this order) and the label, if any."""
 
     text: tuple[int, ...]
-    label: int
+    label: int | None
 
-    def text_names(self, names: Sequence[str]) -> str:
-        """Returns the names of the text columns for a description."""
-        return " + ".join(names[i] for i in self.text)
+    def described(self, names: Sequence[str]) -> str:
+        """Returns the names of the columns for a description."""
+        text = f"text from {' + '.join(names[i] for i in self.text)}"
+        return text if self.label is None else f"{text}, label from {names[self.label]}"
 
 
 def choose_columns(names: Sequence[str], wanted: Wanted, origin: str, *, header: bool) -> Chosen:
@@ -61,9 +65,11 @@ def choose_columns(names: Sequence[str], wanted: Wanted, origin: str, *, header:
         if header
         else ""
     )
+    if wanted.unlabelled == "ignore":
+        known = LABEL_NAMES if wanted.label is None else (wanted.label.strip().lower(),)
+        return Chosen(_text(names, wanted.text, _first(names, known), origin, hint), None)
     label = _label(names, wanted.label, origin, hint)
-    text = _text(names, wanted.text, label, origin, hint)
-    return Chosen(text, label)
+    return Chosen(_text(names, wanted.text, label, origin, hint), label)
 
 
 def _label(names: Sequence[str], asked: str | None, origin: str, hint: str) -> int:
@@ -79,7 +85,7 @@ def _label(names: Sequence[str], asked: str | None, origin: str, hint: str) -> i
 
 
 def _text(
-    names: Sequence[str], asked: tuple[str, ...], label: int, origin: str, hint: str
+    names: Sequence[str], asked: tuple[str, ...], label: int | None, origin: str, hint: str
 ) -> tuple[int, ...]:
     if asked:
         return tuple(_place(names, name, origin, hint) for name in asked)

@@ -16,9 +16,9 @@ from wave_jax.data.config import DataConfig
 from wave_jax.data.docstrings import read_docstrings
 from wave_jax.data.folder import is_archive, read_archive, read_folder, read_member
 from wave_jax.data.inputs import existing, user_path
-from wave_jax.data.rows import Rows, class_names, label_indices, listed
+from wave_jax.data.rows import Rows, class_names, label_indices, listed, told
 from wave_jax.data.splits import Parts, cut
-from wave_jax.errors import UserError, nearest
+from wave_jax.errors import UserError, nearest, nearest_path
 
 DOCSTRINGS = "docstrings"
 TFDS = "tfds:"
@@ -125,12 +125,14 @@ def load_split(
 
 
 def _read(config: DataConfig) -> Parts:
-    wanted = Wanted(config.text_columns, config.label_column, config.columns)
+    wanted = Wanted(config.text_columns, config.label_column, config.columns, config.on_unlabelled)
     parts = _read_source(config, wanted)
     if config.test is None:
         return parts
     test = read_member(user_path(config.test), wanted, config.errors, zhang=False)
-    return replace(parts, test=test)
+    skipped = told(replace(test, columns=""))
+    description = f"{parts.description}; test from {config.test}: {len(test):,} rows{skipped}"
+    return replace(parts, test=test, description=description)
 
 
 def _read_source(config: DataConfig, wanted: Wanted) -> Parts:
@@ -153,13 +155,15 @@ def _read_source(config: DataConfig, wanted: Wanted) -> Parts:
     if is_archive(path):
         return read_archive(path, wanted, config.errors)
     rows = read_member(path, wanted, config.errors, zhang=False)
-    return Parts(path.name, f"{path}: {len(rows):,} rows", rows, names=rows.names)
+    description = f"{path}: {len(rows):,} rows{told(rows)}"
+    return Parts(path.name, description, rows, names=rows.names)
 
 
 def _existing_source(source: str) -> Path:
     path = user_path(source)
     if not source or (not path.exists() and path.name == source and not path.suffix):
-        near = nearest(source, (DOCSTRINGS, "tfds:ag_news_subset", "tfds:imdb_reviews"))
+        known = (DOCSTRINGS, "tfds:ag_news_subset", "tfds:imdb_reviews")
+        near = nearest(source, known) or nearest_path(path)
         raise UserError(
             f"no source {source!r}{near}; expected 'docstrings', 'tfds:NAME' or the path of a "
             "file or folder"

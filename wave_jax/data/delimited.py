@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import NamedTuple
 
 from wave_jax.data.columns import Chosen, Wanted, choose_columns
-from wave_jax.data.inputs import LONGEST_LINE, Input, bounded_lines
-from wave_jax.data.rows import (
-    Errors,
-    Rows,
-    Where,
-    encodable,
-    join_pieces,
-    label_text,
-    whole_numbers,
-)
+from wave_jax.data.inputs import LONGEST_LINE, Input, bounded_lines, reading
+from wave_jax.data.rows import Errors, Where
+from wave_jax.data.table import Row, Table, make_row
 from wave_jax.errors import UserError
 
 _LARGEST_FIELD = LONGEST_LINE  # the csv module's own limit of 128 KiB would refuse long texts
@@ -32,10 +25,10 @@ class Record(NamedTuple):
     fields: list[str]
 
 
-def read_delimited(
+def open_delimited(
     source: Input, wanted: Wanted, errors: Errors, *, delimiter: str, zhang: bool = False
-) -> Rows:
-    """Reads a csv or tsv file.
+) -> Table:
+    """Opens a csv or tsv file.
 
     With `zhang`, a file whose first line is no header is read in the layout of Zhang et al.
     (2015): the class, counted from 1, then the columns of text; labels stay numbers here.
@@ -43,17 +36,15 @@ def read_delimited(
     A tsv file is often written without any quoting; where its quotes do not pair up, or pair up
     across lines that are rows by themselves, they are read as part of the text.
     """
-    if delimiter != "\t":
-        return _read(source, wanted, errors, delimiter, csv.QUOTE_MINIMAL, zhang)
-    try:
-        quoted = _read(source, wanted, errors, delimiter, csv.QUOTE_MINIMAL, zhang)
-    except UserError:
-        return _read(source, wanted, errors, delimiter, csv.QUOTE_NONE, zhang)
-    try:
-        plain = _read(source, wanted, errors, delimiter, csv.QUOTE_NONE, zhang)
-    except UserError:
-        return quoted
-    return quoted if len(quoted) == len(plain) else plain
+    if delimiter != "\t" or not _has_quotes(source):
+        return _open(source, wanted, errors, delimiter, csv.QUOTE_MINIMAL, zhang)
+    quoted, plain = (
+        _count(source, wanted, errors, delimiter, quoting, zhang)
+        for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE)
+    )
+    as_quoted = quoted is not None and plain in (None, quoted)
+    quoting = csv.QUOTE_MINIMAL if as_quoted else csv.QUOTE_NONE
+    return _open(source, wanted, errors, delimiter, quoting, zhang)
 
 
 def read_records(
@@ -64,22 +55,45 @@ def read_records(
         yield from _records(stream, source.name, delimiter, quoting)
 
 
-def _read(
+def _open(
     source: Input, wanted: Wanted, errors: Errors, delimiter: str, quoting: int, zhang: bool
-) -> Rows:
+) -> Table:
     records = read_records(source, errors, delimiter=delimiter, quoting=quoting)
     first = next(records, None)
     if first is None:
-        raise UserError(f"{source.name} is empty; it should hold labelled texts")
+        raise UserError(f"{source.name} is empty; it should hold texts")
     names, is_header, chosen = _columns(first.fields, wanted, source.name, zhang)
-    rows = Rows([], [], source.name, zhang=not is_header)
-    if not is_header:
-        _append(rows, first, len(names), chosen, errors)
-    for record in records:
-        _append(rows, record, len(names), chosen, errors)
-    if not rows.texts:
-        raise UserError(f"{source.name} holds a header line and no rows")
-    return replace(rows, labels=whole_numbers(rows.labels))
+    if is_header:
+        first = next(records, None)
+        if first is None:
+            raise UserError(f"{source.name} holds a header line and no rows")
+
+    def rows() -> Iterator[Row]:
+        for number, record in enumerate(itertools.chain((first,), records), 1):
+            where = Where(source.name, number, record.line)
+            yield _row(record.fields, len(names), chosen, where, wanted, errors)
+
+    columns = chosen.described(names if wanted.names or is_header else _numbered(names))
+    return Table(source.name, columns, rows(), zhang=not is_header, written_numbers=True)
+
+
+def _count(
+    source: Input, wanted: Wanted, errors: Errors, delimiter: str, quoting: int, zhang: bool
+) -> int | None:
+    """Returns the number of rows that are found with this quoting; None where it does not do."""
+    try:
+        return sum(1 for _ in _open(source, wanted, errors, delimiter, quoting, zhang).rows)
+    except UserError:
+        return None
+
+
+def _has_quotes(source: Input) -> bool:
+    with reading(source.name), source.open() as stream:
+        return any(b'"' in block for block in iter(lambda: stream.read(1 << 20), b""))
+
+
+def _numbered(names: list[str]) -> list[str]:
+    return [f"column {number}" for number in range(1, len(names) + 1)]
 
 
 def _columns(
@@ -96,21 +110,21 @@ def _columns(
     except UserError:
         asked = wanted.text or wanted.label
         if zhang and not asked and len(names) > 1 and names[0].isdecimal():
-            return names, False, Chosen(tuple(range(1, len(names))), 0)
+            label = None if wanted.unlabelled == "ignore" else 0
+            return names, False, Chosen(tuple(range(1, len(names))), label)
         raise
 
 
-def _append(rows: Rows, record: Record, width: int, chosen: Chosen, errors: Errors) -> None:
-    where = Where(rows.origin, len(rows) + 1, record.line)
-    fields = record.fields
+def _row(
+    fields: list[str], width: int, chosen: Chosen, where: Where, wanted: Wanted, errors: Errors
+) -> Row:
     if len(fields) != width:
         raise UserError(
             f"{where}: {len(fields)} fields where {width} were expected; "
             "a field that holds the separator, a quote or a line break must be in double quotes"
         )
-    text = join_pieces([fields[i] for i in chosen.text])
-    rows.texts.append(encodable(text, errors, where))
-    rows.labels.append(encodable(label_text(fields[chosen.label], where), errors, where))
+    label = None if chosen.label is None else fields[chosen.label]
+    return make_row([fields[i] for i in chosen.text], label, where, wanted, errors)
 
 
 def _records(

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from wave_jax.data.columns import Wanted
 from wave_jax.data.inputs import Input, bounded_lines
-from wave_jax.data.rows import Errors, Rows, Where, encodable, label_text
+from wave_jax.data.rows import Errors, Where
+from wave_jax.data.table import Row, Table, make_row
 from wave_jax.errors import UserError
 
 LABEL = "__label__"
 
 
-def read_fasttext(source: Input, errors: Errors) -> Rows:
-    """Reads lines that begin with one `__label__CLASS`; the rest of the line is the text."""
-    rows = Rows([], [], source.name)
-    with source.lines(errors, newline="\n") as stream:
-        for number, line in enumerate(bounded_lines(stream, source.name), 1):
-            if line.isspace():
-                continue
-            where = Where(source.name, len(rows) + 1, number)
-            label, text = _split(line, where)
-            rows.texts.append(encodable(text, errors, where))
-            rows.labels.append(encodable(label, errors, where))
-    if not rows.texts:
-        raise UserError(f"{source.name} holds no rows")
-    return rows
+def open_fasttext(source: Input, wanted: Wanted, errors: Errors) -> Table:
+    """Opens lines that begin with one `__label__CLASS`; the rest of the line is the text."""
+
+    def rows() -> Iterator[Row]:
+        row = 0
+        with source.lines(errors, newline="\n") as stream:
+            for number, line in enumerate(bounded_lines(stream, source.name), 1):
+                if not line.isspace():
+                    row += 1
+                    where = Where(source.name, row, number)
+                    label, text = _split(line, where)
+                    yield make_row([text], label, where, wanted, errors)
+
+    return Table(source.name, "", rows())
 
 
 def _split(line: str, where: Where) -> tuple[str, str]:
@@ -31,4 +35,4 @@ def _split(line: str, where: Where) -> tuple[str, str]:
         raise UserError(f"{where}: expected {LABEL}CLASS and then the text")
     if text.lstrip().startswith(LABEL):
         raise UserError(f"{where}: several labels; every text must have exactly one")
-    return label_text(head[len(LABEL) :], where), text.strip()
+    return head[len(LABEL) :], text.strip()

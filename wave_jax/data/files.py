@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from wave_jax.data.columns import Wanted
-from wave_jax.data.delimited import read_delimited
-from wave_jax.data.fasttext import LABEL, read_fasttext
+from wave_jax.data.delimited import open_delimited
+from wave_jax.data.fasttext import LABEL, open_fasttext
 from wave_jax.data.inputs import Input, existing, plain_suffix, reading
-from wave_jax.data.jsonl import read_jsonl
-from wave_jax.data.parquet import read_parquet
+from wave_jax.data.jsonl import open_jsonl
+from wave_jax.data.parquet import open_parquet
 from wave_jax.data.rows import Errors, Rows
+from wave_jax.data.table import Table
 from wave_jax.errors import UserError
 
 FORMATS = {
@@ -19,6 +21,7 @@ FORMATS = {
     **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
 }
+_DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 
 def read_file(path: Path, wanted: Wanted, errors: Errors, *, zhang: bool = False) -> Rows:
@@ -34,17 +37,32 @@ def read_file(path: Path, wanted: Wanted, errors: Errors, *, zhang: bool = False
       UserError: the file cannot be read or used; the text names the row.
     """
     existing(path)
+    kind = FORMATS.get(plain_suffix(path)) or _sniffed(Input.file(path))
+    return _open(path, kind, wanted, errors, zhang).collect()
+
+
+def open_texts(path: Path, wanted: Wanted, errors: Errors, *, zhang: bool = False) -> Table:
+    """Opens a file of texts, labelled or not, whose format the suffix tells (see `FORMATS`).
+
+    The rows have no labels, whether the file has or not.
+
+    Raises:
+      UserError: as `read_file`; what cannot be read further on is raised when its row is reached.
+    """
+    unlabelled = replace(wanted, unlabelled="ignore")
+    return _open(existing(path), FORMATS[plain_suffix(path)], unlabelled, errors, zhang)
+
+
+def _open(path: Path, kind: str, wanted: Wanted, errors: Errors, zhang: bool) -> Table:
     source = Input.file(path)
-    kind = FORMATS.get(plain_suffix(path)) or _sniffed(source)
-    if kind == "csv":
-        return read_delimited(source, wanted, errors, delimiter=",", zhang=zhang)
-    if kind == "tsv":
-        return read_delimited(source, wanted, errors, delimiter="\t", zhang=zhang)
+    if kind in _DELIMITERS:
+        delimiter = _DELIMITERS[kind]
+        return open_delimited(source, wanted, errors, delimiter=delimiter, zhang=zhang)
     if kind == "jsonl":
-        return read_jsonl(source, wanted, errors)
+        return open_jsonl(source, wanted, errors)
     if kind == "parquet":
-        return read_parquet(path, wanted, errors)
-    return read_fasttext(source, errors)
+        return open_parquet(path, wanted, errors)
+    return open_fasttext(source, wanted, errors)
 
 
 def _sniffed(source: Input) -> str:

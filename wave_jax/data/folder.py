@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 import tarfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from wave_jax.data.columns import Wanted
-from wave_jax.data.delimited import read_delimited
-from wave_jax.data.files import FORMATS, read_file
+from wave_jax.data.delimited import open_delimited
+from wave_jax.data.files import FORMATS, open_texts, read_file
 from wave_jax.data.inputs import Input, existing, plain_suffix, reading
-from wave_jax.data.rows import Errors, Rows, Where, listed
+from wave_jax.data.rows import Errors, Rows, Where, listed, told
 from wave_jax.data.splits import Parts
 from wave_jax.errors import UserError
 
@@ -44,7 +45,7 @@ def read_folder(folder: Path, wanted: Wanted, errors: Errors) -> Parts:
         raise UserError(f"{folder} has no train.csv (or .tsv, .jsonl, .parquet); it holds {there}")
     return Parts(
         name=folder.resolve().name,
-        description=f"{folder}: {_sizes(rows)}",
+        description=f"{folder}: {_sizes(rows)}{told(*rows.values())}",
         train=rows["train"],
         validation=rows.get("validation"),
         test=rows.get("test"),
@@ -63,6 +64,18 @@ def read_member(path: Path, wanted: Wanted, errors: Errors, *, zhang: bool = Tru
     if not rows.zhang:
         return rows
     return _named(rows, _class_lines(Input.file(classes), errors) if has_classes else None)
+
+
+def open_member_texts(path: Path, wanted: Wanted, errors: Errors) -> tuple[str, Iterator[str]]:
+    """Opens one file for its texts alone, read as `read_member` does with `zhang` False.
+
+    Returns:
+      which columns are read, in words, and the texts, in memory that does not grow with the file.
+    """
+    zhang = (existing(path).parent / CLASSES).is_file()
+    table = open_texts(path, wanted, errors, zhang=zhang)
+    texts = (row.text for row in table.rows)
+    return table.columns, map(_unescaped, texts) if table.zhang else texts
 
 
 def is_archive(path: Path) -> bool:
@@ -89,11 +102,12 @@ def read_archive(path: Path, wanted: Wanted, errors: Errors) -> Parts:
                 names = _class_lines(source, errors)
             else:
                 part = base.removesuffix(".csv")
-                rows[part] = read_delimited(source, wanted, errors, delimiter=",", zhang=True)
+                table = open_delimited(source, wanted, errors, delimiter=",", zhang=True)
+                rows[part] = table.collect()
     if "train" not in rows:
         raise UserError(f"{path.name} holds no train.csv; expected the layout of dbpedia_csv")
     rows = {part: _named(found, names) for part, found in rows.items()}
-    description = f"{path}: {_sizes(rows)}"
+    description = f"{path}: {_sizes(rows)}{told(*rows.values())}"
     return Parts(path.name, description, rows["train"], test=rows.get("test"), names=names)
 
 
@@ -117,12 +131,12 @@ def _joined(shards: list[Rows]) -> Rows:
     for shard in others:
         first.texts.extend(shard.texts)
         first.labels.extend(shard.labels)
-    return first
+    return replace(first, skipped=sum(shard.skipped for shard in shards))
 
 
 def _named(rows: Rows, names: tuple[str, ...] | None) -> Rows:
     """Gives the classes of the Zhang layout, counted from 1, the names of classes.txt."""
-    texts = [_LINE_BREAK.sub("\n", text).strip() if "\\" in text else text for text in rows.texts]
+    texts = [_unescaped(text) for text in rows.texts]
     if names is None:
         return replace(rows, texts=texts)
     by_number = {name: name for name in names} | {str(i): name for i, name in enumerate(names, 1)}
@@ -135,6 +149,10 @@ def _named(rows: Rows, names: tuple[str, ...] | None) -> Rows:
             f"{where}: class {number}, but {CLASSES} names classes 1 to {len(names)}"
         ) from None
     return replace(rows, texts=texts, labels=labels, names=names)
+
+
+def _unescaped(text: str) -> str:
+    return _LINE_BREAK.sub("\n", text).strip() if "\\" in text else text
 
 
 def _class_lines(source: Input, errors: Errors) -> tuple[str, ...]:

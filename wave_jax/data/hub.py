@@ -10,6 +10,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from wave_jax.data.rows import (
     label_text,
     listed,
     one_line,
+    told,
 )
 from wave_jax.data.splits import Parts
 from wave_jax.errors import UserError, nearest
@@ -77,40 +79,43 @@ def read_tfds(
     }
     if not splits.get("train"):
         raise UserError(f"{origin} has no training split, only {sorted(builder.info.splits)}")
-    read = {
-        split: _read_split(builder, split, chosen, errors, origin)
-        for split, count in splits.items()
-        if count
-    }
+    settings = (chosen, wanted, errors, origin)
+    read = {split: _read_split(builder, split, *settings) for split, n in splits.items() if n}
     train = read["train"]
     if train is None:
-        raise UserError(f"{origin}: its training split has rows without a label")
+        hint = "--data.on-unlabelled skip leaves them out"
+        raise UserError(f"{origin}: its training split has rows without a label; {hint}")
     validation, test = read.get("validation"), read.get("test")
     if test is None:
         validation, test = None, validation
     sizes = ", ".join(f"{split} {count:,}" for split, count in splits.items())
-    description = f"{builder.info.full_name}: {sizes}; text from {chosen.text_names(columns)}"
+    description = f"{builder.info.full_name}: {sizes}{told(*filter(None, read.values()))}"
     return Parts(origin, description, train, validation, test, train.names)
 
 
 def _read_split(
-    builder: Any, split: str, chosen: Chosen, errors: Errors, origin: str
+    builder: Any, split: str, chosen: Chosen, wanted: Wanted, errors: Errors, origin: str
 ) -> Rows | None:
     """Reads a split; None where its labels are withheld."""
+    assert chosen.label is not None
     columns = _columns(builder, origin)
     texts = [columns[i] for i in chosen.text]
     label = columns[chosen.label]
     names = getattr(builder.info.features[label], "names", None)
-    rows = Rows([], [], f"{origin}, {split}", tuple(names) if names else None)
+    named, said = tuple(names) if names else None, chosen.described(columns)
+    rows, skipped = Rows([], [], f"{origin}, {split}", named, columns=said), 0
     for row, example in enumerate(_examples(builder, split, origin), 1):
         where = Where(rows.origin, row)
         pieces = [_text(example[column], column, where, errors) for column in texts]
         value = example[label]
         if names and int(value) < 0:
-            return None
+            if wanted.unlabelled != "skip":
+                return None
+            skipped += 1
+            continue
         rows.texts.append(join_pieces(pieces))
         rows.labels.append(names[int(value)] if names else _label(value, where, errors))
-    return rows
+    return replace(rows, skipped=skipped) if rows.texts else None
 
 
 def _examples(builder: Any, split: str, origin: str) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from wave_jax.data.rows import Errors, one_line
-from wave_jax.errors import UserError, nearest
+from wave_jax.errors import UserError, nearest_path
 
 LONGEST_LINE = 32 << 20
 COMPRESSED = (".gz", ".bz2", ".xz")
@@ -105,9 +105,7 @@ def existing(path: Path) -> Path:
     """
     with reading(str(path)):
         if not path.exists():
-            folder = path.parent
-            there = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-            raise UserError(f"no such file or folder: {path}{nearest(path.name, there)}")
+            raise UserError(f"no such file or folder: {path}{nearest_path(path)}")
         if path.is_file() and path.stat().st_size == 0:
             raise UserError(f"{path} is empty; it should hold labelled texts")
     return path

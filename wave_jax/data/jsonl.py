@@ -3,41 +3,51 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
 
-from wave_jax.data.columns import Chosen, Wanted, choose_columns
+from wave_jax.data.columns import Wanted, choose_columns
 from wave_jax.data.inputs import Input, bounded_lines
-from wave_jax.data.rows import Errors, Rows, Where, encodable, join_pieces, label_text
+from wave_jax.data.rows import Errors, Where
+from wave_jax.data.table import Row, Table, make_row
 from wave_jax.errors import UserError
 
 _LARGEST_ARRAY = 512 << 20
 
 
-def read_jsonl(source: Input, wanted: Wanted, errors: Errors) -> Rows:
-    """Reads objects with the text and label under keys; other keys may hold anything.
+def open_jsonl(source: Input, wanted: Wanted, errors: Errors) -> Table:
+    """Opens a file of objects with the text and label under keys; other keys may hold anything.
 
     A text that is null counts as empty. Columns are chosen by the keys of the first object.
     """
-    rows = Rows([], [], source.name)
-    keys: list[str] = []
-    chosen: Chosen | None = None
-    with source.lines(errors, newline="\n") as stream:
-        for where, record in _objects(stream, source.name):
-            if chosen is None:
-                keys = list(record)
-                chosen = choose_columns(keys, wanted, source.name, header=False)
-            texts = [_text(record, keys[i], where) for i in chosen.text]
-            label = label_text(_value(record, keys[chosen.label], where), where)
-            rows.texts.append(encodable(join_pieces(texts), errors, where))
-            rows.labels.append(encodable(label, errors, where))
-    if not rows.texts:
+    objects = _objects(source, errors)
+    first = next(objects, None)
+    if first is None:
         raise UserError(f"{source.name} holds no rows")
-    return rows
+    keys = list(first[1])
+    chosen = choose_columns(keys, wanted, source.name, header=False)
+
+    def rows() -> Iterator[Row]:
+        for where, record in itertools.chain((first,), objects):
+            texts = [_text(record, keys[i], where) for i in chosen.text]
+            label = None
+            if chosen.label is not None and wanted.unlabelled == "skip":
+                label = record.get(keys[chosen.label])
+            elif chosen.label is not None:
+                label = _value(record, keys[chosen.label], where)
+            yield make_row(texts, label, where, wanted, errors)
+
+    return Table(source.name, chosen.described(keys), rows())
 
 
-def _objects(stream: io.TextIOWrapper, origin: str) -> Iterator[tuple[Where, dict[str, Any]]]:
+def _objects(source: Input, errors: Errors) -> Iterator[tuple[Where, dict[str, Any]]]:
+    with source.lines(errors, newline="\n") as stream:
+        yield from _parsed(stream, source.name)
+
+
+def _parsed(stream: io.TextIOWrapper, origin: str) -> Iterator[tuple[Where, dict[str, Any]]]:
     row = 0
     for number, line in enumerate(bounded_lines(stream, origin), 1):
         if line.isspace():

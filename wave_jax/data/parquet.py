@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,42 +13,56 @@ import pyarrow.parquet as pq
 
 from wave_jax.data.columns import Wanted, choose_columns
 from wave_jax.data.inputs import reading
-from wave_jax.data.rows import Errors, Rows, Where, encodable, join_pieces, label_text, one_line
+from wave_jax.data.rows import Errors, Where, encodable, one_line
+from wave_jax.data.table import Row, Table, make_row
 from wave_jax.errors import UserError
 
+_ROWS_AT_ONCE = 8192
+_UNLABELLED = -1  # as Hugging Face's datasets write a class that is not known
 
-def read_parquet(path: Path, wanted: Wanted, errors: Errors) -> Rows:
-    """Reads the text columns (strings or bytes; null counts as empty) and the label column."""
+
+def open_parquet(path: Path, wanted: Wanted, errors: Errors) -> Table:
+    """Opens the text columns (strings or bytes; null counts as empty) and the label column."""
     origin = path.name
+    with _arrow(origin):
+        file = pq.ParquetFile(path)
+        schema = file.schema_arrow
+    columns = schema.names
+    chosen = choose_columns(columns, wanted, origin, header=False)
+    texts = [columns[i] for i in chosen.text]
+    label = None if chosen.label is None else columns[chosen.label]
+    for name in texts:
+        if not _is_text(_plain_type(schema, name)):
+            kind = _plain_type(schema, name)
+            raise UserError(f"{origin}: column {name!r} is of type {kind}, expected strings")
+    names = None if label is None else _class_names(schema, label, origin)
+
+    def rows() -> Iterator[Row]:
+        start = 1
+        with _arrow(origin):
+            used = sorted({*texts, *([label] if label else [])})
+            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=used):
+                pieces = [_strings(_plain(batch, name), errors, origin, start) for name in texts]
+                labels = _labels(batch, label, names, wanted, origin, start, errors)
+                for row, (*parts, value) in enumerate(zip(*pieces, labels, strict=True), start):
+                    yield make_row(parts, value, Where(origin, row), wanted, errors)
+                start += batch.num_rows
+
+    return Table(origin, chosen.described(columns), rows(), names=names)
+
+
+@contextmanager
+def _arrow(origin: str) -> Iterator[None]:
     with reading(origin):
         try:
-            file = pq.ParquetFile(path)
-            columns = file.schema_arrow.names
-            chosen = choose_columns(columns, wanted, origin, header=False)
-            used = sorted({columns[i] for i in (*chosen.text, chosen.label)})
-            table = file.read(columns=used)
+            yield
         except pa.ArrowException as error:
             raise UserError(
                 f"{origin} is not a readable parquet file ({one_line(error)})"
             ) from error
-    pieces = [_texts(table, columns[i], errors, origin) for i in chosen.text]
-    texts = (
-        pieces[0] if len(pieces) == 1 else [join_pieces(row) for row in zip(*pieces, strict=True)]
-    )
-    labels, names = _labels(table, columns[chosen.label], errors, origin)
-    if not texts:
-        raise UserError(f"{origin} holds no rows")
-    return Rows(texts, labels, origin, names)
 
 
-def _texts(table: pa.Table, name: str, errors: Errors, origin: str) -> list[str]:
-    column = _plain(table, name)
-    if not _is_text(column.type):
-        raise UserError(f"{origin}: column {name!r} is of type {column.type}, expected strings")
-    return _strings(column, errors, origin)
-
-
-def _strings(column: pa.ChunkedArray, errors: Errors, origin: str) -> list[str]:
+def _strings(column: pa.Array, errors: Errors, origin: str, start: int) -> list[str]:
     """Returns the column as strings; the quick way first, row by row where bytes are not UTF-8."""
     if not pa.types.is_binary(column.type) and not pa.types.is_large_binary(column.type):
         try:
@@ -56,37 +72,58 @@ def _strings(column: pa.ChunkedArray, errors: Errors, origin: str) -> list[str]:
     handler = "surrogateescape" if errors == "strict" else "replace"
     return [
         encodable((data or b"").decode("utf-8", handler), errors, Where(origin, row))
-        for row, data in enumerate(column.to_pylist(), 1)
+        for row, data in enumerate(column.to_pylist(), start)
     ]
 
 
-def _labels(
-    table: pa.Table, name: str, errors: Errors, origin: str
-) -> tuple[list[str], tuple[str, ...] | None]:
-    column = _plain(table, name)
-    names = _hugging_face_names(table, name)
-    if _is_text(column.type):
-        values: list[Any] = list(_strings(column, errors, origin))
-    elif _is_number(column.type):
-        values = column.to_pylist()
-    else:
+def _class_names(schema: pa.Schema, label: str, origin: str) -> tuple[str, ...] | None:
+    """Returns the names of the classes where the file tells them; refuses a wrong type of label."""
+    kind = _plain_type(schema, label)
+    if not _is_text(kind) and not _is_number(kind):
         raise UserError(
-            f"{origin}: the label column {name!r} is of type {column.type}, "
+            f"{origin}: the label column {label!r} is of type {kind}, "
             "expected whole numbers or strings"
         )
-    labels = [label_text(value, Where(origin, row)) for row, value in enumerate(values, 1)]
-    if names is None or not pa.types.is_integer(column.type):
-        return labels, None
-    for row, value in enumerate(values, 1):
-        if not 0 <= value < len(names):
+    return _hugging_face_names(schema, label) if pa.types.is_integer(kind) else None
+
+
+def _labels(
+    batch: pa.RecordBatch,
+    label: str | None,
+    names: tuple[str, ...] | None,
+    wanted: Wanted,
+    origin: str,
+    start: int,
+    errors: Errors,
+) -> list[Any]:
+    if label is None:
+        return [None] * batch.num_rows
+    column = _plain(batch, label)
+    if _is_text(column.type):
+        return _strings(column, errors, origin, start)
+    values: list[Any] = column.to_pylist()
+    if names is None:
+        return values
+    found: list[Any] = []
+    for row, value in enumerate(values, start):
+        if value is None or (value == _UNLABELLED and wanted.unlabelled == "skip"):
+            found.append(None)
+        elif 0 <= value < len(names):
+            found.append(names[value])
+        else:
             where = Where(origin, row)
             raise UserError(f"{where}: the label {value}, but the file names {len(names)} classes")
-    return [names[value] for value in values], names
+    return found
 
 
-def _plain(table: pa.Table, name: str) -> pa.ChunkedArray:
-    column = table.column(name)
+def _plain(batch: pa.RecordBatch, name: str) -> pa.Array:
+    column = batch.column(name)
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def _plain_type(schema: pa.Schema, name: str) -> pa.DataType:
+    kind = schema.field(name).type
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -101,10 +138,10 @@ def _is_number(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
 
 
-def _hugging_face_names(table: pa.Table, name: str) -> tuple[str, ...] | None:
+def _hugging_face_names(schema: pa.Schema, name: str) -> tuple[str, ...] | None:
     """Returns the names of a ClassLabel column, which `datasets` keeps in the file's metadata."""
     try:
-        metadata = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
+        metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
         feature = metadata["info"]["features"][name]
         names = feature["names"] if feature["_type"] == "ClassLabel" else None
     except (ValueError, KeyError, TypeError, RecursionError):

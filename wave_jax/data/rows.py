@@ -25,7 +25,8 @@ class Rows:
 
     `labels` are names, as written in the source; `names` is set where the source itself says which
     classes there are and in which order; `origin` is what messages call the source; `zhang` says
-    that the labels are still the class numbers of the layout of Zhang et al.
+    that the labels are still the class numbers of the layout of Zhang et al.; `columns` says where
+    text and label came from; `skipped` counts rows left out for their lack of a label.
     """
 
     texts: list[str]
@@ -33,6 +34,8 @@ class Rows:
     origin: str
     names: tuple[str, ...] | None = None
     zhang: bool = False
+    columns: str = ""
+    skipped: int = 0
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -45,6 +48,13 @@ class Rows:
             texts=[self.texts[i] for i in chosen],
             labels=[self.labels[i] for i in chosen],
         )
+
+
+def told(*parts: Rows) -> str:
+    """Returns what a description says of the rows beside their number."""
+    skipped = sum(rows.skipped for rows in parts)
+    columns = f"; {parts[0].columns}" if parts[0].columns else ""
+    return columns + (f"; {skipped:,} rows without a label left out" if skipped else "")
 
 
 class Where:
@@ -89,6 +99,17 @@ def encodable(text: str, errors: Errors, where: Where) -> str:
     )
 
 
+def is_missing(label: Any) -> bool:
+    """Returns whether a row has no label: none, not a number, or blank.
+
+    >>> [is_missing(label) for label in (None, float("nan"), " ", 0)]
+    [True, True, True, False]
+    """
+    if isinstance(label, str):
+        return not label.strip()
+    return label is None or (isinstance(label, float) and math.isnan(label))
+
+
 def label_text(value: Any, where: Where) -> str:
     """Returns the name of a label: strings stripped, whole numbers and booleans as text.
 
@@ -98,13 +119,14 @@ def label_text(value: Any, where: Where) -> str:
     >>> [label_text(value, Where("x", 1)) for value in (3.0, True, " pos ")]
     ['3', 'true', 'pos']
     """
+    if is_missing(value):
+        what = "empty" if isinstance(value, str) else f"missing ({value})"
+        raise UserError(
+            f"{where}: the label is {what}; every row needs one, or --data.on-unlabelled skip to "
+            "leave such rows out"
+        )
     if isinstance(value, str):
-        name = value.strip()
-        if not name:
-            raise UserError(f"{where}: the label is empty; every row needs one")
-        return name
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        raise UserError(f"{where}: the label is missing ({value}); every row needs one")
+        return value.strip()
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):

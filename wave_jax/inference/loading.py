@@ -40,8 +40,6 @@ def load(
       UserError: the folder is not a run, or has no checkpoint yet, or its files do not fit.
     """
     folder = Path(workdir)
-    if not folder.is_dir():
-        raise UserError(f"no folder {str(folder)!r}: expected the workdir of a training run")
     config = load_config(folder)
     tokenizer = WordPiece.load(folder / "tokenizer.json")
     labels = read_labels(folder)

@@ -9,7 +9,7 @@ import typing
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from wave_jax.errors import UserError, nearest
+from wave_jax.errors import UserError, nearest, nearest_path
 from wave_jax.training.config import Config
 from wave_jax.training.writing import write_whole
 
@@ -35,9 +35,7 @@ def load_config(workdir: Path) -> Config:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(
-            f"{workdir} holds no {CONFIG_FILE}: expected the workdir of a training run"
-        ) from None
+        raise UserError(_no_run(Path(workdir))) from None
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as JSON: {error}") from None
     return config_from_dict(values, str(path))
@@ -63,6 +61,16 @@ def differences(old: Config, new: Config) -> list[str]:
         if not free and value != after[name]:
             found.append(f"{name}: {value!r} -> {after[name]!r}")
     return found
+
+
+def _no_run(workdir: Path) -> str:
+    """Says that the folder is no run's, and which one may be meant."""
+    if workdir.is_dir():
+        inside = sorted(workdir.glob(f"*/{CONFIG_FILE}"), key=lambda file: file.stat().st_mtime)
+        near = f", did you mean {str(inside[-1].parent)!r}?" if inside else ""
+        return f"{workdir} holds no {CONFIG_FILE}{near}: expected the workdir of a training run"
+    near = nearest_path(workdir)
+    return f"no folder {str(workdir)!r}{near}: expected the workdir of a training run"
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

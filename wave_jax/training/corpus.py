@@ -14,6 +14,7 @@ from wave_jax.data.batches import EvalBatches, TrainBatches
 from wave_jax.data.config import DataConfig
 from wave_jax.data.corpus import load_corpus
 from wave_jax.data.prepare import Prepared, prepare
+from wave_jax.data.rows import listed
 from wave_jax.data.shapes import TOKEN_COST, Shapes
 from wave_jax.data.snapshot import write_snapshot
 from wave_jax.data.tokenizer import WordPiece
@@ -27,6 +28,8 @@ from wave_jax.training.workdir import SNAPSHOT, with_snapshot
 from wave_jax.training.writing import write_whole
 
 TOKENIZER_FILE, LABELS_FILE = "tokenizer.json", "labels.json"
+
+_FEW_TEXTS = 100
 
 # A further shape pads less, and takes as long to compile as some tens of steps
 _STEPS_PER_SHAPE, _MOST_SHAPES, _EVAL_SHAPES = 250, 7, 2
@@ -56,6 +59,24 @@ class Texts:
         """Share of the test texts that have the class most frequent among them."""
         labels = self.prepared.splits["test"].labels
         return float(np.bincount(labels).max() / len(labels))
+
+
+def little_data(texts: Texts) -> str | None:
+    """Returns a warning where there are too few texts for the figures to say much, else None."""
+    splits = texts.prepared.splits
+    learned, tested = (len(splits[name].labels) for name in ("train", "test"))
+    found = []
+    if tested < _FEW_TEXTS:  # one standard error of an accuracy is 5 points or more
+        found.append(
+            f"{learned:,} texts to learn from and {tested:,} to test on, so accuracy is uncertain "
+            f"by up to {100 * 0.5 / tested**0.5:.0f} points either way"
+        )
+    counts = np.bincount(splits["train"].labels, minlength=len(texts.label_names))
+    for what, few in (("no text", counts == 0), ("one text", counts == 1)):
+        names = [name for name, is_few in zip(texts.label_names, few, strict=True) if is_few]
+        if names:
+            found.append(f"{what} to learn from for {listed(names)}")
+    return f"Warning: {'; '.join(found)}. More rows help" if found else None
 
 
 def read_texts(config: Config, workdir: Path) -> Texts:

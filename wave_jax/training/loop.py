@@ -19,7 +19,7 @@ from wave_jax.training.allocator import keep_freed_memory
 from wave_jax.training.checkpoint import Checkpoints, restore_params
 from wave_jax.training.compilation import enable_compilation_cache, program_bytes
 from wave_jax.training.config import Config
-from wave_jax.training.corpus import Texts, eval_batches, read_texts, train_batches
+from wave_jax.training.corpus import Texts, eval_batches, little_data, read_texts, train_batches
 from wave_jax.training.curves import draw_curves
 from wave_jax.training.display import Display
 from wave_jax.training.divergence import DivergenceGuard
@@ -31,13 +31,13 @@ from wave_jax.training.interrupt import Interrupt, Interrupted
 from wave_jax.training.log import MetricsLog, Writer, read_rows, trim
 from wave_jax.training.mesh import make_mesh, put, state_shardings
 from wave_jax.training.nonfinite import NotFinite, save_batch
-from wave_jax.training.probing import GradientProbe, draw_probe
+from wave_jax.training.probing import GradientProbe, check_probe, draw_probe
 from wave_jax.training.processes import is_primary, meet, noticing_lost_peers, on_primary
 from wave_jax.training.shelf import FOLDER, finished_steps
 from wave_jax.training.state import parameter_counts
 from wave_jax.training.summary import Summary, process_peak_bytes
 from wave_jax.training.task import Task, check_train_config
-from wave_jax.training.trackers import make_trackers
+from wave_jax.training.trackers import check_trackers, make_trackers
 from wave_jax.training.workdir import check_shared, claim, occupied
 from wave_jax.training.writing import explaining_disk_errors
 
@@ -70,6 +70,7 @@ def train(
     """
     console, workdir = console or Console(), Path(workdir)
     check_train_config(config.train)
+    check_probe(config)
     found = on_primary(lambda: claim(workdir, config))
     check_shared(workdir)
     if not is_primary():
@@ -102,6 +103,8 @@ def _run(
     hooks: Sequence[HookMaker],
 ) -> Summary:
     mesh = make_mesh(config.mesh.data, config.mesh.model)
+    if is_primary():
+        check_trackers(tensorboard=config.train.tensorboard, wandb=config.train.wandb)
     texts = read_texts(config, workdir)
     task = make_task(config, texts, mesh)
     _announce(console, texts, task)
@@ -175,13 +178,8 @@ def make_task(config: Config, texts: Texts, mesh: Mesh) -> Task:
 
 
 def _probes(config: Config, texts: Texts, task: Task) -> list[Hook]:
-    if config.probe.every <= 0:
+    if not config.probe.every:
         return []
-    if config.model.kind != "wave":
-        raise UserError(
-            f"--probe.every looks at waves, and --model.kind {config.model.kind} has none: leave "
-            "it out"
-        )
     split = texts.prepared.splits["validation"]
     return [GradientProbe(task.model, split, task.mesh, config.probe.every)]
 
@@ -196,6 +194,8 @@ def _announce(console: Console, texts: Texts, task: Task) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if (warning := little_data(texts)) is not None:
+        console.print(warning, markup=False, highlight=False, soft_wrap=True)
 
 
 def _writers(config: Config, workdir: Path) -> list[Writer]:

@@ -11,8 +11,10 @@ import numpy as np
 from jax.sharding import Mesh
 
 from wave_jax.data.prepare import TokenizedSplit
+from wave_jax.errors import UserError
 from wave_jax.probe.summary import summarize
 from wave_jax.training.compilation import matmul_precision
+from wave_jax.training.config import Config
 from wave_jax.training.log import read_rows
 from wave_jax.training.mesh import replicated
 from wave_jax.training.state import Params
@@ -20,6 +22,17 @@ from wave_jax.training.state import Params
 PROBE_FILE = "probe.png"
 _TEXTS = 8
 _COLORS = ("#0b4f8a", "#c26a00", "#4b8f6a", "#8a4f9e", "#7a7a7a", "#b03060")
+
+
+def check_probe(config: Config) -> None:
+    """Raises UserError where `--probe.every` asks for what cannot be."""
+    every, kind = config.probe.every, config.model.kind
+    if every < 0:
+        raise UserError(f"--probe.every is {every}, expected 0 (never) or a number of steps")
+    if every and kind != "wave":
+        raise UserError(
+            f"--probe.every looks at waves, and --model.kind {kind} has none: leave it out"
+        )
 
 
 class GradientProbe:

@@ -11,14 +11,17 @@ from wave_jax.errors import UserError
 from wave_jax.training.log import Writer
 
 
+def check_trackers(*, tensorboard: bool, wandb: bool) -> None:
+    """Raises UserError where the package of one that is asked for is not installed."""
+    for wanted, package in ((tensorboard, "tensorboardX"), (wandb, "wandb")):
+        if wanted:
+            _import(package)
+
+
 def make_trackers(
     workdir: Path, config: Mapping[str, Any], *, tensorboard: bool, wandb: bool
 ) -> list[Writer]:
-    """Returns the writers asked for.
-
-    Raises:
-        UserError: the package of one is not installed.
-    """
+    """Returns the writers asked for, of which `check_trackers` was content."""
     trackers: list[Writer] = []
     if tensorboard:
         trackers.append(_TensorBoard(workdir))
@@ -29,7 +32,7 @@ def make_trackers(
 
 class _TensorBoard:
     def __init__(self, workdir: Path) -> None:
-        package = _import("tensorboardX", "--train.tensorboard")
+        package = _import("tensorboardX")
         self._writer = package.SummaryWriter(str(workdir / "tensorboard"))
 
     def write(self, row: Mapping[str, Any]) -> None:
@@ -42,7 +45,7 @@ class _TensorBoard:
 
 class _WandB:
     def __init__(self, workdir: Path, config: Mapping[str, Any]) -> None:
-        package = _import("wandb", "--train.wandb")
+        package = _import("wandb")
         name = workdir.resolve().name
         self._run = package.init(
             project="wave_jax", name=name, dir=str(workdir), config=dict(config), resume="allow"
@@ -56,10 +59,11 @@ class _WandB:
         self._run.finish()
 
 
-def _import(package: str, option: str) -> Any:
+def _import(package: str) -> Any:
     try:
         return importlib.import_module(package)
     except ImportError:
+        option = f"--train.{package.removesuffix('X')}"
         raise UserError(f"{option} needs a package: pip install {package}") from None
 
 

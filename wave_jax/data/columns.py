@@ -89,8 +89,9 @@ def _text(
 ) -> tuple[int, ...]:
     if asked:
         return tuple(_place(names, name, origin, hint) for name in asked)
-    found = (_first(names, TITLE_NAMES), _first(names, TEXT_NAMES))
-    chosen = tuple(place for place in found if place is not None and place != label)
+    others = ["" if place == label else name for place, name in enumerate(names)]
+    found = (_first(others, TITLE_NAMES), _first(others, TEXT_NAMES))
+    chosen = tuple(place for place in found if place is not None)
     if not chosen:
         raise UserError(
             f"{origin} has no column for the text (such as 'text'){_near(names, TEXT_NAMES)}; "

@@ -224,7 +224,7 @@ def test_word_dropout_keeps_cls_and_takes_the_given_share(batch):
         {},
         jnp.asarray(mask),
         False,
-        method="_keep_words",
+        method="keep_words",
         rngs={"word_dropout": jax.random.key(0)},
     )
     assert kept[:, 0].all()

@@ -4,82 +4,43 @@ from __future__ import annotations
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
-from wave_jax.models.config import Activation, Pooling, Position, Scope, table_rows
+from wave_jax.models.config import Activation, Pooling, Scope
 from wave_jax.models.layer import Scopes, WaveLayer
 from wave_jax.models.pooled import others_of_first, rest_norm, rest_norm_by_counts
-from wave_jax.models.positions import sinusoids
 from wave_jax.models.sentences import sentence_ids
-from wave_jax.models.tokens import keep_words, learned_positions, pool
+from wave_jax.models.text_classifier import Ids, Logits, Mask, TextClassifier
+from wave_jax.models.tokens import pool
 from wave_jax.ops.superposition import ReadoutKind, Superposition
 
-Ids = Int[Array, "b n"]
-Mask = Bool[Array, "b n"]
-Logits = Float[Array, "b c"]
 
-
-class WaveClassifier(nn.Module):
+class WaveClassifier(TextClassifier):
     """Token embeddings -> wave layers -> pooling -> classifier ([WN] figure 6).
 
     Three entry points share one set of parameters. `__call__(ids, mask)` is the reference:
-    `embed`, then `logits_from_embeddings`, the seam at which gradients are probed.
-    `logits_from_distinct` and `logits_from_rows` compute the same logits from a batch's distinct
-    ids, each projected once.
-
-    In training (`deterministic=False`) the streams 'dropout' and 'word_dropout' are drawn from.
-    Results do not depend on padding, nor on the entry point, beyond rounding.
+    `embed`, then `logits_from_embeddings`. `logits_from_distinct` and `logits_from_rows` compute
+    the same logits, up to rounding, from a batch's distinct ids, each projected once.
 
     Attributes: see `ModelConfig`; `wave_jax.models.build_model` checks them.
     """
 
-    vocab_size: int
-    num_classes: int
-    max_length: int
-    dim: int
     ffn_dim: int
     layers: int
     readouts: tuple[tuple[Superposition, ReadoutKind], ...]
     scopes: tuple[Scope, Scope]
     pooling: Pooling
-    position: Position
     activation: Activation
-    dropout: float
-    word_dropout: float
     sentence_end_ids: tuple[int, ...] = ()
     sep_id: int = -1
 
     def setup(self) -> None:
-        scale = nn.initializers.normal(self.dim**-0.5)
-        self.token_embedding = nn.Embed(
-            table_rows(self.vocab_size), self.dim, embedding_init=scale, name="embed"
-        )
-        if self.position == "learned":
-            self.position_embedding = nn.Embed(
-                self.max_length, self.dim, embedding_init=scale, name="position"
-            )
+        super().setup()
         self.layer = [
             WaveLayer(self.dim, self.ffn_dim, self.readouts, self.activation, self.dropout)
             for _ in range(self.layers)
         ]
         self.classifier = nn.Dense(self.num_classes)
-
-    def __call__(self, ids: Ids, mask: Mask | None = None, *, deterministic: bool = True) -> Logits:
-        """Returns logits [b, c] for token ids [b, n]; without a mask every token is real."""
-        real = jnp.ones(ids.shape, bool) if mask is None else mask
-        kept = self._keep_words(real, deterministic)
-        return self.logits_from_embeddings(
-            self.embed(ids),
-            kept,
-            segment_ids=self.segment_ids(ids, real),
-            deterministic=deterministic,
-        )
-
-    def embed(self, ids: Ids) -> Float[Array, "b n d"]:
-        """Returns the token embeddings, positions included."""
-        x = self.token_embedding(ids)
-        positions = self._positions(ids.shape[1])
-        return x if positions is None else x + positions
 
     def logits_from_embeddings(
         self,
@@ -131,14 +92,14 @@ class WaveClassifier(nn.Module):
         one wave a text. The parameter 'embed' is not used.
         """
         ids = distinct[inverse]
-        kept = self._keep_words(mask, deterministic)
+        kept = self.keep_words(mask, deterministic)
         scopes = self._branch_segments(self.segment_ids(ids, mask), kept)
         projected = self.layer[0].project(rows)
         if self.pooling == "cls" and self.layers == 1 and self.position == "none":
             rest = self._rest_by_counts(projected, inverse, kept, scopes)
             return self._logits_from_first(projected[inverse[:, 0]], rest, deterministic)
         u, x = projected[inverse], rows[inverse]
-        positions = self._positions(inverse.shape[1])
+        positions = self.positions(inverse.shape[1])
         if positions is not None:
             x = x + positions
             bias = self.layer[0].project(jnp.zeros_like(positions[:1]))
@@ -223,13 +184,6 @@ class WaveClassifier(nn.Module):
         ]
         return jnp.stack(parts, axis=1)
 
-    def _positions(self, length: int) -> Float[Array, "n d"] | None:
-        if self.position == "none":
-            return None
-        if self.position == "sinusoidal":
-            return sinusoids(length, self.dim)
-        return learned_positions(self.position_embedding, length)
-
     def _branch_segments(self, segment_ids: Ids | None, mask: Mask) -> Scopes:
         """Returns the segments of each variant: None for the whole text, 0 where masked."""
         if "sentence" not in self.scopes:
@@ -241,6 +195,3 @@ class WaveClassifier(nn.Module):
         kept = jnp.where(mask, segment_ids, 0)
         first, second = (kept if scope == "sentence" else None for scope in self.scopes)
         return first, second
-
-    def _keep_words(self, mask: Mask, deterministic: bool) -> Mask:
-        return keep_words(self, mask, self.word_dropout, deterministic)

@@ -15,7 +15,7 @@ from wave_jax.ops.superposition import ReadoutKind, Superposition
 
 Classifier: TypeAlias = WaveClassifier | TransformerClassifier | FNetClassifier | MeanClassifier
 
-# What validated best on AG News, see the README's table of choices.
+# What validated best on AG News, see docs/CHOICES.md.
 _BEST_READOUT: dict[Superposition, ReadoutKind] = {
     "modulation": "real",
     "interference": "magnitude",
@@ -59,30 +59,32 @@ def build_model(
     """
     size = sizes(config)
     _check(config, size)
-    ends: dict[str, Any] = {"vocab_size": vocab_size, "num_classes": num_classes, "dim": config.dim}
-    drops: dict[str, Any] = {"dropout": size.dropout, "word_dropout": size.word_dropout}
-    if config.kind == "mean":
-        return MeanClassifier(**ends, **drops)
-    shape: dict[str, Any] = {
+    ends: dict[str, Any] = {
+        "vocab_size": vocab_size,
+        "num_classes": num_classes,
         "max_length": max_length,
+        "dim": config.dim,
+        "position": size.position,
+        "dropout": size.dropout,
+        "word_dropout": size.word_dropout,
+    }
+    if config.kind == "mean":
+        return MeanClassifier(**ends)
+    shape: dict[str, Any] = {
         "ffn_dim": size.ffn_dim,
         "layers": size.layers,
         "pooling": config.pooling,
-        "position": size.position,
         "activation": config.activation,
     }
     if config.kind == "fnet":
-        return FNetClassifier(**ends, **shape, **drops)
+        return FNetClassifier(**ends, **shape)
     if config.kind in ("transformer", "bert"):
-        return TransformerClassifier(
-            **ends, **shape, **drops, heads=size.heads, bert=config.kind == "bert"
-        )
+        return TransformerClassifier(**ends, **shape, heads=size.heads, bert=config.kind == "bert")
     readouts = _readouts(config)
     _check_waves(config, size, readouts, sentence_end_ids)
     return WaveClassifier(
         **ends,
         **shape,
-        **drops,
         readouts=readouts,
         scopes=(config.scopes[0], config.scopes[1]),
         sentence_end_ids=tuple(sentence_end_ids),

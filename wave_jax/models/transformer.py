@@ -6,17 +6,15 @@ import math
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float
 
-from wave_jax.models.config import Activation, Pooling, Position, table_rows
+from wave_jax.models.config import Activation, Pooling
 from wave_jax.models.layer import ACTIVATIONS
-from wave_jax.models.positions import sinusoids
-from wave_jax.models.tokens import drop, drop_weights, keep_words, learned_positions, pool
+from wave_jax.models.text_classifier import Ids, Logits, Mask, TextClassifier
+from wave_jax.models.tokens import drop, drop_weights, pool
 
 NORM_EPSILON = 1e-12  # BERT's
-
-Ids = Int[Array, "b n"]
-Mask = Bool[Array, "b n"]
+_BERT_INIT = nn.initializers.truncated_normal(0.02)
 
 
 class EncoderLayer(nn.Module):
@@ -73,68 +71,44 @@ class EncoderLayer(nn.Module):
         return nn.LayerNorm(epsilon=NORM_EPSILON, use_fast_variance=False, name=name)
 
 
-class TransformerClassifier(nn.Module):
+class TransformerClassifier(TextClassifier):
     """Token embeddings -> norm -> encoder layers -> pooling -> classifier.
 
     As BERT (Devlin et al., arXiv 1810.04805) it has learned positions, token types (every text is
     of the first) and a pooler, a dense layer with tanh on [CLS]. The papers' Transformer is one
     layer.
 
-    `embed` gives the sum of token, position and type embeddings, the seam at which gradients are
-    probed; results do not depend on padding, beyond rounding.
-
-    Attributes: see `ModelConfig`; `wave_jax.models.build_model` checks them.
+    Attributes: see `ModelConfig`.
       bert: token types, pooler and BERT's initialisation.
     """
 
-    vocab_size: int
-    num_classes: int
-    max_length: int
-    dim: int
     ffn_dim: int
     layers: int
     heads: int
     pooling: Pooling
-    position: Position
     activation: Activation
-    dropout: float
-    word_dropout: float
     bert: bool
 
     def setup(self) -> None:
-        narrow = nn.initializers.truncated_normal(0.02)
-        scale = narrow if self.bert else nn.initializers.normal(self.dim**-0.5)
-        kernels = narrow if self.bert else nn.initializers.lecun_normal()
-        self.token_embedding = nn.Embed(
-            table_rows(self.vocab_size), self.dim, embedding_init=scale, name="embed"
-        )
-        if self.position == "learned":
-            self.position_embedding = nn.Embed(
-                self.max_length, self.dim, embedding_init=scale, name="position"
-            )
+        super().setup()
+        kernels = _BERT_INIT if self.bert else nn.initializers.lecun_normal()
         if self.bert:
-            self.type_embedding = nn.Embed(2, self.dim, embedding_init=scale, name="token_type")
+            self.type_embedding = nn.Embed(
+                2, self.dim, embedding_init=self.table_init(), name="token_type"
+            )
             self.pooler = nn.Dense(self.dim, kernel_init=kernels)
         self.norm = nn.LayerNorm(epsilon=NORM_EPSILON, use_fast_variance=False)
         shape = (self.dim, self.ffn_dim, self.heads, self.activation, self.dropout)
         self.layer = [EncoderLayer(*shape, kernel_init=kernels) for _ in range(self.layers)]
         self.classifier = nn.Dense(self.num_classes, kernel_init=kernels)
 
-    def __call__(
-        self, ids: Ids, mask: Mask | None = None, *, deterministic: bool = True
-    ) -> Float[Array, "b c"]:
-        """Returns logits [b, c] for token ids [b, n]; without a mask every token is real."""
-        real = jnp.ones(ids.shape, bool) if mask is None else mask
-        kept = keep_words(self, real, self.word_dropout, deterministic)
-        return self.logits_from_embeddings(self.embed(ids), kept, deterministic=deterministic)
+    def table_init(self) -> nn.initializers.Initializer:
+        """Returns how embeddings are drawn."""
+        return _BERT_INIT if self.bert else super().table_init()
 
     def embed(self, ids: Ids) -> Float[Array, "b n d"]:
         """Returns the sum of token, position and type embeddings."""
-        x = self.token_embedding(ids)
-        if self.position == "learned":
-            x = x + learned_positions(self.position_embedding, ids.shape[1])
-        elif self.position == "sinusoidal":
-            x = x + sinusoids(ids.shape[1], self.dim)
+        x = super().embed(ids)
         return x + self.type_embedding.embedding[0] if self.bert else x
 
     def encode(
@@ -153,7 +127,7 @@ class TransformerClassifier(nn.Module):
         *,
         segment_ids: Ids | None = None,
         deterministic: bool = True,
-    ) -> Float[Array, "b c"]:
+    ) -> Logits:
         """Returns logits from embeddings, as `embed` gives them; `segment_ids` is not used."""
         del segment_ids
         pooled = pool(self.encode(emb, mask, deterministic=deterministic), mask, self.pooling)

@@ -6,7 +6,6 @@ import gzip
 import io
 import json
 import os
-import resource
 import subprocess
 import sys
 import tarfile
@@ -286,7 +285,8 @@ GIGANTIC = {
     "one field.csv": (b"text,label\n" + b"a" * (1 << 20), 40, b",x\n"),
 }
 READ = """
-import sys
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
 from wave_jax.data.config import DataConfig
 from wave_jax.data.corpus import load_corpus
 from wave_jax.errors import UserError
@@ -310,12 +310,9 @@ def test_gigantic_files_fit_in_memory(tmp_path, name):
             file.write(start[-(1 << 20) :])
         file.write(end)
 
-    def limited():
-        resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
-
     done = subprocess.run(
         [sys.executable, "-c", READ, str(path)],
-        cwd=ROOT, preexec_fn=limited, capture_output=True, text=True, timeout=120, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.startswith("refused: "), done.stdout

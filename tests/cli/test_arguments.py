@@ -73,6 +73,7 @@ def test_a_flag_may_be_written_each_way(argv: list[str], expected: bool) -> None
         (["--seed", "1", "2"], ["unexpected argument '2'"]),
         (["seed", "1"], ["unexpected argument 'seed'", "'--seed'"]),
         (["-x"], ["unexpected argument '-x'"]),
+        ([__file__], [f"did you mean '--data.source {__file__}'"]),
         (["--train.wandb=maybe"], ["--train.wandb", "true or false", "'maybe'"]),
     ],
 )

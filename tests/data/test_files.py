@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -323,3 +324,10 @@ def test_the_label_is_no_text(tmp_path):
     path = write(tmp_path / "f.csv", "review,content\na,b\n")
     (row,) = open_texts(path, Wanted(label="content"), "strict").rows
     assert row.text == "a"
+
+
+@pytest.mark.parametrize(("name", "mark"), [("f.csv", ";"), ("f.csv", "\t"), ("f.tsv", ",")])
+def test_another_separator_is_named(tmp_path, name, mark):
+    path = write(tmp_path / name, f"text{mark}label\na{mark}b\n")
+    with pytest.raises(UserError, match=f"separated by {re.escape(repr(mark))}"):
+        read(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
@@ -153,6 +154,9 @@ class _Reader:
         if len(self._free) <= len(self._positions):
             return
         near = nearest(f"--{argument.lstrip('-')}", self._names)
+        takes_file = [name for name in ("--input", "--data.source") if name in self._known]
+        if takes_file and Path(argument).exists():
+            near = f", did you mean '{takes_file[0]} {argument}'?"
         place = "".join(f"{shown}, " for shown in self._positions.values())
         raise UserError(
             f"unexpected argument {argument!r}{near}; expected {place}options that begin with --, "

@@ -112,6 +112,12 @@ def _columns(
         if zhang and not asked and len(names) > 1 and names[0].isdecimal():
             label = None if wanted.unlabelled == "ignore" else 0
             return names, False, Chosen(tuple(range(1, len(names))), label)
+        other = next((mark for mark in ";\t|," if mark in names[0]), None)
+        if len(names) == 1 and other is not None:
+            raise UserError(
+                f"{origin}: the fields of its first line seem to be separated by {other!r}; "
+                "expected ',' in a .csv file and a tab in a .tsv file: save it as one of these"
+            ) from None
         raise
 
 

@@ -12,7 +12,7 @@ from tests.experiments.conftest import TINY
 from wave_jax.experiments import ablations
 from wave_jax.experiments.datasets import Dataset, prepare_dataset
 from wave_jax.experiments.independence import independence
-from wave_jax.experiments.jobs import Plan
+from wave_jax.experiments.jobs import Checkpoint, Plan
 from wave_jax.experiments.records import Records
 from wave_jax.experiments.section import difference, percent
 from wave_jax.experiments.training_job import essentials, training
@@ -63,11 +63,12 @@ def test_the_papers_rate_is_the_trials_run_where_they_are_the_same() -> None:
 
 def test_a_checkpoint_is_fine_tuned_at_the_papers_rate() -> None:
     fresh, given = (
-        training(Plan(TINY, (DATA,), 1, None, folder), "bert", 0) for folder in (None, "some/bert")
+        training(Plan(TINY, (DATA,), 1, None, folder), "bert", 0)
+        for folder in (None, Checkpoint("some/bert", "bert 0123"))
     )
     assert (fresh.setting.train.learning_rate, given.setting.train.learning_rate) == (3e-4, 2e-5)
     assert given.setting.model.pretrained == "some/bert"
-    assert given.config()["model"]["pretrained"] == "bert", "where it lies is nobody's business"
+    assert given.config()["model"]["pretrained"] == "bert 0123", "not where it lies"
 
 
 def test_scopes_of_sentences_need_sentences() -> None:

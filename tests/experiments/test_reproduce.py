@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import signal
@@ -196,22 +197,33 @@ def test_a_folder_of_something_else_is_refused(command: Command, tmp_path: Path)
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("item", "label"), [("bp-figure3", "BERT"), ("wn-table1", "embeddings of BERT")]
+    ("item", "row", "expected"),
+    [
+        ("bp-figure3", "BERT", {("bert", 2e-5), ("transformer", 1e-3)}),
+        ("wn-table1", "tuned, embeddings of BERT", {("transformer", 1e-3), ("transformer", 3e-3)}),
+    ],
 )
 def test_a_checkpoint_gives_bert_and_the_transformers_table(
-    item: str, label: str, command: Command, tmp_path: Path, texts: Path
+    item: str,
+    label: str,
+    expected: set[tuple[str, float]],
+    command: Command,
+    tmp_path: Path,
+    texts: Path,
 ) -> None:
-    """BERT is fine-tuned at the papers' rate; records name the checkpoint, not where it lies."""
+    """BERT is fine-tuned at the papers' rate, which records tell; they name the checkpoint, not where it lies."""
     checkpoint = write_bert(tmp_path / "tiny-bert", TINY)
     argv = ("reproduce", item, "--data", texts, "--pretrained", checkpoint)
     done = command(*argv, "--out", tmp_path / "out")
     assert done.status == 0, done.err
     given = [r for r in records(tmp_path / "out").values() if r["config"]["model"]["pretrained"]]
-    assert {r["config"]["model"]["pretrained"] for r in given} == {"tiny-bert"}
-    rates = {r["config"]["train"]["learning_rate"] for r in given}
-    assert rates == ({2e-5} if item == "bp-figure3" else rates)
+    (label,) = {r["config"]["model"]["pretrained"] for r in given}
+    digest = hashlib.sha256((checkpoint / "model.safetensors").read_bytes()).hexdigest()
+    assert label == f"tiny-bert {digest[:16]}"
+    rates = {(r["config"]["model"]["kind"], r["config"]["train"]["learning_rate"]) for r in given}
+    assert rates == expected
     assert str(tmp_path) not in json.dumps(given)
-    assert f"| {label} |" in (tmp_path / "out" / "report.md").read_text()
+    assert f"| {row} |" in (tmp_path / "out" / "report.md").read_text()
 
 
 @pytest.mark.slow

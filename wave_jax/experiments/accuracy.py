@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from wave_jax.experiments.jobs import Plan
 from wave_jax.experiments.scale import CONTESTANTS
 from wave_jax.experiments.section import difference, mib, percent, results, spread
 
 HEAD = (
-    "model", "setting", "paper %", "ours %", "difference", "seeds", "paper GB", "step MiB",
-    "paper s/epoch", "s/epoch",
+    "model", "setting", "paper %", "ours: test %", "difference", "validation %", "seeds",
+    "paper GB", "step MiB", "paper s/epoch", "s/epoch",
 )  # fmt: skip
+MEMORY = (
+    "Memory is the largest compiled step's of the training itself: arguments (parameters and "
+    "AdamW's moments), results and temporaries; waves and the mean compute distinct tokens once "
+    "and update the batch's rows of the table only, which the others do not (the same plain step "
+    "for all is under resources). The paper's is what its GPU reported, its seconds are of whole "
+    "data sets."
+)
 
 
 class Entry(NamedTuple):
@@ -24,14 +30,12 @@ class Entry(NamedTuple):
     records: list[dict[str, Any]]
 
 
-def accuracy_rows(plan: Plan, entries: Sequence[Entry]) -> list[list[str]]:
-    """Returns the table's rows.
-
-    Memory is that of the largest compiled training step: arguments, results and temporaries.
-    """
-    del plan
+def accuracy_rows(entries: Sequence[Entry]) -> list[list[str]]:
+    """Returns the table's rows."""
     rows = []
     for entry in entries:
+        if not entry.records:
+            continue
         accuracy = results(entry.records, "test_accuracy")
         sizes = [size for size in results(entry.records, "step_bytes") if size is not None]
         rows.append(
@@ -41,6 +45,7 @@ def accuracy_rows(plan: Plan, entries: Sequence[Entry]) -> list[list[str]]:
                 f"{entry.paper[0]:.2f}" if entry.paper else "–",
                 percent(accuracy),
                 difference(accuracy, entry.paper[0] if entry.paper else None),
+                percent(results(entry.records, "validation_accuracy")),
                 str(len(accuracy)),
                 f"{entry.paper[1]:.2f}" if entry.paper else "–",
                 mib(max(sizes)) if sizes else "–",

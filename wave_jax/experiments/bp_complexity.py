@@ -10,7 +10,7 @@ from typing import Any
 from wave_jax.experiments.cost_job import Costs
 from wave_jax.experiments.costs import attention_cost, gradient_cost
 from wave_jax.experiments.figures import finish, line, new_figure
-from wave_jax.experiments.jobs import Job, Plan, found
+from wave_jax.experiments.jobs import Job, Plan, found_one
 from wave_jax.experiments.scale import CONTESTANTS, SCALES, contestant
 from wave_jax.experiments.section import Picture, Section, Table
 from wave_jax.models.config import ModelConfig
@@ -40,7 +40,7 @@ def draw(plan: Plan) -> Section:
     rows, lengths_table = [], []
     figure, axes = new_figure(1, 2)
     for name in _NAMES:
-        (record,) = found(plan, [_job(name)]) or (None,)
+        record = found_one(plan, _job(name))
         if record is None:
             continue
         by_length, by_width = record["result"]["by_length"], record["result"]["by_width"]

@@ -9,7 +9,7 @@ from wave_jax.experiments.figures import finish, line, new_figure
 from wave_jax.experiments.jobs import Job, Plan, found
 from wave_jax.experiments.scale import CONTESTANTS
 from wave_jax.experiments.section import Picture, Section, Table, spread
-from wave_jax.experiments.training_job import Training, training
+from wave_jax.experiments.training_job import Training, training, without_checkpoint
 
 _NAMES = ("interference", "modulation", "transformer")
 _EVERY = 10
@@ -52,9 +52,7 @@ def draw(plan: Plan) -> Section:
         ),
         tables=(Table("Batches to reach an accuracy", head, rows),),
         pictures=(Picture("bp-figure2", "Test accuracy by number of batches", figure),),
-        deviations=("The Transformer starts from random embeddings, as the waves do.",)
-        if not plan.pretrained
-        else (),
+        deviations=without_checkpoint(plan),
     )
 
 
@@ -62,7 +60,7 @@ def _runs(plan: Plan, name: str) -> list[Training]:
     return [
         training(
             plan, name, seed, steps=plan.scale.quick_steps, schedule="constant",
-            watches=(("test", _EVERY),),
+            watches=(("test", _EVERY),), given=name == "transformer",
         )
         for seed in range(min(plan.seeds, _MOST_SEEDS))
     ]  # fmt: skip

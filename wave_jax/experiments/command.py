@@ -10,7 +10,7 @@ from rich.console import Console
 
 from wave_jax.errors import UserError
 from wave_jax.experiments.datasets import Dataset, prepare_dataset
-from wave_jax.experiments.jobs import Plan
+from wave_jax.experiments.jobs import Checkpoint, Plan
 from wave_jax.experiments.measure import clock, measure
 from wave_jax.experiments.records import Records, environment
 from wave_jax.experiments.registry import ITEMS, find_items
@@ -93,16 +93,17 @@ def _new_plan(
     names = [dataset.name for dataset in datasets]
     if len(set(names)) < len(names):
         raise UserError(f"--data names a data set twice: {', '.join(names)}")
+    checkpoint = Checkpoint.of(given) if given else None
     records.claim(
         {
             "scale": size.name,
             "datasets": [dataset.about() for dataset in datasets],
-            "pretrained": Path(given).name if given else None,
+            "pretrained": checkpoint.label if checkpoint else None,
             "seeds": seeds or size.seeds,
             "environment": environment(),
         }
     )
-    return Plan(size, datasets, seeds or size.seeds, records, given)
+    return Plan(size, datasets, seeds or size.seeds, records, checkpoint)
 
 
 def _plan_of(records: Records, seeds: int | None) -> Plan:
@@ -114,7 +115,8 @@ def _plan_of(records: Records, seeds: int | None) -> Plan:
         scale, count = SCALES[about["scale"]], seeds or int(about["seeds"])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{records.folder}/about.json is not whole ({error!r})") from None
-    return Plan(scale, datasets, count, records, about.get("pretrained"))
+    label = about.get("pretrained")
+    return Plan(scale, datasets, count, records, Checkpoint("", str(label)) if label else None)
 
 
 @contextmanager

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from wave_jax.experiments.figures import finish, line, new_figure
-from wave_jax.experiments.jobs import Plan, found
+from wave_jax.experiments.jobs import Plan, found_one
 from wave_jax.experiments.scale import CONTESTANTS
 from wave_jax.experiments.section import Picture, Section, Table
-from wave_jax.experiments.training_job import Training, training
+from wave_jax.experiments.training_job import Training, training, without_checkpoint
 
 NAMES = ("interference", "modulation", "transformer", "bert")
 BATCH, _EVERY = 32, 10
@@ -24,8 +24,9 @@ def gradient_run(plan: Plan, name: str) -> Training:
     steps = plan.scale.gradient_steps
     watches = (("gradients", _EVERY), ("embeddings", steps))
     return training(
-        plan, name, 0, steps=steps, batch_size=BATCH, schedule="constant", watches=watches
-    )
+        plan, name, 0, steps=steps, batch_size=BATCH, schedule="constant", watches=watches,
+        given=name in ("transformer", "bert"),
+    )  # fmt: skip
 
 
 def embeddings_of(record: dict[str, Any]) -> dict[str, Any]:
@@ -41,7 +42,7 @@ def draw_gradients(
     figure, axes = new_figure(width=5.6)
     rows = []
     for contestant in NAMES:
-        (record,) = found(plan, [gradient_run(plan, contestant)]) or (None,)
+        record = found_one(plan, gradient_run(plan, contestant))
         if record is None:
             continue
         points = [
@@ -82,4 +83,9 @@ def gradient_deviations(plan: Plan) -> tuple[str, ...]:
         else f"BERT ({plan.scale.bert_layers} layers of {plan.scale.dim} dimensions) starts from "
         "random parameters at a learning rate of 3e-4, as no checkpoint was at hand."
     )
-    return (bert, f"{plan.scale.gradient_steps} batches; the paper does not say how many.")
+    return (
+        bert,
+        *without_checkpoint(plan),
+        "One seed.",
+        f"{plan.scale.gradient_steps} batches; the paper does not say how many.",
+    )

@@ -14,6 +14,27 @@ from rich.console import Console
 from wave_jax.experiments.datasets import Dataset
 from wave_jax.experiments.records import Records
 from wave_jax.experiments.scale import Scale
+from wave_jax.models.pretrained import WEIGHTS
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A BERT checkpoint.
+
+    Attributes:
+        folder: where it lies; '' where only drawing is asked for.
+        label: its name and a digest of its weights, which go into the records.
+    """
+
+    folder: str
+    label: str
+
+    @classmethod
+    def of(cls, folder: str) -> Checkpoint:
+        """Returns that of a folder that `check_folder` has accepted."""
+        with (Path(folder) / WEIGHTS).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return cls(folder, f"{Path(folder).resolve().name} {digest[:16]}")
 
 
 @dataclass(frozen=True)
@@ -25,14 +46,14 @@ class Plan:
         datasets: the first is the one that most items use.
         seeds: how many.
         records: those made so far.
-        pretrained: folder of a BERT checkpoint, if one is at hand.
+        pretrained: a BERT checkpoint, if one is at hand.
     """
 
     scale: Scale
     datasets: tuple[Dataset, ...]
     seeds: int
     records: Records
-    pretrained: str | None = None
+    pretrained: Checkpoint | None = None
 
 
 class Measured(NamedTuple):
@@ -78,7 +99,12 @@ def make_key(name: str, config: Mapping[str, Any]) -> str:
     return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
+def found_one(plan: Plan, job: Any) -> dict[str, Any] | None:
+    """Returns the job's record, or None if it is still to be made."""
+    return plan.records.find(job.key)
+
+
 def found(plan: Plan, jobs: list[Any]) -> list[dict[str, Any]]:
     """Returns the records of the jobs that are done."""
-    records = [plan.records.find(job.key) for job in jobs]
+    records = [found_one(plan, job) for job in jobs]
     return [record for record in records if record is not None]

@@ -63,7 +63,7 @@ def drawable(plan: Plan) -> list[Item]:
 
 def _command(plan: Plan, item: str) -> str:
     sources = " ".join(shlex.quote(data.source) for data in plan.datasets)
-    given = f" --pretrained {Path(plan.pretrained).name}" if plan.pretrained else ""
+    given = f" --pretrained {plan.pretrained.label.split()[0]}" if plan.pretrained else ""
     return (
         f"python -m wave_jax reproduce {item} --data {sources} --scale {plan.scale.name} "
         f"--seeds {plan.seeds}{given} --out FOLDER"

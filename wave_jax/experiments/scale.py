@@ -27,7 +27,7 @@ class Scale:
         quick_steps: batches of [BP] figure 2.
         gradient_steps: batches of the gradients' figures.
         seeds: of the tables.
-        learning_rates: tried on validation for the Transformer and FNet.
+        learning_rates: tried on validation.
     """
 
     name: ScaleName
@@ -49,7 +49,7 @@ SCALES: dict[ScaleName, Scale] = {
     "small": Scale(
         name="small", dim=128, bert_layers=2, texts=10_000, test_texts=2_000, max_length=64,
         vocab_size=8_000, epochs=4, long_epochs=8, quick_steps=500, gradient_steps=300, seeds=3,
-        learning_rates=(3e-4, 1e-3, 3e-3),
+        learning_rates=(3e-4, 1e-3, 3e-3, 1e-2),
     ),
     "paper": Scale(
         name="paper", dim=768, bert_layers=12, texts=None, test_texts=None, max_length=128,

@@ -41,6 +41,7 @@ class Training:
         name: the contestant, or whatever the record's name begins with.
         dataset: the texts.
         setting: the run; where the texts lie is filled in when it runs.
+        checkpoint: what the records call the checkpoint that it starts from.
         watches: see `make_watches`.
     """
 
@@ -48,6 +49,7 @@ class Training:
     dataset: Dataset
     setting: Config
     watches: tuple[tuple[str, int], ...] = ()
+    checkpoint: str | None = None
 
     @property
     def seed(self) -> int:
@@ -86,8 +88,7 @@ class Training:
         """Returns the run's configuration, the texts told by their fingerprint."""
         config = dataclasses.asdict(self.setting)
         del config["workdir"]
-        if config["model"]["pretrained"]:
-            config["model"]["pretrained"] = Path(config["model"]["pretrained"]).name
+        config["model"]["pretrained"] = self.checkpoint
         config["data"]["source"] = f"{self.dataset.source} {self.dataset.fingerprint[:16]}"
         return config | {"watches": dict(self.watches)}
 
@@ -115,6 +116,7 @@ def training(
     rate: float | None = None,
     model: ModelConfig | None = None,
     watches: tuple[tuple[str, int], ...] = (),
+    given: bool | None = None,
     **train_options: Any,
 ) -> Training:
     """Returns the run of a contestant with the papers' settings, but for what is given.
@@ -122,13 +124,16 @@ def training(
     Args:
         rate: learning rate; by default the papers'.
         model: instead of the contestant's own network.
+        given: start from the checkpoint, if there is one; by default BERT alone does.
         train_options: fields of `TrainConfig`.
     """
     dataset, scale = dataset or plan.datasets[0], plan.scale
     model = model or contestant(name, scale)
+    checkpoint = plan.pretrained if (name == "bert" if given is None else given) else None
+    if checkpoint is not None:
+        model = dataclasses.replace(model, pretrained=checkpoint.folder)
     if name == "bert":
-        model = dataclasses.replace(model, pretrained=plan.pretrained)
-        rate = rate or (BERT_RATE if plan.pretrained else BERT_RATE_FROM_SCRATCH)
+        rate = rate or (BERT_RATE if checkpoint else BERT_RATE_FROM_SCRATCH)
     options: dict[str, Any] = {
         "epochs": scale.epochs, "batch_size": 32 if name == "bert" else 64,
         "learning_rate": rate or RATE, "log_every": 50,
@@ -143,6 +148,17 @@ def training(
             seed=seed,
         ),
         watches,
+        checkpoint.label if checkpoint else None,
+    )
+
+
+def without_checkpoint(plan: Plan) -> tuple[str, ...]:
+    """Returns what deviates from the papers where no checkpoint was given."""
+    if plan.pretrained is not None:
+        return ()
+    return (
+        "The paper's Transformer takes its token embeddings from pre-trained BERT; no checkpoint "
+        "was given (--pretrained), so it starts from random ones as the waves do.",
     )
 
 
@@ -165,12 +181,9 @@ def _plain(value: Any) -> Any:
 
 
 def _result(summary: Summary, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    rows = []
-    rates = []
-    for row in read_rows(folder):
-        if "examples_per_s" in row:
-            rates.append(row.pop("examples_per_s"))
-        rows.append(row)
+    rows = list(read_rows(folder))
+    for row in rows:
+        row.pop("examples_per_s", None)  # differs from run to run
     result = {name: getattr(summary, name) for name in _RESULTS} | {"rows": rows}
     times = {
         "seconds": summary.seconds,

@@ -105,6 +105,7 @@ class Embeddings:
             "split": "embeddings",
             "before": independence(self._before[self._seen]),
             "after": independence(_table(params)[self._seen]),
+            "moved": _distance(_table(params)[self._seen], self._before[self._seen]),
         }
         if self._waves is not None:
             row["text"] = self._picture(params)
@@ -132,6 +133,11 @@ def _short_text(texts: Prepared) -> np.ndarray:
     fitting = np.flatnonzero(lengths <= _PICTURED_TOKENS)
     index = int(fitting[0]) if len(fitting) else int(lengths.argmin())
     return np.asarray(tokens[index][:_PICTURED_TOKENS])
+
+
+def _distance(after: np.ndarray, before: np.ndarray) -> float:
+    """Returns how far the rows have moved, relative to their size before."""
+    return float(round(np.linalg.norm(after - before) / np.linalg.norm(before), 5))
 
 
 def _table(params: Params) -> np.ndarray:

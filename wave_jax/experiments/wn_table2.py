@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 from wave_jax.experiments import bp_resources
-from wave_jax.experiments.accuracy import HEAD, Entry, accuracy_rows
+from wave_jax.experiments.accuracy import HEAD, MEMORY, Entry, accuracy_rows
 from wave_jax.experiments.datasets import Dataset
 from wave_jax.experiments.jobs import Job, Plan, found
+from wave_jax.experiments.paper import TABLE_2
 from wave_jax.experiments.section import Section, Table
 from wave_jax.experiments.training_job import Training
 from wave_jax.experiments.tuning import at_papers_rate
 
-PAPER = {
-    "AG News": {
-        "interference": (90.91, 0.30, 146.90),
-        "modulation": (91.66, 0.32, 147.02),
-        "bert": (94.64, 1.28, 1034.99),
-    },
-    "DBpedia14": {
-        "interference": (97.93, 0.30, 979.78),
-        "modulation": (98.05, 0.30, 991.15),
-        "bert": (99.28, 1.27, 2734.76),
-    },
-    "IMDB": {
-        "interference": (87.00, 0.37, 119.57),
-        "modulation": (87.02, 0.37, 119.96),
-        "bert": (93.94, 1.27, 220.46),
-    },
-}
 _NAMES = ("interference", "modulation", "bert")
 
 
@@ -42,14 +26,14 @@ def draw(plan: Plan) -> Section:
     """Returns a table for each data set, and one of the savings."""
     tables = []
     for dataset in plan.datasets:
-        paper = PAPER.get(dataset.name, {})
+        paper = TABLE_2.get(dataset.name, {})
         entries = [
             Entry(name, _setting(plan, name), paper.get(name), records)
             for name in _NAMES
             if (records := found(plan, _runs(plan, name, dataset)))
         ]
         sizes = f"{dataset.train:,} + {dataset.validation:,} + {dataset.test:,} texts"
-        tables.append(Table(f"{dataset.name} ({sizes})", HEAD, accuracy_rows(plan, entries)))
+        tables.append(Table(f"{dataset.name} ({sizes})", HEAD, accuracy_rows(entries)))
     tables.append(bp_resources.savings(plan))
     deviations = ["Only the data sets that were given with --data are shown."]
     if not plan.pretrained:
@@ -67,10 +51,7 @@ def draw(plan: Plan) -> Section:
         )
     return Section(
         title="[WN] table 2: against BERT base",
-        text=(
-            "Memory is the largest compiled training step's: arguments (parameters and AdamW's "
-            "moments), results and temporaries; the paper's is what its GPU reported."
-        ),
+        text=MEMORY,
         tables=tables,
         deviations=deviations,
     )

@@ -204,14 +204,10 @@ def test_a_folder_of_something_else_is_refused(command: Command, tmp_path: Path)
     ],
 )
 def test_a_checkpoint_gives_bert_and_the_transformers_table(
-    item: str,
-    label: str,
-    expected: set[tuple[str, float]],
-    command: Command,
-    tmp_path: Path,
-    texts: Path,
-) -> None:
-    """BERT is fine-tuned at the papers' rate, which records tell; they name the checkpoint, not where it lies."""
+    item: str, row: str, expected: set[tuple[str, float]],
+    command: Command, tmp_path: Path, texts: Path,
+) -> None:  # fmt: skip
+    """At the papers' rates; records name the checkpoint and its weights, not where it lies."""
     checkpoint = write_bert(tmp_path / "tiny-bert", TINY)
     argv = ("reproduce", item, "--data", texts, "--pretrained", checkpoint)
     done = command(*argv, "--out", tmp_path / "out")

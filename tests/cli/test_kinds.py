@@ -56,7 +56,7 @@ def test_checkpoints_that_do_not_fit_are_refused(
     folder = tmp_path / "run"
     options = [*source, *SHAPE, "--model.kind", "bert", "--workdir", str(folder)]
     nowhere = [*options, *SIZES, "--model.pretrained", str(tmp_path / "none")]
-    assert_refused(command("train", *nowhere), "holds no vocab.txt")
+    assert_refused(command("train", *nowhere), "holds no model.safetensors")
     narrow = [*options, "--model.pretrained", str(BERT), "--model.layers", "2"]
     assert_refused(command("train", *narrow), "intermediate_size is 24", "--model.ffn-dim 24")
     both = [*options, *SIZES, "--model.pretrained", str(BERT), "--data.vocab", "vocab.txt"]

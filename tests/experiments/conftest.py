@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.cli.conftest import command, own_cache, write_texts  # noqa: F401
+from wave_jax.experiments.datasets import Dataset
+from wave_jax.experiments.records import environment
 from wave_jax.experiments.scale import SCALES, Scale
 
 TINY = dataclasses.replace(
@@ -17,6 +20,7 @@ TINY = dataclasses.replace(
     epochs=1, long_epochs=1, quick_steps=10, gradient_steps=10, seeds=1,
     learning_rates=(1e-3, 3e-3),
 )  # fmt: skip
+NEWS = Dataset("AG News", "ag_news_csv", "0" * 64, 96, 24, 40, 4, 0.4, True)
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +34,16 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = write_texts(tmp_path_factory.mktemp("texts") / "plain.csv", 300)
     path.write_text(path.read_text().replace("title,body,topic", "title,text,label", 1))
     return path
+
+
+def about(*datasets: Dataset, **changes: Any) -> dict[str, Any]:
+    facts = [data.about() for data in datasets or (NEWS,)]
+    known = {"scale": "small", "datasets": facts, "pretrained": None, "seeds": 1}
+    return known | {"environment": environment()} | changes
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def write_bert(folder: Path, scale: Scale) -> Path:

@@ -141,7 +141,7 @@ def test_an_item_without_records_is_drawn_as_missing(
 def test_every_item_is_listed_on_a_line_of_its_own(command: Command) -> None:
     done = command("reproduce", "--list")
     lines = done.out.splitlines()
-    assert [line.split()[0] for line in lines] == list(ITEMS)
+    assert [line.split()[0] for line in lines] == [*ITEMS, "all"]
     for line in lines:
         assert "needs" in line
         assert "about" in line
@@ -169,7 +169,7 @@ def test_wrong_names_and_options_are_refused(command: Command, tmp_path: Path) -
         ("about.json", {"format": 0}, "written by another version (format 0, this is 1)"),
         ("about.json", {"wave_jax": "0.0.9"}, "written by another version (wave_jax 0.0.9"),
         ("about.json", {"scale": "paper"}, "another scale (paper; now small): give another --out"),
-        ("about.json", {"datasets": []}, "another datasets"),
+        ("about.json", {"datasets": []}, "datasets is [], expected a list"),
         ("record", {"format": 7}, "(format 7, this is 1)"),
         ("record", None, "cannot be read as JSON"),
         ("record", {"config": {"model": {"dim": 9}}}, "was made with model.dim 9, now it is 8"),

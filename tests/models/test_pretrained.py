@@ -11,6 +11,7 @@ import pytest
 
 from wave_jax.errors import UserError
 from wave_jax.models import ModelConfig, build_model, read_pretrained, table_rows
+from wave_jax.models.pretrained import check_folder
 from wave_jax.models.safetensors import SafeTensors
 from wave_jax.probe.scalars import cross_entropy
 
@@ -135,10 +136,44 @@ def test_broken_files_are_refused(copied):
         (whole[:100], "its header is cut off"),
         (b"", "not a whole safetensors file"),
         (b"\x05" + bytes(7) + b"[1,2]", "not a whole safetensors file"),
+        ((200_000).to_bytes(8, "little") + b"[" * 200_000, "not a whole safetensors file: .*recur"),
     ):
         path.write_bytes(data)
         with pytest.raises(UserError, match=text):
             load(copied)
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("nan"), 1.5, "16", True, -16, None, [16]])
+def test_shapes_that_are_no_numbers_are_refused(copied, number):
+    name = "bert.pooler.dense.bias"
+    rewrite(copied, lambda header: header[name].update(shape=[number]))
+    with pytest.raises(UserError, match=rf"{name} has a shape or offsets that are not whole"):
+        load(copied)
+
+
+def test_json_too_deep_to_read_is_refused(copied):
+    (copied / "config.json").write_text("[" * 200_000)
+    with pytest.raises(UserError, match=r"config.json cannot be read as JSON: .*recursion"):
+        load(copied)
+
+
+def test_a_folder_is_checked_from_shapes_alone(copied, monkeypatch):
+    """All that `read_pretrained` would find, before any number is read."""
+    monkeypatch.setattr(SafeTensors, "read", None)
+    shape = {"vocab_size": VOCAB, "max_length": LENGTH}
+
+    def check():
+        config = ModelConfig(kind="bert", **SHAPE)
+        check_folder(str(copied), config, **shape, advice=lambda option, value: f"{option} {value}")
+
+    check()
+    rewrite(copied, lambda header: header.pop("bert.encoder.layer.1.output.dense.bias"))
+    with pytest.raises(UserError, match="lacks the tensor encoder.layer.1.output.dense.bias"):
+        check()
+    content = json.loads((copied / "config.json").read_text())
+    (copied / "config.json").write_text(json.dumps(content | {"num_hidden_layers": 3}))
+    with pytest.raises(UserError, match="the model has 2; model.layers 3"):
+        check()
 
 
 def test_pickles_are_refused_with_the_way_to_convert_them(copied):
@@ -163,7 +198,13 @@ def test_folders_that_are_none(copied, tmp_path):
         ("num_hidden_layers", 3, "num_hidden_layers is 3, .* has 2; give --model.layers 3"),
         ("hidden_act", "relu", "hidden_act is 'relu'; only 'gelu'"),
         ("model_type", "roberta", "model_type is 'roberta'; only 'bert'"),
-        ("max_position_embeddings", 8, "8 positions; give --data.max-length 8 or less instead"),
+        ("max_position_embeddings", 8, "8 positions, .* have 10 pieces; give --data.max-length 8"),
+        ("max_position_embeddings", "512", "max_position_embeddings is '512', expected a whole"),
+        ("max_position_embeddings", None, "max_position_embeddings is null or missing, expected"),
+        ("max_position_embeddings", 11, r"position_embeddings.weight is \[12, 16\].*\[11, 16\]"),
+        ("hidden_size", "16", "hidden_size is '16', expected a whole number"),
+        ("num_attention_heads", [2], "num_attention_heads is a list, expected a whole number"),
+        ("hidden_act", {}, "hidden_act is a dict; only 'gelu'"),
     ],
 )
 def test_other_architectures_are_refused(copied, key, value, text):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
@@ -45,7 +44,8 @@ class Options:
     out: str = "reproduced"
     """Folder of records, pictures and report."""
     draw: bool = False
-    """Only remake tables and pictures from the records."""
+    """Only remake tables and pictures from the records, which say of which texts, scale and
+    checkpoint."""
 
 
 def main(argv: Sequence[str], *, prog: str) -> int:
@@ -53,24 +53,39 @@ def main(argv: Sequence[str], *, prog: str) -> int:
     options = parse(Options(), argv, prog=prog, description=_DESCRIPTION)
     from rich.console import Console
 
+    from wave_jax.data.inputs import user_path
     from wave_jax.experiments.command import list_items, reproduce
     from wave_jax.training.compilation import enable_compilation_cache
 
     if options.list:
-        print("\n".join(list_items(options.scale, options.seeds)))
+        print("\n".join(list_items(options.name or "all", options.scale, options.seeds)))
         return 0
     if not options.name:
         raise UserError("name an item, or 'all'; --list shows them")
+    if options.draw:
+        _check_draw(argv)
+    given = None if options.pretrained is None else str(user_path(options.pretrained))
     enable_compilation_cache()
     page, text = reproduce(
         options.name,
         sources=options.data,
         scale=options.scale,
         seeds=options.seeds,
-        pretrained=options.pretrained,
-        out=Path(options.out),
+        pretrained=given,
+        out=user_path(options.out),
         draw_only=options.draw,
         console=Console(soft_wrap=True),
     )
     print(f"Report: {page}\n        {text}")
     return 0
+
+
+def _check_draw(argv: Sequence[str]) -> None:
+    """Refuses what would be without effect."""
+    named = {argument.partition("=")[0] for argument in argv}
+    given = [name for name in ("--data", "--scale", "--pretrained") if name in named]
+    if given:
+        raise UserError(
+            f"{given[0]} has no effect with --draw, as the records in --out decide it: leave it "
+            "out, or leave out --draw to measure"
+        )

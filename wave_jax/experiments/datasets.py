@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from wave_jax.data.config import DataConfig
-from wave_jax.data.corpus import Corpus, Split, load_corpus
+from wave_jax.data.corpus import TFDS, Corpus, Split, load_corpus
+from wave_jax.data.files import FORMATS
+from wave_jax.data.inputs import COMPRESSED, user_path
 from wave_jax.data.snapshot import write_snapshot
 from wave_jax.experiments.scale import Scale
 
-_PAPERS = {"ag_news": "AG News", "dbpedia": "DBpedia14", "imdb": "IMDB", "sst2": "SST-2"}
+# Usual names of the papers' data sets, as files, folders, archives and in TensorFlow Datasets.
+_PAPERS = {
+    **dict.fromkeys(("ag_news", "ag_news_csv", "ag_news_subset"), "AG News"),
+    **dict.fromkeys(("dbpedia", "dbpedia14", "dbpedia_14", "dbpedia_csv"), "DBpedia14"),
+    **dict.fromkeys(("imdb", "imdb_reviews", "imdb_train", "imdb_reviews/plain_text"), "IMDB"),
+    **dict.fromkeys(("sst2", "glue/sst2"), "SST-2"),
+}
+_SUFFIXES = {*FORMATS, *COMPRESSED, ".txt", ".tar", ".tgz"}
+_LONGEST_SLUG = 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +57,7 @@ class Dataset:
     @property
     def slug(self) -> str:
         """The name in the form of a file's."""
-        return self.name.lower().replace(" ", "-")
+        return re.sub(r"[^\w.-]+", "-", self.name.lower(), flags=re.ASCII)[:_LONGEST_SLUG]
 
     def about(self) -> dict[str, Any]:
         """Returns what the records keep."""
@@ -60,13 +72,12 @@ def prepare_dataset(source: str, scale: Scale, work: Path) -> Dataset:
     Which texts are kept depends on nothing but the texts. UserError as of `load_corpus`.
     """
     corpus = _cut_down(load_corpus(DataConfig(source=source)), scale)
-    short = source if ":" in source else Path(source).name
-    name = next((n for part, n in _PAPERS.items() if part in short.lower()), short)
+    short = _last_part(source)
     folder = work / "data" / corpus.fingerprint[:12]
     if not (folder / "labels.json").is_file():
         write_snapshot(corpus, folder)
     return Dataset(
-        name=name,
+        name=papers_name(short) or short,
         source=short,
         fingerprint=corpus.fingerprint,
         train=len(corpus.train),
@@ -77,6 +88,29 @@ def prepare_dataset(source: str, scale: Scale, work: Path) -> Dataset:
         sentences=any(end in text for text in corpus.train.texts for end in ".!?"),
         folder=str(folder),
     )
+
+
+def papers_name(source: str) -> str | None:
+    """Returns what the papers call a source, by its whole name: texts like them are not theirs.
+
+    >>> papers_name("ag_news.csv.gz"), papers_name("tfds:glue/sst2:2.0.0")
+    ('AG News', 'SST-2')
+    >>> papers_name("my_imdb_like.csv") is None
+    True
+    """
+    if source.startswith(TFDS):
+        return _PAPERS.get(source.removeprefix(TFDS).split(":")[0])
+    name = source.lower()
+    while (suffix := Path(name).suffix) in _SUFFIXES:
+        name = name.removesuffix(suffix)
+    return _PAPERS.get(name)
+
+
+def _last_part(source: str) -> str:
+    """Returns the name of a file or folder, of '.' and '..' too."""
+    if source.startswith(TFDS):
+        return source
+    return os.path.basename(os.path.abspath(user_path(source))) or source
 
 
 def _cut_down(corpus: Corpus, scale: Scale) -> Corpus:

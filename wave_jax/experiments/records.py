@@ -16,10 +16,14 @@ import optax
 
 import wave_jax
 from wave_jax.errors import UserError
+from wave_jax.experiments.about import check_about, join_about
 from wave_jax.training.environment import device_name
 
 FORMAT = 1  # raised when records change their meaning
 ABOUT = "about.json"
+_PARTS = {"config": dict, "seed": int, "result": dict, "time": dict}
+_FOLDERS = ("records", "work", "figures")
+_AGAIN = "delete it to measure again"
 
 
 class Records:
@@ -33,54 +37,52 @@ class Records:
         """Opens a folder, new or used.
 
         Raises:
-            UserError: it holds records of another version, or is no folder of records.
+            UserError: it holds records of another version, is no folder of records, or cannot be
+                written to.
         """
         self.folder = folder
-        if folder.exists() and not folder.is_dir():
-            raise UserError(f"{folder} is a file: expected a folder for --out")
+        _check_place(folder)
         self.about: dict[str, Any] | None = None
         path = folder / ABOUT
         if path.is_file():
-            self.about = _object(path)
+            self.about = _object(path, "mend it, or give another --out")
             _check_version(self.about, folder)
+            check_about(self.about, path)
         elif folder.is_dir() and any(entry.name != "work" for entry in folder.iterdir()):
             raise UserError(
                 f"{folder} is not empty and holds no {ABOUT}: give a new or empty folder as --out"
             )
 
     def claim(self, about: Mapping[str, Any]) -> None:
-        """Writes about.json, or compares it with the one that is there.
+        """Writes about.json, or joins it with the one that is there, see `join_about`.
 
         Args:
-            about: 'scale', 'datasets' and 'pretrained', which must agree, and what else is known.
+            about: 'scale', 'datasets', 'pretrained', 'seeds' and 'environment'.
 
         Raises:
-            UserError: the folder holds records of other texts or another scale.
+            UserError: the folder holds records of other texts, or another scale or checkpoint.
         """
         wanted = {"format": FORMAT, "wave_jax": wave_jax.__version__, **about}
-        if self.about is None:
+        if self.about is not None:
+            wanted = join_about(self.about, wanted, self.folder)
+        if wanted != self.about:
             _write(self.folder / ABOUT, wanted)
             self.about = wanted
-            return
-        for name in ("scale", "datasets", "pretrained"):
-            value = about[name]
-            if self.about.get(name) != value:
-                raise UserError(
-                    f"{self.folder} holds records with another {name} "
-                    f"({_short(self.about.get(name))}; now {_short(value)}): give another --out"
-                )
 
     def find(self, key: str) -> dict[str, Any] | None:
         """Returns a record, or None if it is still to be made.
 
         Raises:
-            UserError: it cannot be read, or is of another version.
+            UserError: it cannot be read, is not whole, or is of another version.
         """
         path = self._path(key)
         if not path.is_file():
             return None
-        record = _object(path)
+        record = _object(path, _AGAIN)
         _check_version(record, path)
+        for name, kind in _PARTS.items():
+            if not isinstance(record.get(name), kind):
+                raise UserError(f"{path} is not whole, its {name} is missing or damaged: {_AGAIN}")
         return record
 
     def save(
@@ -126,21 +128,35 @@ def environment() -> dict[str, Any]:
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    partial.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _object(path: Path) -> dict[str, Any]:
+def _check_place(folder: Path) -> None:
+    """Refuses before anything is measured a folder that nothing could be written to."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        within = "" if there == folder else f", so {folder} cannot be made"
+        raise UserError(f"{there} is a file{within}: expected a folder for --out")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{there} cannot be written to: give another --out")
+    for path in (folder / name for name in _FOLDERS):
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path} is a file, expected a folder: give another --out")
+
+
+def _object(path: Path, mend: str) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path} cannot be read as JSON ({error}): delete it to measure again"
-        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read as JSON ({error}): {mend}") from None
     if not isinstance(found, dict):
-        raise UserError(f"{path} is not a record: delete it to measure again")
+        raise UserError(f"{path} is not a JSON object: {mend}")
     return found
 
 
@@ -152,11 +168,3 @@ def _check_version(found: Mapping[str, Any], where: Path) -> None:
                 f"{where} was written by another version ({what} {found.get(name)}, this is "
                 f"{wanted}): give another --out"
             )
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(_short(v) for v in value)
-    if isinstance(value, dict):
-        return f"{value.get('name')} {str(value.get('fingerprint'))[:8]}"
-    return str(value)

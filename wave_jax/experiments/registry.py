@@ -93,7 +93,7 @@ def find_items(name: str) -> list[Item]:
     if name not in ITEMS:
         names = ["all", *ITEMS]
         raise UserError(
-            f"no item {name!r}{nearest(name, names)}; --list shows them: {', '.join(names)}"
+            f"no item {name!r}{nearest(name.lower(), names)}; --list shows them: {', '.join(names)}"
         )
     return [ITEMS[name]]
 

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from wave_jax.errors import UserError
+from wave_jax.models.architecture import (
+    Advice,
+    check_architecture,
+    model_options,
+    read_object,
+    usable_positions,
+)
 from wave_jax.models.config import ModelConfig, sizes, table_rows
+from wave_jax.models.factory import build_model
 from wave_jax.models.safetensors import SafeTensors
-from wave_jax.models.transformer import NORM_EPSILON
 
 WEIGHTS, CONFIG, VOCABULARY = "model.safetensors", "config.json", "vocab.txt"
 
@@ -20,6 +29,7 @@ Params = dict[str, Any]
 _PICKLES = ("pytorch_model.bin", "model.bin", "model.pt", "model.ckpt")
 _LEGACY = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
 _WORDS = "embeddings.word_embeddings.weight"
+_POSITIONS = "embeddings.position_embeddings.weight"
 _LAYER_PARTS = {
     "query": "attention.self.query",
     "key": "attention.self.key",
@@ -32,23 +42,38 @@ _LAYER_PARTS = {
 }
 
 
-def check_folder(folder: str, config: ModelConfig, max_length: int) -> None:
-    """Raises UserError where a folder holds no BERT checkpoint of the sizes that `config` has."""
-    SafeTensors(_weights(Path(folder)))
-    vocabulary_file(folder)
-    path = _existing(Path(folder), CONFIG)
-    _check_architecture(config, _json(path), path, max_length)
+def check_folder(
+    folder: str, config: ModelConfig, *, vocab_size: int, max_length: int, advice: Advice
+) -> None:
+    """Checks all that `read_pretrained` will ask of a folder, without reading any numbers.
+
+    Args:
+      folder: of the checkpoint.
+      config: of the model that is to start from it.
+      vocab_size: pieces of the folder's vocabulary.
+      max_length: positions that the model has.
+      advice: what to do about sizes that differ, as the caller has options for them.
+
+    Raises:
+      UserError: as `read_pretrained`.
+    """
+    model = build_model(config, vocab_size=vocab_size, num_classes=2, max_length=max_length)
+    ids = jax.ShapeDtypeStruct((1, 4), jnp.int32)
+    like = jax.eval_shape(model.init, jax.random.key(0), ids)["params"]
+    weights = SafeTensors(_weights(Path(folder)))
+    _sources(weights, config, vocab_size, max_length, like, advice)
 
 
 def vocabulary_file(folder: str) -> Path:
-    """Returns the checkpoint's vocabulary; UserError where the folder lacks it."""
+    """Returns the checkpoint's vocabulary; UserError where the folder lacks it or the weights."""
+    _weights(Path(folder))
     return _existing(Path(folder), VOCABULARY)
 
 
 def lowercases(folder: str) -> bool | None:
     """Returns whether the checkpoint's tokenizer folds case, None where the folder does not say."""
     path = Path(folder) / "tokenizer_config.json"
-    found = _json(path).get("do_lower_case") if path.is_file() else None
+    found = read_object(path).get("do_lower_case") if path.is_file() else None
     return found if isinstance(found, bool) else None
 
 
@@ -74,59 +99,92 @@ def read_pretrained(
         expected and what was found.
     """
     assert config.pretrained is not None
-    folder = Path(config.pretrained)
-    weights = SafeTensors(_weights(folder))
-    read = _reader(weights)
-    table = read(_WORDS, (vocab_size, config.dim))
-    padded = np.zeros((table_rows(vocab_size), config.dim), np.float32)
-    padded[:vocab_size] = table
-    found: Params = {"embed": {"embedding": padded}}
+    weights = SafeTensors(_weights(Path(config.pretrained)))
+    sources = _sources(weights, config, vocab_size, max_length, like, model_options)
+    read: Params = jax.tree.map(lambda source: source.read(weights), sources)
+    return read
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where a parameter comes from.
+
+    Attributes:
+      name: of the tensor, as the file has it.
+      transposed: it lies the other way round.
+      rows: what it is cut or padded with zeros to; None for as many as it has.
+    """
+
+    name: str
+    transposed: bool = False
+    rows: int | None = None
+
+    def read(self, weights: SafeTensors) -> np.ndarray:
+        found = weights.read(self.name)
+        if self.transposed:
+            return found.T
+        if self.rows is None:
+            return found
+        fitted = np.zeros((self.rows, *found.shape[1:]), np.float32)
+        fitted[: len(found)] = found[: self.rows]
+        return fitted
+
+
+def _sources(
+    weights: SafeTensors,
+    config: ModelConfig,
+    vocab_size: int,
+    max_length: int,
+    like: Mapping[str, Any],
+    advice: Advice,
+) -> Params:
+    """Returns a `_Source` for every parameter that is replaced, each checked for its shape."""
+    if config.kind == "bert":
+        path = _existing(weights.path.parent, CONFIG)
+        architecture = read_object(path)
+        check_architecture(config, architecture, path, advice)
+        shape = weights.shapes.get(_name(weights, _POSITIONS)) or (max_length,)
+        reach = usable_positions(architecture, path, shape[0], max_length, advice)
+    table = f", a row for each piece of {VOCABULARY}"
+    words = _source(weights, _WORDS, (vocab_size, config.dim), table_rows(vocab_size), table)
+    found: Params = {"embed": {"embedding": words}}
     if config.kind != "bert":
         return found
-    _check_architecture(config, _json(_existing(folder, CONFIG)), folder / CONFIG, max_length)
-    positions = weights.shapes.get(_name(weights, "embeddings.position_embeddings.weight"))
-    reach = positions[0] if positions else max_length
-    found["position"] = {
-        "embedding": read("embeddings.position_embeddings.weight", (reach, config.dim))[:max_length]
-    }
-    found["token_type"] = {
-        "embedding": read("embeddings.token_type_embeddings.weight", (2, config.dim))
-    }
-    found["norm"] = _module(read, "embeddings.LayerNorm", like["norm"])
+    positions = _source(weights, _POSITIONS, (reach, config.dim), max_length)
+    types = _source(weights, "embeddings.token_type_embeddings.weight", (2, config.dim))
+    found["position"], found["token_type"] = {"embedding": positions}, {"embedding": types}
+    found["norm"] = _module(weights, "embeddings.LayerNorm", like["norm"])
     for index in range(sizes(config).layers):
         layer = like[f"layer_{index}"]
         found[f"layer_{index}"] = {
-            part: _module(read, f"encoder.layer.{index}.{name}", layer[part])
+            part: _module(weights, f"encoder.layer.{index}.{name}", layer[part])
             for part, name in _LAYER_PARTS.items()
         }
-    found["pooler"] = _module(read, "pooler.dense", like["pooler"])
+    found["pooler"] = _module(weights, "pooler.dense", like["pooler"])
     return found
 
 
-def _module(read: Callable[..., np.ndarray], name: str, like: Mapping[str, Any]) -> Params:
-    """Reads a dense layer, whose kernel lies transposed, or a norm."""
+def _module(weights: SafeTensors, name: str, like: Mapping[str, Any]) -> Params:
+    """Returns the sources of a dense layer, whose kernel lies transposed, or of a norm."""
+    bias = _source(weights, f"{name}.bias", like["bias"].shape)
     if "kernel" in like:
-        kernel = read(f"{name}.weight", like["kernel"].shape[::-1])
-        return {"kernel": kernel.T, "bias": read(f"{name}.bias", like["bias"].shape)}
-    return {
-        "scale": read(f"{name}.weight", like["scale"].shape),
-        "bias": read(f"{name}.bias", like["bias"].shape),
-    }
+        kernel = _source(weights, f"{name}.weight", like["kernel"].shape[::-1])
+        return {"kernel": _Source(kernel.name, transposed=True), "bias": bias}
+    return {"scale": _source(weights, f"{name}.weight", like["scale"].shape), "bias": bias}
 
 
-def _reader(weights: SafeTensors) -> Callable[[str, tuple[int, ...]], np.ndarray]:
-    def read(name: str, shape: tuple[int, ...]) -> np.ndarray:
-        actual = _name(weights, name)
-        found = weights.shapes.get(actual)
-        if found is None:
-            raise UserError(f"{weights.path} lacks the tensor {name}, expected {list(shape)}")
-        if found != shape:
-            raise UserError(
-                f"{weights.path}: the tensor {actual} is {list(found)}, expected {list(shape)}"
-            )
-        return weights.read(actual)
-
-    return read
+def _source(
+    weights: SafeTensors, name: str, shape: tuple[int, ...], rows: int | None = None, why: str = ""
+) -> _Source:
+    actual = _name(weights, name)
+    found = weights.shapes.get(actual)
+    if found is None:
+        raise UserError(f"{weights.path} lacks the tensor {name}, expected {list(shape)}{why}")
+    if found != shape:
+        raise UserError(
+            f"{weights.path}: the tensor {actual} is {list(found)}, expected {list(shape)}{why}"
+        )
+    return _Source(actual, rows=rows)
 
 
 def _name(weights: SafeTensors, name: str) -> str:
@@ -159,41 +217,3 @@ def _existing(folder: Path, name: str) -> Path:
             f"{WEIGHTS} and {VOCABULARY}"
         )
     return folder / name
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise UserError(f"{path}: expected a JSON object, got {type(found).__name__}")
-    return found
-
-
-def _check_architecture(
-    config: ModelConfig, found: Mapping[str, Any], path: Path, max_length: int
-) -> None:
-    size = sizes(config)
-    options = {
-        "hidden_size": ("dim", config.dim),
-        "intermediate_size": ("ffn_dim", size.ffn_dim),
-        "num_hidden_layers": ("layers", size.layers),
-        "num_attention_heads": ("heads", size.heads),
-    }
-    for key, (field, value) in options.items():
-        if found.get(key) != value:
-            raise UserError(
-                f"{path}: {key} is {found.get(key)}, but the model has {value}; give --model."
-                f"{field.replace('_', '-')} {found.get(key)}"
-            )
-    fixed = {"model_type": "bert", "hidden_act": "gelu", "layer_norm_eps": NORM_EPSILON}
-    for key, wanted in (fixed | {"type_vocab_size": 2}).items():
-        if found.get(key, wanted) != wanted:
-            raise UserError(f"{path}: {key} is {found[key]!r}; only {wanted!r} can be loaded")
-    reach = found.get("max_position_embeddings", max_length)
-    if max_length > reach:
-        raise UserError(
-            f"{path}: the checkpoint has {reach} positions; give --data.max-length {reach} or less "
-            f"instead of {max_length}"
-        )

@@ -68,14 +68,21 @@ class SafeTensors:
             for name, entry in json.loads(text).items():
                 if name == "__metadata__" or entry["dtype"] not in _DTYPES:
                     continue
-                dtype, shape = np.dtype(_DTYPES[entry["dtype"]]), tuple(map(int, entry["shape"]))
-                begin, end = map(int, entry["data_offsets"])
-                if end - begin != math.prod(shape) * dtype.itemsize or not 0 <= begin <= end:
+                dtype, shape = np.dtype(_DTYPES[entry["dtype"]]), _whole(name, entry["shape"])
+                begin, end = _whole(name, entry["data_offsets"])
+                if end - begin != math.prod(shape) * dtype.itemsize:
                     raise ValueError(f"{name} has offsets that do not fit its shape")
                 if end > room:
                     raise ValueError(f"it ends before {name} does; it was cut off")
                 entries[name] = (dtype, shape, begin)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{self.path} is not a whole safetensors file: {reason}") from None
         return entries
+
+
+def _whole(name: str, numbers: list[int]) -> tuple[int, ...]:
+    """Returns a shape or offsets; JSON also knows 1.5, true and Infinity."""
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise ValueError(f"{name} has a shape or offsets that are not whole numbers")
+    return tuple(numbers)

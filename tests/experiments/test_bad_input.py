@@ -41,7 +41,7 @@ def test_an_option_without_its_value(command: Command, tmp_path: Path) -> None:
     assert not out.exists()
 
 
-def test_folders_that_cannot_be(command: Command, tmp_path: Path) -> None:
+def test_folders_that_cannot_be(command: Command, tmp_path: Path, texts: Path) -> None:
     (tmp_path / "file").write_text("mine")
     inside = command("reproduce", "bp-parameters", "--out", tmp_path / "file" / "x" / "y")
     assert_refused(inside, "file is a file, so", "expected a folder for --out")
@@ -50,6 +50,10 @@ def test_folders_that_cannot_be(command: Command, tmp_path: Path) -> None:
     (tmp_path / "out" / "work").parent.mkdir()
     (tmp_path / "out" / "work").write_text("mine")
     assert_refused(command("reproduce", "bp-parameters", "--out", tmp_path / "out"), "is a file")
+    (tmp_path / "new" / "work").mkdir(parents=True)
+    (tmp_path / "new" / "work" / "data").write_text("mine")
+    full = command("reproduce", "bp-parameters", "--data", texts, "--out", tmp_path / "new")
+    assert_refused(full, "cannot be written: Not a directory")
     assert {path.read_text() for path in tmp_path.rglob("*") if path.is_file()} == {"mine"}
 
 

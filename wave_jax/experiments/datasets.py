@@ -15,6 +15,7 @@ from wave_jax.data.corpus import TFDS, Corpus, Split, load_corpus
 from wave_jax.data.files import FORMATS
 from wave_jax.data.inputs import COMPRESSED, user_path
 from wave_jax.data.snapshot import write_snapshot
+from wave_jax.errors import UserError
 from wave_jax.experiments.scale import Scale
 
 # Usual names of the papers' data sets, as files, folders, archives and in TensorFlow Datasets.
@@ -69,13 +70,19 @@ class Dataset:
 def prepare_dataset(source: str, scale: Scale, work: Path) -> Dataset:
     """Reads a source, cuts it down to the scale and keeps the texts under `work`.
 
-    Which texts are kept depends on nothing but the texts. UserError as of `load_corpus`.
+    Which texts are kept depends on nothing but the texts.
+
+    Raises:
+        UserError: as `load_corpus`, or the texts cannot be kept there.
     """
     corpus = _cut_down(load_corpus(DataConfig(source=source)), scale)
     short = _last_part(source)
     folder = work / "data" / corpus.fingerprint[:12]
     if not (folder / "labels.json").is_file():
-        write_snapshot(corpus, folder)
+        try:
+            write_snapshot(corpus, folder)
+        except OSError as error:
+            raise UserError(f"{folder} cannot be written: {error.strerror}") from error
     return Dataset(
         name=papers_name(short) or short,
         source=short,

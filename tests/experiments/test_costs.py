@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from wave_jax.experiments.bp_complexity import _config, exponent
+from wave_jax.experiments.bp_parameters import FORMULAE
 from wave_jax.experiments.costs import (
     attention_cost,
     count_parameters,
@@ -38,6 +39,26 @@ def test_a_wave_saves_nine_tenths_of_bert_bases_memory_and_arithmetic() -> None:
         assert cost.flops <= 0.1 * bert.flops
     # 6 operations a weight and token, without the table: 85.6 million weights, 8,192 tokens
     assert bert.flops > 6 * 85.6e6 * 8192
+
+
+@pytest.mark.parametrize("name", FORMULAE)
+def test_the_formulae_of_parameters_give_what_is_counted(name: str) -> None:
+    formula = FORMULAE[name].replace("d²", "* D**2").replace(" d", " * D").replace("12 (", "12 * (")
+    formula = formula.removeprefix("* ").replace("+ * ", "+ ")
+    config = contestant(name, SCALES["paper"])
+    assert count_parameters(config)[1] == eval(formula, {"D": 768}) + 769 * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "dense", "mixing"), [("modulation", 8, 0), ("transformer", 24, 4)]
+)
+def test_the_formulae_of_arithmetic_are_most_of_what_is_counted(
+    name: str, dense: int, mixing: int
+) -> None:
+    """The forward pass and twice that for gradients; what is linear in n and d comes on top."""
+    n, d = 256, 256
+    least = 3 * (dense * n * d**2 + mixing * n**2 * d)
+    assert least < gradient_cost(_config(name, d), n).flops < 1.25 * least
 
 
 def test_parameters_are_counted_with_and_without_the_table() -> None:

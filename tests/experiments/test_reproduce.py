@@ -229,6 +229,8 @@ def test_every_item_runs_and_is_drawn(command: Command, tmp_path: Path, texts: P
     assert done.status == 0, done.err
     text = (folder / "report.md").read_text()
     assert "still missing" not in text
+    assert "nan" not in text.split()
+    assert "71.68" not in text, "the papers' figures are of other texts"
     for item in ITEMS:
         assert f"reproduce {item} " in text
 
@@ -240,5 +242,8 @@ def test_the_committed_records_can_be_drawn(command: Command, tmp_path: Path) ->
     shutil.copytree(RESULTS, folder, ignore=shutil.ignore_patterns("work", "figures", "report.*"))
     for record in records(folder).values():
         assert not str(record["config"].get("data", {}).get("source", "")).startswith("/")
-    done = command("reproduce", "bp-parameters", "--draw", "--out", folder)
+    done = command("reproduce", "all", "--draw", "--out", folder)
     assert done.status == 0, done.err
+    report = (folder / "report.md").read_text()
+    assert "still missing" not in report
+    assert report == (RESULTS / "report.md").read_text(), "draw results/small again"

@@ -54,8 +54,9 @@ def draw(plan: Plan) -> Section:
         title="Ablations: what the papers leave open",
         text=(
             f"{data.name}, the papers' learning rate and {plan.scale.epochs} epochs, each choice "
-            f"changed alone. One standard error of an accuracy near 90 % on {data.validation:,} "
-            f"validation texts is {error:.2f} points, so small differences say little."
+            "changed alone; at another rate the order may be another. One standard error of an "
+            f"accuracy near 90 % on {data.validation:,} validation texts is {error:.2f} points, so "
+            "small differences say little."
         ),
         tables=(Table("Choices", ("choice", "validation %", "test %", "seeds"), rows),),
         deviations=() if data.sentences else ("The texts have no ends of sentences: no scopes.",),

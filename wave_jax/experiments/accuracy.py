@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from wave_jax.experiments.scale import CONTESTANTS
-from wave_jax.experiments.section import difference, mib, percent, results, spread
+from wave_jax.experiments.section import difference, mib, percent, results
 
 HEAD = (
     "model", "setting", "paper %", "ours: test %", "difference", "validation %", "seeds",
@@ -16,8 +17,8 @@ MEMORY = (
     "Memory is the largest compiled step's of the training itself: arguments (parameters and "
     "AdamW's moments), results and temporaries; waves and the mean compute distinct tokens once "
     "and update the batch's rows of the table only, which the others do not (the same plain step "
-    "for all is under resources). The paper's is what its GPU reported, its seconds are of whole "
-    "data sets."
+    "for all is under resources). The paper's is what its GPU reported. Seconds are the median "
+    "over seeds for the texts named; the paper's are of whole data sets."
 )
 
 
@@ -50,7 +51,7 @@ def accuracy_rows(entries: Sequence[Entry]) -> list[list[str]]:
                 f"{entry.paper[1]:.2f}" if entry.paper else "–",
                 mib(max(sizes)) if sizes else "–",
                 f"{entry.paper[2]:,.0f}" if entry.paper else "–",
-                spread([_seconds(record) for record in entry.records], 1),
+                f"{statistics.median(map(_seconds, entry.records)):,.1f}",
             ]
         )
     return rows

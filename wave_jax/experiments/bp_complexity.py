@@ -63,9 +63,12 @@ def draw(plan: Plan) -> Section:
             f"Operations of one text's loss and gradients, from the compiled program: over n at "
             f"d = {_NARROW}, over d at n = {_SHORT}. The formulae count the forward pass of one "
             "layer with the feed-forward as wide as the embeddings (four times for the "
-            "Transformer, twice for FNet); the gradients take about twice as much again. Exponents "
+            "Transformer, twice for FNet); the gradients take about twice as much again (none for "
+            "FNet's Fourier matrix). Exponents "
             f"in n are the slopes of log(operations) over log(n) for the {_LAST} largest n, and "
-            "between the last two."
+            "between the last two; an exponent just below 1 comes from the compiler, which counts "
+            "a little less a token for the longest text. Where d is small, what is linear in d "
+            "weighs on its exponent."
         ),
         tables=(
             Table(

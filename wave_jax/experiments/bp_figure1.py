@@ -18,11 +18,8 @@ def jobs(plan: Plan) -> list[Job]:
 
 def draw(plan: Plan) -> Section:
     """Returns the picture: embeddings, magnitude, phases, and one dimension as arrows."""
-    title = "[BP] figure 1: from token embeddings to waves"
-    records = found(plan, [gradient_run(plan, "modulation")])
-    if not records:
-        return Section(title, "Not measured yet.")
-    text = embeddings_of(records[0])["text"]
+    (record,) = found(plan, jobs(plan))
+    text = embeddings_of(record)["text"]
     embedding, magnitude, phase = (
         np.array(text[name]) for name in ("embedding", "magnitude", "phase")
     )
@@ -44,7 +41,7 @@ def draw(plan: Plan) -> Section:
     wheel(axes[0, 3], magnitude[0, 0] * np.exp(1j * phase[:, 0]))
     axes[0, 3].set_title("dimension 0: waves G exp(iα)", fontsize=9)
     return Section(
-        title,
+        "[BP] figure 1: from token embeddings to waves",
         "A text of the test part with the embeddings that modulation learned (before the variants' "
         "dense layer), first dimensions. The magnitude is one for the whole text; each token's "
         "phase says how much of it is the token's own. In a dimension all tokens lie on one "

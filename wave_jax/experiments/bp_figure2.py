@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from wave_jax.experiments.figures import finish, line, new_figure
+from wave_jax.experiments.figures import STYLES, finish, line, new_figure
 from wave_jax.experiments.jobs import Job, Plan, found
 from wave_jax.experiments.scale import CONTESTANTS
 from wave_jax.experiments.section import Picture, Section, Table, spread
@@ -36,6 +36,11 @@ def draw(plan: Plan) -> Section:
             100 * sum(curve[k][1] for curve in curves) / len(curves) for k in range(len(steps))
         ]
         line(axes[0, 0], name, steps, means, CONTESTANTS[name])
+        bounds = [
+            [100 * pick(curve[k][1] for curve in curves) for k in range(len(steps))]
+            for pick in (min, max)
+        ]
+        axes[0, 0].fill_between(steps, *bounds, color=STYLES[name]["color"], alpha=0.15, lw=0)
         rows.append(
             [CONTESTANTS[name], *(_reached(curves, goal) for goal in _GOALS),
              spread([100 * curve[-1][1] for curve in curves], 2)]
@@ -48,7 +53,8 @@ def draw(plan: Plan) -> Section:
         title="[BP] figure 2: quick convergence",
         text=(
             f"Test accuracy after every {_EVERY} batches of 64 texts, constant learning rate 1e-3 "
-            f"after a warm-up of 50 batches, mean over {len(_runs(plan, 'modulation'))} seeds."
+            f"after a warm-up of 50 batches, mean over {len(_runs(plan, 'modulation'))} seeds, "
+            "shaded from the least to the greatest."
         ),
         tables=(Table("Batches to reach an accuracy", head, rows),),
         pictures=(Picture("bp-figure2", "Test accuracy by number of batches", figure),),
@@ -76,4 +82,6 @@ def _reached(curves: Sequence[list[tuple[int, float]]], goal: float) -> str:
         next((step for step, accuracy in curve if accuracy >= goal), None) for curve in curves
     ]
     reached = [step for step in firsts if step is not None]
-    return spread(reached, 0) if len(reached) == len(curves) else "not reached"
+    if not reached or len(reached) == len(curves):
+        return spread(reached, 0) if reached else "not reached"
+    return f"{len(reached)} of {len(curves)}: {spread(reached, 0)}"

@@ -18,11 +18,8 @@ def jobs(plan: Plan) -> list[Job]:
 
 def draw(plan: Plan) -> Section:
     """Returns the picture: both variants, their sum and their product, in one dimension."""
-    title = "[BP] figure 4: two variants meeting"
-    records = found(plan, [gradient_run(plan, "modulation")])
-    if not records:
-        return Section(title, "Not measured yet.")
-    text = embeddings_of(records[0])["text"]
+    (record,) = found(plan, jobs(plan))
+    text = embeddings_of(record)["text"]
     waves = [
         np.array(text[name]["magnitude"]) * np.exp(1j * np.array(text[name]["phase"]))
         for name in ("variant_1", "variant_2")
@@ -39,7 +36,7 @@ def draw(plan: Plan) -> Section:
         panel.set_title(name, fontsize=9)
     figure.supxlabel("tokens: " + "   ".join(numbered(text["tokens"])), fontsize=9)
     return Section(
-        title,
+        "[BP] figure 4: two variants meeting",
         "The same text after the dense layer that makes two variants of it, dimension 0, with the "
         "parameters that modulation learned. The sum keeps each token's own share as its real "
         "part; the product multiplies magnitudes and adds phases.",

@@ -67,7 +67,10 @@ def draw_gradients(
         text=(
             f"L2 norm of the gradient of a batch's mean loss with respect to {what}, for the "
             f"coming batch of {BATCH} texts, after every {_EVERY} batches, without dropout; one "
-            "run each, seed 0, constant learning rate."
+            "run each, seed 0, constant learning rate. Norms of networks that normalise their "
+            "embeddings (Transformer and BERT) grow as these get smaller: BERT's are drawn four "
+            "times as small as the others', so compare the courses of the curves, not their "
+            "heights."
         ),
         tables=(Table("Norms over training", head, rows),),
         pictures=(Picture(name, f"Gradient norm of {what} over training", figure),),
@@ -86,6 +89,7 @@ def gradient_deviations(plan: Plan) -> tuple[str, ...]:
     return (
         bert,
         *without_checkpoint(plan),
-        "One seed.",
+        "One seed. A norm over several embeddings is the root of the sum of their squares; the "
+        "paper does not say which it takes.",
         f"{plan.scale.gradient_steps} batches; the paper does not say how many.",
     )

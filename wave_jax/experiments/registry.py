@@ -43,15 +43,15 @@ class Item:
         """Returns the estimated time on two cores, alone, for texts as many as AG News has."""
         texts = scale.texts or 120_000
         dataset = Dataset(
-            "AG News",
-            "",
-            "",
-            round(0.8 * texts),
-            round(0.2 * texts),
-            scale.test_texts or 7_600,
-            4,
-            0,
-            True,
+            name="AG News",
+            source="",
+            fingerprint="",
+            train=round(0.8 * texts),
+            validation=round(0.2 * texts),
+            test=scale.test_texts or 7_600,
+            classes=4,
+            majority=0.25,
+            sentences=True,
         )
         plan = Plan(scale, (dataset,), seeds, _NoRecords())
         jobs = {job.key: job.seconds for job in self.jobs(plan)}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import html
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import wave_jax
+from wave_jax.experiments.deviations import general_deviations
 from wave_jax.experiments.figures import save_figure
-from wave_jax.experiments.jobs import Plan
-from wave_jax.experiments.records import environment
+from wave_jax.experiments.jobs import Plan, found
 from wave_jax.experiments.registry import ITEMS, Item
 from wave_jax.experiments.section import Section, Table
 
@@ -41,10 +42,12 @@ def write_report(plan: Plan, items: Sequence[Item]) -> tuple[Path, Path]:
     (folder / FIGURES).mkdir(parents=True, exist_ok=True)
     sections = []
     for item in items:
-        section = item.draw(plan)
+        wanted = item.jobs(plan)
+        missing = len(wanted) - len(found(plan, wanted))
+        none = missing == len(wanted)
+        section = Section(item.summary, "Not measured yet.") if none else item.draw(plan)
         for picture in section.pictures:
             save_figure(picture.figure, str(folder / FIGURES / picture.name))
-        missing = sum(plan.records.find(job.key) is None for job in item.jobs(plan))
         sections.append((item, section, missing))
     page, text = folder / PAGE, folder / TEXT
     page.write_text(_page(plan, sections, folder), encoding="utf-8")
@@ -71,43 +74,40 @@ def _command(plan: Plan, item: str) -> str:
 
 
 def _facts(plan: Plan) -> list[tuple[str, str]]:
-    scale, about = plan.scale, plan.records.about or {}
-    here: dict[str, Any] = about.get("environment", environment())
+    scale = plan.scale
     texts = "; ".join(
         f"{data.name} ({data.source}, SHA-256 {data.fingerprint[:12]}…): {data.train:,} for "
         f"training, {data.validation:,} for validation, {data.test:,} for the test, "
         f"{data.classes} classes"
         for data in plan.datasets
     )
+    keys = {job.key for item in ITEMS.values() for job in item.jobs(plan)}
+    made = [record for key in sorted(keys) if (record := plan.records.find(key)) is not None]
+    minutes = sum(record["time"]["total_seconds"] for record in made) / 60
+    machines = {_machine(record["environment"]) for record in made}
+    versions = {_versions(record["environment"]) for record in made}
     return [
         ("Texts", texts),
         (
             "Scale",
             f"{scale.name}: {scale.dim} dimensions, at most {scale.max_length} pieces a text",
         ),
+        ("Hardware", "; ".join(sorted(machines))),
+        ("Software", f"wave_jax {wave_jax.__version__}, " + "; ".join(sorted(versions))),
         (
-            "Hardware",
-            f"{here['device']} ({here['machine']}, cores: {here['cores']})",
-        ),
-        (
-            "Software",
-            f"wave_jax {about.get('wave_jax')}, Python {here['python']}, JAX {here['jax']}, "
-            f"Flax {here['flax']}, Optax {here['optax']}",
+            "Time",
+            f"{len(made)} records in {minutes:.1f} minutes; seconds depend on what else the "
+            "machine was doing, so compare them within one run only",
         ),
     ]
 
 
-def _general_deviations(plan: Plan) -> list[str]:
-    if plan.scale.name == "paper":
-        return []
-    scale = plan.scale
-    return [
-        f"{scale.dim} dimensions instead of 768, at most {scale.max_length} pieces a text, at most "
-        f"{scale.texts:,} texts for training and validation and {scale.test_texts:,} for the test, "
-        f"a vocabulary of at most {scale.vocab_size:,} pieces learned from them: so that "
-        "everything runs within 45 minutes on two cores.",
-        "Seconds depend on what else the machine was doing; compare them within one run only.",
-    ]
+def _machine(here: Mapping[str, Any]) -> str:
+    return f"{here['device']} ({here['machine']}, cores: {here['cores']})"
+
+
+def _versions(here: Mapping[str, Any]) -> str:
+    return f"Python {here['python']}, JAX {here['jax']}, Flax {here['flax']}, Optax {here['optax']}"
 
 
 def _page(plan: Plan, sections: Sequence[tuple[Item, Section, int]], folder: Path) -> str:
@@ -118,7 +118,7 @@ def _page(plan: Plan, sections: Sequence[tuple[Item, Section, int]], folder: Pat
         "<h1>The papers' experiments, made again</h1><ul>",
         *(f"<li><b>{name}</b>: {html.escape(value)}" for name, value in _facts(plan)),
         "</ul><p>± is one standard deviation over seeds.</p>",
-        _html_list(_general_deviations(plan), "Deviations of all items"),
+        _html_list(general_deviations(plan), "Deviations of all items"),
         "<ul class=small>",
         *(f"<li><a href='#{item.name}'>{html.escape(s.title)}</a>" for item, s, _ in sections),
         "</ul>",
@@ -162,7 +162,7 @@ def _markdown(plan: Plan, sections: Sequence[tuple[Item, Section, int]]) -> str:
     lines = ["# The papers' experiments, made again", ""]
     lines += [f"- **{name}**: {value}" for name, value in _facts(plan)]
     lines += ["", "± is one standard deviation over seeds.", ""]
-    lines += [f"- {line}" for line in _general_deviations(plan)]
+    lines += [f"- {line}" for line in general_deviations(plan)]
     for item, section, missing in sections:
         lines += ["", f"## {section.title}", ""]
         if missing:

@@ -35,7 +35,9 @@ def draw(plan: Plan) -> Section:
         for name in ("interference", "modulation", "transformer")
     ]
     for name, what, changes in _settings(plan):
-        label = f"rate {best_rate(plan, name, **changes):g}, tuned{what}"
+        rate = best_rate(plan, name, **changes)
+        edge = ", the largest tried" if rate == max(rates(plan, name)) else ""
+        label = f"rate {rate:g}{edge}, tuned{what}"
         records = found(plan, best_runs(plan, name, **changes))
         entries.append(Entry(name, label, paper.get(name), records))
     return Section(

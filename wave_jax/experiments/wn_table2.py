@@ -32,6 +32,8 @@ def draw(plan: Plan) -> Section:
             for name in _NAMES
             if (records := found(plan, _runs(plan, name, dataset)))
         ]
+        if not entries:
+            continue
         sizes = f"{dataset.train:,} + {dataset.validation:,} + {dataset.test:,} texts"
         tables.append(Table(f"{dataset.name} ({sizes})", HEAD, accuracy_rows(entries)))
     tables.append(bp_resources.savings(plan))

@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.runs import finish, steps_logged
 from wave_jax.cli import main
-from wave_jax.training.checkpoint import restore_params
+from wave_jax.training.restoring import restore_params
 
 # With this learning rate, and nothing that clips, parameters overflow within some tens of steps
 WILD = ("--train.learning-rate", "1e12", "--train.clip-norm", "0", "--train.warmup-steps", "40")

@@ -10,9 +10,10 @@ import pytest
 
 from tests.training.stubs import Bag, make_task, max_difference
 from wave_jax.errors import UserError
-from wave_jax.training.checkpoint import Checkpoints, restore_params
+from wave_jax.training.checkpoint import Checkpoints
 from wave_jax.training.metrics import empty_sums, sums_from_json, sums_to_json
 from wave_jax.training.position import Position
+from wave_jax.training.restoring import restore_params
 from wave_jax.training.state import settled_params
 
 

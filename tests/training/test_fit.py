@@ -11,9 +11,9 @@ import pytest
 
 from tests.training.stubs import Walk, fitting, make_task, max_difference
 from wave_jax.errors import UserError
-from wave_jax.training.checkpoint import restore_params
 from wave_jax.training.interrupt import Interrupted
 from wave_jax.training.log import read_rows
+from wave_jax.training.restoring import restore_params
 from wave_jax.training.shelf import finished_steps
 
 TIMES = ("examples_per_s",)  # fields that no two runs share

@@ -11,8 +11,9 @@ from tests.training.stubs import fitting, make_task
 from tests.training.test_checkpoint import save
 from tests.training.test_fit import assert_same, run
 from wave_jax.errors import UserError
-from wave_jax.training.checkpoint import Checkpoints, restore_params
+from wave_jax.training.checkpoint import Checkpoints
 from wave_jax.training.integrity import CHECKSUMS, damage, write_checksums
+from wave_jax.training.restoring import restore_params
 
 
 @pytest.fixture(scope="module")

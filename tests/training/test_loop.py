@@ -20,11 +20,11 @@ from rich.console import Console
 from wave_jax.data.config import DataConfig
 from wave_jax.errors import UserError
 from wave_jax.models.config import ModelConfig
-from wave_jax.training.checkpoint import restore_params
 from wave_jax.training.config import Config, TrainConfig
 from wave_jax.training.config_file import load_config
 from wave_jax.training.log import read_rows
 from wave_jax.training.loop import train
+from wave_jax.training.restoring import restore_params
 
 ROOT = Path(__file__).parents[2]
 WORDS = {"sea": "wave tide salt boat", "land": "hill tree road farm", "sky": "cloud wind star bird"}

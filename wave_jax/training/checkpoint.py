@@ -1,15 +1,7 @@
 """Checkpoints of a run, behind one thin module over Orbax.
 
-A checkpoint `checkpoints/STEP/` holds the items
-
-- `params`: the parameters, of a row-wise table with weight decay outstanding;
-- `decay`: what settles that table (absent where optax updates the table);
-- `optimizer`: the rest of the state;
-- `data`: the data iterator's position (JSON);
-- `meta`: `Position`, sums of the training row under way, configuration (JSON);
-
-and checksums.json, the digests of all files. Training resumes from exactly what was saved;
-`restore_params` settles a copy.
+A checkpoint `checkpoints/STEP/` holds what `items` lists, and checksums.json, the digests of all
+files. Training resumes from exactly what was saved.
 """
 
 from __future__ import annotations
@@ -20,28 +12,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 
 from wave_jax.errors import PeerLost, UserError
 from wave_jax.training.integrity import CHECKSUMS, check_leaves, damage, write_checksums
+from wave_jax.training.items import TEXTS, join_items, open_manager, split_items, stored_shapes
 from wave_jax.training.processes import is_primary, meet, on_primary
-from wave_jax.training.rows import RowsState, settle
 from wave_jax.training.shelf import (
     FOLDER,
     best_of_checkpoint,
-    best_of_run,
     finished_steps,
     set_aside,
     set_strays_aside,
 )
-from wave_jax.training.state import Params, State, join_table, split_table
+from wave_jax.training.state import State
 from wave_jax.training.writing import explaining_disk_errors
-
-_ARRAYS, _TEXTS = ("params", "decay", "optimizer"), ("data", "meta")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +65,7 @@ class Checkpoints:
         if is_primary():
             set_strays_aside(self._folder)
         meet()
-        self._manager = _manager(self._folder, options)
+        self._manager = open_manager(self._folder, options)
 
     def __enter__(self) -> Checkpoints:
         return self
@@ -123,7 +111,7 @@ class Checkpoints:
         `state` may be donated to the next step right away.
         """
         position = meta["position"]
-        items = {name: ocp.args.StandardSave(tree) for name, tree in _items(state).items()}
+        items = {name: ocp.args.StandardSave(tree) for name, tree in split_items(state).items()}
         with self._writing():
             self._manager.wait_until_finished()  # `_seal` must know which one it is
             self._saving = position["step"]
@@ -152,16 +140,16 @@ class Checkpoints:
         Raises:
             UserError: an array is missing, or has another shape or dtype; it is named.
         """
-        items = _items(like)
+        items = split_items(like)
         for name, tree in items.items():
-            check_leaves(tree, _stored(self._manager, step, name), f"checkpoint {step}", name)
+            check_leaves(tree, stored_shapes(self._manager, step, name), f"checkpoint {step}", name)
         targets = {
             name: ocp.args.StandardRestore(jax.tree.map(_target, tree))
             for name, tree in items.items()
         }
-        json_items = {name: ocp.args.JsonRestore() for name in _TEXTS}
+        json_items = {name: ocp.args.JsonRestore() for name in TEXTS}
         found = self._manager.restore(step, args=ocp.args.Composite(**targets, **json_items))
-        state = _state({name: found[name] for name in items})
+        state = join_items({name: found[name] for name in items})
         return Restored(state, dict(found["data"]), dict(found["meta"]))
 
     def drop_after(self, step: int) -> None:
@@ -206,37 +194,6 @@ class Checkpoints:
             yield
 
 
-def restore_params(
-    workdir: Path, which: Literal["best", "last"] = "best", *, step: int | None = None
-) -> tuple[Params, dict[str, Any]]:
-    """Returns the settled parameters (numpy, nested dict) and `meta` of a run's checkpoint.
-
-    Args:
-        workdir: the run's folder.
-        which: that of the best validation accuracy (the newest before any), or the newest.
-        step: that of a certain step, instead.
-
-    Raises:
-        UserError: there is no such checkpoint.
-    """
-    folder = (Path(workdir) / FOLDER).absolute()
-    steps = finished_steps(folder)
-    if not steps:
-        raise UserError(
-            f"{workdir} holds no checkpoint yet: expected a run that saved at least one"
-        )
-    with _manager(folder, ocp.CheckpointManagerOptions(create=False)) as manager:
-        if step is None:
-            best = best_of_run(Path(workdir), steps[-1]) if which == "best" else 0
-            step = best or steps[-1]
-        if step not in steps:
-            raise UserError(f"{folder} lacks the checkpoint of step {step}; it has {steps}")
-        broken = damage(folder / str(step))
-        if broken is not None and (folder / str(step) / CHECKSUMS).exists():
-            raise UserError(f"the checkpoint of step {step} in {folder} is not whole: {broken}")
-        return _read_params(manager, folder, step)
-
-
 class _KeepNewestAndBest:
     def __init__(self, keep: int) -> None:
         self._keep = keep
@@ -248,60 +205,5 @@ class _KeepNewestAndBest:
         return [info.step in steps for info in checkpoints]
 
 
-def _manager(folder: Path, options: ocp.CheckpointManagerOptions) -> ocp.CheckpointManager:
-    registry = ocp.handlers.DefaultCheckpointHandlerRegistry()
-    for item in _ARRAYS:
-        registry.add(item, ocp.args.StandardSave)
-        registry.add(item, ocp.args.StandardRestore)
-    for item in _TEXTS:
-        registry.add(item, ocp.args.JsonSave)
-        registry.add(item, ocp.args.JsonRestore)
-    return ocp.CheckpointManager(folder, options=options, handler_registry=registry)
-
-
-def _read_params(
-    manager: ocp.CheckpointManager, folder: Path, step: int
-) -> tuple[Params, dict[str, Any]]:
-    names = [name for name in ("params", "decay") if (folder / str(step) / name).is_dir()]
-    targets = {
-        name: ocp.args.StandardRestore(
-            jax.tree.map(
-                lambda leaf: np.empty(leaf.shape, leaf.dtype), _stored(manager, step, name)
-            )
-        )
-        for name in names
-    }
-    found = manager.restore(step, args=ocp.args.Composite(**targets, meta=ocp.args.JsonRestore()))
-    params: Params = found["params"]
-    if "decay" in names:
-        rest, table = split_table(params)
-        params = jax.device_get(join_table(rest, settle(table, **found["decay"])))
-    return params, dict(found["meta"])
-
-
-def _items(state: State) -> dict[str, Any]:
-    """Splits a state into what prediction needs and what only training does."""
-    optimizer: dict[str, Any] = {"step": state.step, "optax": state.opt_state}
-    items = {"params": state.params, "optimizer": optimizer}
-    if state.table is not None:
-        table = dict(vars(state.table))
-        items["decay"] = {name: table.pop(name) for name in ("decay", "settled")}
-        optimizer["table"] = table
-    return items
-
-
-def _state(items: dict[str, Any]) -> State:
-    optimizer = items["optimizer"]
-    table = None
-    if "decay" in items:
-        table = RowsState(**items["decay"], **optimizer["table"])
-    return State(optimizer["step"], items["params"], optimizer["optax"], table)
-
-
 def _target(leaf: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
-
-
-def _stored(manager: Any, step: int, item: str) -> Any:
-    """Returns the shapes and dtypes of an item on disk, as nested containers."""
-    return manager.item_metadata(step)[item].tree

@@ -16,7 +16,7 @@ from wave_jax.data.loader import train_iterator
 from wave_jax.errors import UserError
 from wave_jax.models import build_model, read_pretrained
 from wave_jax.training.allocator import keep_freed_memory
-from wave_jax.training.checkpoint import Checkpoints, restore_params
+from wave_jax.training.checkpoint import Checkpoints
 from wave_jax.training.compilation import enable_compilation_cache, program_bytes
 from wave_jax.training.config import Config
 from wave_jax.training.corpus import Texts, eval_batches, little_data, read_texts, train_batches
@@ -33,6 +33,7 @@ from wave_jax.training.mesh import make_mesh, put, state_shardings
 from wave_jax.training.nonfinite import NotFinite, save_batch
 from wave_jax.training.probing import GradientProbe, check_probe, draw_probe
 from wave_jax.training.processes import is_primary, meet, noticing_lost_peers, on_primary
+from wave_jax.training.restoring import restore_params
 from wave_jax.training.shelf import FOLDER, finished_steps
 from wave_jax.training.state import parameter_counts
 from wave_jax.training.summary import Summary, process_peak_bytes

@@ -55,15 +55,6 @@ def write_report(plan: Plan, items: Sequence[Item]) -> tuple[Path, Path]:
     return page, text
 
 
-def drawable(plan: Plan) -> list[Item]:
-    """Returns the items that have all their records."""
-    return [
-        item
-        for item in ITEMS.values()
-        if all(plan.records.find(job.key) is not None for job in item.jobs(plan))
-    ]
-
-
 def _command(plan: Plan, item: str) -> str:
     sources = " ".join(shlex.quote(data.source) for data in plan.datasets)
     given = f" --pretrained {plan.pretrained.label.split()[0]}" if plan.pretrained else ""

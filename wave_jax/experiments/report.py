@@ -25,7 +25,7 @@ h1, h2 { line-height: 1.2; } h2 { border-top: 1px solid var(--line); padding-top
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .87rem; }
 caption { text-align: left; font-weight: 600; padding: .6rem 0 .2rem; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right; }
-td { white-space: nowrap; }
+td:not(:nth-child(2)) { white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 figure { margin: 1rem 0; } figure img { max-width: 100%; background: #fff; border-radius: 4px; }
 figcaption, .small { font-size: .85rem; opacity: .8; } code { font-size: .9em; }

@@ -15,8 +15,9 @@ from wave_jax.experiments.datasets import Dataset
 from wave_jax.experiments.records import environment
 from wave_jax.experiments.scale import SCALES, Scale
 
+SMALL = SCALES["small"]
 TINY = dataclasses.replace(
-    SCALES["small"], dim=8, bert_layers=1, texts=120, test_texts=40, max_length=12, vocab_size=60,
+    SMALL, dim=8, bert_layers=1, texts=120, test_texts=40, max_length=12, vocab_size=60,
     epochs=1, long_epochs=1, quick_steps=10, gradient_steps=10, seeds=1,
     learning_rates=(1e-3, 3e-3),
 )  # fmt: skip

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Command, assert_refused
-from tests.experiments.conftest import TINY, write_bert
+from tests.experiments.conftest import SMALL, TINY, write_bert
 from wave_jax.experiments.registry import ITEMS
+from wave_jax.experiments.scale import SCALES
 from wave_jax.experiments.watches import make_watches
 from wave_jax.training.hook import HookMaker
 from wave_jax.training.state import Params
@@ -236,12 +237,15 @@ def test_every_item_runs_and_is_drawn(command: Command, tmp_path: Path, texts: P
 
 
 @pytest.mark.skipif(not RESULTS.is_dir(), reason="no committed results")
-def test_the_committed_records_can_be_drawn(command: Command, tmp_path: Path) -> None:
+def test_the_committed_records_can_be_drawn(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They are of this version, and name no machine's folders."""
     folder = tmp_path / "small"
     shutil.copytree(RESULTS, folder, ignore=shutil.ignore_patterns("work", "figures", "report.*"))
     for record in records(folder).values():
         assert not str(record["config"].get("data", {}).get("source", "")).startswith("/")
+    monkeypatch.setitem(SCALES, "small", SMALL)
     done = command("reproduce", "all", "--draw", "--out", folder)
     assert done.status == 0, done.err
     report = (folder / "report.md").read_text()

@@ -39,7 +39,7 @@ def draw_gradients(
     plan: Plan, name: str, title: str, place: Literal["cls", "input", "classifier"], what: str
 ) -> Section:
     """Returns the section of one place's norms."""
-    figure, axes = new_figure(width=5.6)
+    figure, axes = new_figure(width=6.6)
     rows = []
     for contestant in NAMES:
         record = found_one(plan, gradient_run(plan, contestant))
@@ -60,7 +60,9 @@ def draw_gradients(
              f"{ordered[-1] / max(ordered[0], 1e-30):,.0f}"]
         )  # fmt: skip
     axes[0, 0].set_yscale("log")
-    finish(axes[0, 0], f"batches of {BATCH} texts", f"L2 norm of the gradient\n({what})")
+    ylabel = f"L2 norm of the gradient\n({what})"
+    finish(axes[0, 0], f"batches of {BATCH} texts", ylabel, legend=False)
+    figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=8)
     head = ("model", "first tenth", "median", "last tenth", "largest / smallest")
     return Section(
         title=title,

@@ -178,6 +178,7 @@ def test_drawing_one_item_keeps_what_else_is_measured_in_part(
     done = command("reproduce", "bp-parameters", "--draw", "--out", folder)
     assert done.status == 0, done.err
     page = (folder / "report.md").read_text()
+    assert "## [BP] parameters" in page, "it was asked for"
     assert "## [WN] table 1" in page
     assert "of its records are still missing" in page
     assert "| Transformer, one layer | paper's rate |" in page

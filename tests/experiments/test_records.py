@@ -35,7 +35,7 @@ def test_only_the_papers_texts_are_called_so(source: str, name: str | None) -> N
 def test_texts_are_named_after_their_file(
     texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    odd = tmp_path / f"imdb like: {'ü' * 90}.csv"
+    odd = tmp_path / f"imdb like: {'ü' + 'x' * 90}.csv"
     odd.write_bytes(texts.read_bytes())
     data = prepare_dataset(str(odd), TINY, tmp_path / "work")
     assert data.name == data.source == odd.name
@@ -52,6 +52,7 @@ def test_what_a_folder_is_of_may_grow(tmp_path: Path) -> None:
     Records(tmp_path).claim(about(NEWS, FILMS, seeds=2))
     moved = dataclasses.replace(NEWS, source="ag_news.csv")
     Records(tmp_path).claim(about(moved, seeds=5))
+    Records(tmp_path).claim(about(seeds=1))
     found = Records(tmp_path).about
     assert found is not None
     assert found["datasets"] == [NEWS.about(), FILMS.about()], "first come, first kept"

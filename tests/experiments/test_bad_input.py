@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
     run = training(Plan(TINY, (NEWS,), 1, records), "transformer", 0)
     result = {"test_accuracy": 0.5, "validation_accuracy": 0.25, "step_bytes": 2**20}
     rows = [{"split": "validation", "step": 6, "epoch": 1.0}]
-    times = {"seconds": 2.0}
+    times = {"seconds": 2.0, "total_seconds": 3.0}
     records.save(run.key, config=run.config(), seed=0, result=result | {"rows": rows}, time=times)
     return records.folder
 
@@ -89,15 +89,28 @@ def test_an_about_edited_by_hand(
     assert contents(folder) == before
 
 
-@pytest.mark.parametrize("part", ["config", "seed", "result", "time", None])
-def test_a_record_that_is_not_whole(command: Command, folder: Path, part: str | None) -> None:
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"config": None}, "its config is missing or damaged"),
+        ({"seed": "0"}, "its seed is"),
+        ({"result": []}, "its result is"),
+        ({"time": None}, "its time is"),
+        ({"time": {}}, "its total_seconds is"),
+        ({"environment": None}, "its environment is"),
+        ({"environment": {"device": "cpu"}}, "its machine is"),
+        (DEEP, "cannot be read as JSON"),
+    ],
+)
+def test_a_record_that_is_not_whole(
+    command: Command, folder: Path, change: dict[str, Any] | str, text: str
+) -> None:
     (path,) = (folder / "records").iterdir()
     record = json.loads(path.read_text())
-    path.write_text(DEEP if part is None else json.dumps(record | {part: None}))
+    path.write_text(change if isinstance(change, str) else json.dumps(record | change))
     before = contents(folder)
     refused = command("reproduce", "wn-table1", "--draw", "--out", folder)
-    what = "cannot be read as JSON" if part is None else f"its {part} is missing or damaged"
-    assert_refused(refused, path.name, what, "delete it to measure again")
+    assert_refused(refused, path.name, text, "delete it to measure again")
     assert contents(folder) == before
 
 

@@ -48,7 +48,13 @@ def test_the_rate_that_validates_best_is_used_for_all_seeds(tmp_path: Path) -> N
     assert best_rate(plan, "transformer") == 1e-3, "the papers' rate, until there is a better one"
     trials = tuned(plan, "transformer")[: len(rates(plan, "transformer"))]
     for score, trial in zip((0.5, 0.7), trials, strict=True):
-        records.save(trial.key, config={}, seed=0, result={"validation_accuracy": score}, time={})
+        records.save(
+            trial.key,
+            config={},
+            seed=0,
+            result={"validation_accuracy": score},
+            time={"total_seconds": 1},
+        )
     assert best_rate(plan, "transformer") == 3e-3
     later = tuned(plan, "transformer")[2:]
     assert [run.setting.train.learning_rate for run in later] == [3e-3, 3e-3]

@@ -10,7 +10,9 @@ from wave_jax.errors import UserError
 from wave_jax.experiments.datasets import Dataset
 from wave_jax.experiments.scale import SCALES
 
-_ENVIRONMENT = ("device", "machine", "cores", "python", "jax", "flax", "optax")  # in the report
+IN_REPORT = ("device", "machine", "cores", "python", "jax", "flax", "optax")
+"""What a report says of the environment."""
+
 _LONGEST_SHOWN = 60
 
 
@@ -64,7 +66,7 @@ def _problem(about: Mapping[str, Any]) -> str | None:
     environment = about.get("environment")
     if not isinstance(environment, dict):
         return f"environment is {_told(environment)}, expected versions and hardware"
-    missing = [name for name in _ENVIRONMENT if name not in environment]
+    missing = [name for name in IN_REPORT if name not in environment]
     if missing:
         return f"environment lacks {', '.join(missing)}"
     datasets = about.get("datasets")

@@ -16,12 +16,12 @@ import optax
 
 import wave_jax
 from wave_jax.errors import UserError
-from wave_jax.experiments.about import check_about, join_about
+from wave_jax.experiments.about import IN_REPORT, check_about, join_about
 from wave_jax.training.environment import device_name
 
 FORMAT = 1  # raised when records change their meaning
 ABOUT = "about.json"
-_PARTS = {"config": dict, "seed": int, "result": dict, "time": dict}
+_PARTS = {"config": dict, "seed": int, "result": dict, "time": dict, "environment": dict}
 _FOLDERS = ("records", "work", "figures")
 _AGAIN = "delete it to measure again"
 
@@ -80,9 +80,15 @@ class Records:
             return None
         record = _object(path, _AGAIN)
         _check_version(record, path)
-        for name, kind in _PARTS.items():
-            if not isinstance(record.get(name), kind):
-                raise UserError(f"{path} is not whole, its {name} is missing or damaged: {_AGAIN}")
+        damaged = [name for name, kind in _PARTS.items() if not isinstance(record.get(name), kind)]
+        if not damaged and type(record["time"].get("total_seconds")) not in (int, float):
+            damaged = ["total_seconds"]
+        if not damaged:
+            damaged = [name for name in IN_REPORT if name not in record["environment"]]
+        if damaged:
+            raise UserError(
+                f"{path} is not whole, its {damaged[0]} is missing or damaged: {_AGAIN}"
+            )
         return record
 
     def save(
@@ -94,7 +100,7 @@ class Records:
         result: Mapping[str, Any],
         time: Mapping[str, Any],
     ) -> None:
-        """Writes a record, whole or not at all."""
+        """Writes a record, whole or not at all; `time` holds total_seconds and more."""
         record = {
             "format": FORMAT,
             "wave_jax": wave_jax.__version__,

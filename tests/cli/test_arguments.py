@@ -70,6 +70,10 @@ def test_a_flag_may_be_written_each_way(argv: list[str], expected: bool) -> None
         (["--model.scopes", "input"], ["--model.scopes", "2 values", "sentence", "got input"]),
         (["--data.source", "--seed", "1"], ["--data.source needs a value", "--data.source=VALUE"]),
         (["--seed"], ["--seed needs a whole number"]),
+        (
+            ["--data.text-columns", "title", "--data.text-columns", "body"],
+            ["--data.text-columns is given twice", "after one"],
+        ),
         (["--seed", "1", "2"], ["unexpected argument '2'"]),
         (["seed", "1"], ["unexpected argument 'seed'", "'--seed'"]),
         (["-x"], ["unexpected argument '-x'"]),

@@ -95,6 +95,7 @@ class _Reader:
         self._names = [*also, *self._known, "--help"]
         self._elsewhere, self._prog = elsewhere, prog
         self._free: list[str] = []
+        self._seen: set[str] = set()
 
     def checked(self, argv: list[str]) -> list[str]:
         """Returns `argv` in the spelling that tyro takes, or says which argument is wrong."""
@@ -144,6 +145,9 @@ class _Reader:
             return 0, [name]
         kind = get_args(option.kind)[0] if option.repeated else option.kind
         most = takes(kind)
+        if most is None and name in self._seen:
+            raise UserError(f"{name} is given twice: give all its values after one")
+        self._seen.add(name)
         given = following if most is None else following[:most]
         check_values(name, kind, given)
         if len(given) == 1 and most == 1:

@@ -8,8 +8,8 @@ from benchmarks.contestants.guarded import KINDS
 from benchmarks.data import Setting
 from benchmarks.report import Figure, Report, workers
 
-_STEPS = 5  # of a turn, with one row of metrics: ten times as many rows as by default
-_TURNS = 20  # times `repeats`: differences of a percent want many short rounds
+_STEPS = 50  # of a turn, with one row of metrics, as by default
+_TURNS = 4  # times `repeats`: differences of a percent want many rounds
 _DRAWS = 2000
 
 

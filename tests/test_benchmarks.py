@@ -152,5 +152,5 @@ def test_the_command_runs_on_embedded_texts(tmp_path):
     assert results["step"]["ratios"]["literal complex JAX / ours"] > 0
     assert results["parts"]["facts"]["share of the recorded time that a named part has"] > 0.5
     guards = results["guards"]
-    assert guards["facts"]["rounds"] == 20
+    assert guards["facts"]["rounds"] == 4
     assert guards["figures"]["a step, guarded"]["median"] > 0

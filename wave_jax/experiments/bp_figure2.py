@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from wave_jax.experiments.deviations import without_checkpoint
 from wave_jax.experiments.figures import STYLES, finish, line, new_figure
 from wave_jax.experiments.jobs import Job, Plan, found
 from wave_jax.experiments.scale import CONTESTANTS
 from wave_jax.experiments.section import Picture, Section, Table, spread
-from wave_jax.experiments.training_job import Training, training, without_checkpoint
+from wave_jax.experiments.training_job import Training, training
 
 _NAMES = ("interference", "modulation", "transformer")
 _EVERY = 10

@@ -1,4 +1,4 @@
-"""In what all runs differ from the papers', and why."""
+"""In what several items differ from the papers, and why."""
 
 from __future__ import annotations
 
@@ -29,3 +29,13 @@ def general_deviations(plan: Plan) -> list[str]:
         "constant one is named. Of the table, waves and the mean update a batch's rows only, the "
         "others all. The papers name a learning rate alone.",
     ]
+
+
+def without_checkpoint(plan: Plan) -> tuple[str, ...]:
+    """Returns what deviates from the papers where no checkpoint was given."""
+    if plan.pretrained is not None:
+        return ()
+    return (
+        "The paper's Transformer takes its token embeddings from pre-trained BERT; no checkpoint "
+        "was given (--pretrained), so it starts from random ones as the waves do.",
+    )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from wave_jax.experiments.deviations import without_checkpoint
 from wave_jax.experiments.figures import finish, line, new_figure
 from wave_jax.experiments.jobs import Plan, found_one
 from wave_jax.experiments.scale import CONTESTANTS
 from wave_jax.experiments.section import Picture, Section, Table
-from wave_jax.experiments.training_job import Training, training, without_checkpoint
+from wave_jax.experiments.training_job import Training, training
 
 NAMES = ("interference", "modulation", "transformer", "bert")
 BATCH, _EVERY = 32, 10

@@ -152,16 +152,6 @@ def training(
     )
 
 
-def without_checkpoint(plan: Plan) -> tuple[str, ...]:
-    """Returns what deviates from the papers where no checkpoint was given."""
-    if plan.pretrained is not None:
-        return ()
-    return (
-        "The paper's Transformer takes its token embeddings from pre-trained BERT; no checkpoint "
-        "was given (--pretrained), so it starts from random ones as the waves do.",
-    )
-
-
 def essentials(config: dict[str, Any], default: Any = None) -> dict[str, Any]:
     """Returns the part of a configuration, nested dicts, that differs from the defaults."""
     default = dataclasses.asdict(Config()) if default is None else default

@@ -101,18 +101,19 @@ class Embeddings:
     def __call__(self, step: int, params: Params) -> dict[str, Any]:
         """Returns the statistics of both moments, and for waves a text's tokens as waves."""
         del step
+        table = _table(params)
+        before, after = self._before[self._seen], table[self._seen]
         row: dict[str, Any] = {
             "split": "embeddings",
-            "before": independence(self._before[self._seen]),
-            "after": independence(_table(params)[self._seen]),
-            "moved": _distance(_table(params)[self._seen], self._before[self._seen]),
+            "before": independence(before),
+            "after": independence(after),
+            "moved": _distance(after, before),
         }
         if self._waves is not None:
-            row["text"] = self._picture(params)
+            row["text"] = self._picture(params, jnp.asarray(table[self._text]))
         return row
 
-    def _picture(self, params: Params) -> dict[str, Any]:
-        x = jnp.asarray(_table(params)[self._text])
+    def _picture(self, params: Params, x: jax.Array) -> dict[str, Any]:
         variants = params["layer_0"]["variants"]
         u = jnp.einsum("nd,dvk->vnk", x, variants["kernel"]) + variants["bias"][:, None]
         picture: dict[str, Any] = {"tokens": self._pieces, "embedding": _rounded(x)}

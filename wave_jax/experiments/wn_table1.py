@@ -8,11 +8,11 @@ from typing import Any
 
 from wave_jax.experiments.accuracy import HEAD, MEMORY, Entry, accuracy_rows
 from wave_jax.experiments.datasets import Dataset
+from wave_jax.experiments.deviations import without_checkpoint
 from wave_jax.experiments.jobs import Job, Plan, found
 from wave_jax.experiments.paper import TABLE_1
 from wave_jax.experiments.scale import CONTESTANTS
 from wave_jax.experiments.section import Section, Table, results
-from wave_jax.experiments.training_job import without_checkpoint
 from wave_jax.experiments.tuning import at_papers_rate, best_rate, best_runs, rates, tuned
 
 

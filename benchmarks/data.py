@@ -9,8 +9,8 @@ import numpy as np
 
 from wave_jax.data.batches import Batch, TrainBatches
 from wave_jax.data.config import DataConfig
-from wave_jax.data.corpus import load_corpus
-from wave_jax.data.prepare import prepare
+from wave_jax.data.dataset import load_dataset
+from wave_jax.data.tokenize import tokenize_dataset
 from wave_jax.data.tokens import Tokens
 from wave_jax.models import table_rows
 
@@ -32,8 +32,8 @@ class Setting:
     @cached_property
     def texts(self) -> Texts:
         """The tokenised texts; from the cache on disk after the first time."""
-        corpus = load_corpus(self.data)
-        prepared = prepare(self.data, corpus, None)
+        corpus = load_dataset(self.data)
+        prepared = tokenize_dataset(self.data, corpus, None)
         split, held = prepared.splits["train"], prepared.splits["validation"]
         return Texts(
             tokens=split.tokens,

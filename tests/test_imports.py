@@ -13,10 +13,10 @@ import wave_jax
 
 ROOT = Path(wave_jax.__file__).parent
 # Each piece with the pieces it may import, besides itself and the package's own version.
-LAYERS = ["errors", "ops", "models", "probe", "training", "inference", "experiments", "cli"]
+LAYERS = ["errors", "ops", "models", "probe", "training", "runs", "inference", "experiments", "cli"]
 ALLOWED = {piece: set(LAYERS[:place]) for place, piece in enumerate(LAYERS)}
 ALLOWED["data"] = {"errors"}
-for upper in ("training", "inference", "experiments", "cli"):
+for upper in ("training", "runs", "inference", "experiments", "cli"):
     ALLOWED[upper].add("data")
 ALLOWED["__main__"] = {"cli"}
 ALLOWED["__init__"] = {"ops", "models", "probe", "inference"}

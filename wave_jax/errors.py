@@ -1,10 +1,13 @@
-"""Errors that the user of a command can mend, told apart from faults of the program."""
+"""User-fixable errors, as opposed to bugs, and the wording that error messages share."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import signal
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+_MOST_LISTED = 12
 
 
 class UserError(ValueError):
@@ -19,6 +22,31 @@ class PeerLost(RuntimeError):
 
     Commands print the text on one line and exit with status 1.
     """
+
+
+class Interrupted(SystemExit):
+    """Training was stopped by a signal; uncaught, it ends the process with 130 or 143."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.signal = signal.Signals(number)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Returns the first few of `names` for a message, and how many more there are."""
+    shown = ", ".join(shorten(repr(name)) for name in names[:_MOST_LISTED])
+    more = len(names) - _MOST_LISTED
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def one_line(error: BaseException, most: int = 300) -> str:
+    """Returns what a library's exception says, its line breaks and its tail left out."""
+    return shorten(" ".join(str(error).split()), most)
+
+
+def shorten(text: str, most: int = 40) -> str:
+    """Returns `text`, its end replaced by '...' where it is longer than `most` characters."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

@@ -14,20 +14,20 @@ from unittest import mock
 
 import jax
 from rich.console import Console
+from wave_jax.data.loader import train_iterator
 
 from benchmarks.contestants.ours import Trainer
 from benchmarks.data import Setting
-from wave_jax.data.loader import train_iterator
+from wave_jax.runs.checkpoints import Checkpoints
+from wave_jax.runs.progress import ProgressDisplay
+from wave_jax.runs.signals import Interrupt
 from wave_jax.training import step as step_module
-from wave_jax.training.checkpoint import Checkpoints
-from wave_jax.training.display import Display
-from wave_jax.training.divergence import DivergenceGuard
-from wave_jax.training.fit import Fit
-from wave_jax.training.interrupt import Interrupt
+from wave_jax.training.callbacks import DivergenceGuard
+from wave_jax.training.compilation import training_programs
 from wave_jax.training.mesh import put, replicated
-from wave_jax.training.metrics import Sums, add_step, empty_sums
-from wave_jax.training.programs import training_programs
+from wave_jax.training.metrics import MetricSums, add_step, empty_metrics
 from wave_jax.training.task import Task
+from wave_jax.training.trainer import Trainer
 
 KINDS = ("guarded", "without guards", "without guards, again")
 _FOREVER = 10**6
@@ -83,12 +83,12 @@ class Training:
             with (
                 tempfile.TemporaryDirectory() as folder,
                 _Checkpoints(Path(folder), 1) as checkpoints,
-                Display(Console(file=io.StringIO()), _FOREVER) as display,
+                ProgressDisplay(Console(file=io.StringIO()), _FOREVER) as display,
             ):
                 checkpoints.watch = watch
                 interrupt = _Interrupt()
                 interrupt.watch = watch
-                self._fit = Fit(
+                self._fit = Trainer(
                     task,
                     checkpoints,
                     lambda: train_iterator(task.batches, 0, _FOREVER),
@@ -107,7 +107,7 @@ class Training:
         self._over.release()
 
     def _without_guards(self) -> Any:
-        sums = put(empty_sums(), replicated(self._task.mesh))
+        sums = put(empty_metrics(), replicated(self._task.mesh))
         with mock.patch.object(step_module, "add_step", _add_without_looking):
             return training_programs(self._task, self._fit.state, sums)
 
@@ -157,7 +157,7 @@ def _in_circles(task: Task, steps: int) -> Task:
     return dataclasses.replace(task, config=config)
 
 
-def _add_without_looking(sums: Sums, **step: Any) -> Sums:
+def _add_without_looking(sums: MetricSums, **step: Any) -> MetricSums:
     """Returns the sums without what was found out: the compiler drops what nothing uses."""
     added = add_step(sums, **step)
     return dataclasses.replace(added, bad_step=sums.bad_step, bad_groups=sums.bad_groups)

@@ -16,8 +16,7 @@ import optax
 
 from benchmarks.contestants.programs import program_facts
 from benchmarks.data import Setting, ids_and_mask
-from wave_jax.training.allocator import keep_freed_memory
-from wave_jax.training.compilation import enable_compilation_cache
+from wave_jax.training.compilation import enable_compilation_cache, keep_freed_memory
 
 _SMALL = 1e-8
 

@@ -6,19 +6,25 @@ from typing import Any
 
 import jax
 import numpy as np
+from wave_jax.data.loader import train_iterator
 
 from benchmarks.contestants.programs import program_facts
 from benchmarks.data import Setting, Texts
 from wave_jax.data.batches import EvalBatches
-from wave_jax.data.loader import train_iterator
 from wave_jax.models import ModelConfig, build_model, table_rows
-from wave_jax.training.allocator import keep_freed_memory
-from wave_jax.training.compilation import abstract, compile_all, enable_compilation_cache
+from wave_jax.training.compilation import (
+    abstract,
+    abstract_batch,
+    batch_templates,
+    compile_all,
+    enable_compilation_cache,
+    keep_freed_memory,
+    shape_of,
+)
 from wave_jax.training.config import TrainConfig
 from wave_jax.training.mesh import make_mesh, place
-from wave_jax.training.metrics import empty_sums
+from wave_jax.training.metrics import empty_metrics
 from wave_jax.training.prefetch import Prefetch
-from wave_jax.training.shapes import abstract_batch, batch_templates, shape_of
 from wave_jax.training.task import Task
 
 
@@ -66,7 +72,7 @@ class Trainer:
             ),
         )
         self._state, self._root = self.task.new_state(), self.task.root_key()
-        self._sums = jax.device_put(empty_sums())
+        self._sums = jax.device_put(empty_metrics())
         self._programs: dict[Any, Any] = {}
         self._placed: list[Any] = []
         self._host = self.batches.batch(self._example)

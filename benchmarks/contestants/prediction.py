@@ -15,7 +15,7 @@ from wave_jax.data.tokenizer import WordPiece
 from wave_jax.data.tokens import Tokens
 from wave_jax.inference import Classifier
 from wave_jax.models import ModelConfig, build_model
-from wave_jax.training.allocator import keep_freed_memory
+from wave_jax.training.compilation import keep_freed_memory
 from wave_jax.training.config import Config
 
 _WORDS = 12  # of a short line

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from wave_jax.cli.config_file import load_config_file
-from wave_jax.training.loop import train
+from wave_jax.cli.recipes import load_config_file
+from wave_jax.runs.job import train
 
 from .conftest import write_texts
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command, assert_refused
-from wave_jax.training.restoring import restore_params
+from wave_jax.runs.checkpoints import restore_params
 
 BERT = Path(__file__).parents[1] / "golden" / "bert"
 SHAPE = ["--model.dim", "16", "--train.batch-size", "16", "--data.max-length", "10"]

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wave_jax.data.assembly import Assembler
-from wave_jax.data.batches import EvalBatches, TrainBatches
+from wave_jax.data.batches import BatchBuilder, EvalBatches, TrainBatches
 from wave_jax.data.shapes import Shapes
 from wave_jax.data.tokens import Tokens
 from wave_jax.errors import UserError
@@ -105,7 +104,7 @@ def test_evaluation_sees_every_text_once_shortest_first(batch_size):
 def test_prediction_needs_no_labels_and_keeps_its_shapes(monkeypatch):
     nothing = EvalBatches(make_tokens(0), None, batch_size=8, table_rows=ROWS)
     assert list(nothing) == []
-    monkeypatch.delattr(Assembler, "measure")  # a stream is not gone through twice
+    monkeypatch.delattr(BatchBuilder, "measure")  # a stream is not gone through twice
     shapes = Shapes.geometric(8, 30, ROWS)
     for chunk in range(5):
         tokens = make_tokens(50, seed=chunk)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wave_jax.data.columns import Chosen, Wanted, choose_columns
+from wave_jax.data.columns import Chosen, ColumnSpec, choose_columns
 from wave_jax.errors import UserError
 
 
@@ -17,11 +17,11 @@ from wave_jax.errors import UserError
     ],
 )
 def test_usual_names_are_found(names, expected):
-    assert choose_columns(names, Wanted(), "f.csv", header=True) == expected
+    assert choose_columns(names, ColumnSpec(), "f.csv", header=True) == expected
 
 
 def test_named_columns_come_in_the_order_asked_for():
-    wanted = Wanted(text=("b", "a"), label="c")
+    wanted = ColumnSpec(text=("b", "a"), label="c")
     assert choose_columns(["a", "b", "c"], wanted, "f.csv", header=True) == Chosen((1, 0), 2)
 
 
@@ -29,18 +29,18 @@ def test_a_missing_column_shows_those_there_and_the_nearest():
     with pytest.raises(
         UserError, match=r"f\.csv has no column 'txt', did you mean 'text'.*'label'"
     ):
-        choose_columns(["text", "label"], Wanted(text=("txt",)), "f.csv", header=False)
+        choose_columns(["text", "label"], ColumnSpec(text=("txt",)), "f.csv", header=False)
     with pytest.raises(UserError, match=r"no column for the label.*'lable'.*--data.label-column"):
-        choose_columns(["text", "lable"], Wanted(), "f.csv", header=False)
+        choose_columns(["text", "lable"], ColumnSpec(), "f.csv", header=False)
     with pytest.raises(UserError, match=r"no column for the text.*--data.text-columns"):
-        choose_columns(["image", "label"], Wanted(), "f.csv", header=False)
+        choose_columns(["image", "label"], ColumnSpec(), "f.csv", header=False)
 
 
 def test_a_line_that_may_be_data_says_what_a_headerless_file_takes():
     with pytest.raises(UserError, match=r"'pos', 'A good film'.*no header line.*--data.columns"):
-        choose_columns(["pos", "A good film"], Wanted(), "f.csv", header=True)
+        choose_columns(["pos", "A good film"], ColumnSpec(), "f.csv", header=True)
 
 
 def test_two_columns_of_one_name_are_refused():
     with pytest.raises(UserError, match="2 columns named 'a'"):
-        choose_columns(["a", "a", "label"], Wanted(text=("a",)), "f.csv", header=True)
+        choose_columns(["a", "a", "label"], ColumnSpec(text=("a",)), "f.csv", header=True)

@@ -8,13 +8,13 @@ import pytest
 
 from wave_jax.data import docstrings
 from wave_jax.data.config import DataConfig
-from wave_jax.data.corpus import load_corpus
+from wave_jax.data.dataset import load_dataset
 from wave_jax.errors import UserError
 
 
 @pytest.fixture(scope="module")
 def corpus():
-    return load_corpus(DataConfig())
+    return load_dataset(DataConfig())
 
 
 def test_it_is_balanced_enough_and_imports_nothing(corpus):
@@ -47,9 +47,9 @@ def test_texts_are_prose(corpus):
 def test_it_is_the_same_again(monkeypatch):
     monkeypatch.setattr(docstrings, "PACKAGES", {"optax": ("optax",), "rich": ("rich",)})
     monkeypatch.setattr(docstrings, "STANDARD_MODULES", ("email", "json"))
-    first = load_corpus(DataConfig())
+    first = load_dataset(DataConfig())
     assert first.label_names == ("optax", "python", "rich")
-    assert load_corpus(DataConfig()).fingerprint == first.fingerprint
+    assert load_dataset(DataConfig()).fingerprint == first.fingerprint
 
 
 def write(folder, name, source):

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from wave_jax.data.columns import Wanted
+from wave_jax.data.columns import ColumnSpec
 from wave_jax.data.files import read_file
 from wave_jax.errors import UserError
 
@@ -19,7 +19,7 @@ LABELS = ["pos", "neg", "pos", "neg", "pos"]
 
 
 def read(path, *, errors="strict", **wanted):
-    return read_file(path, Wanted(**wanted), errors)
+    return read_file(path, ColumnSpec(**wanted), errors)
 
 
 def write(path, content):

@@ -5,7 +5,7 @@ import tarfile
 
 import pytest
 
-from wave_jax.data.columns import Wanted
+from wave_jax.data.columns import ColumnSpec
 from wave_jax.data.folder import read_archive, read_folder, read_member
 from wave_jax.errors import UserError
 
@@ -32,7 +32,7 @@ def pack(path, files, mode="w:gz"):
 
 def test_the_layout_of_zhang_et_al(tmp_path):
     folder = fill(tmp_path / "news_csv", train_csv=TRAIN, test_csv=TEST, classes_txt=CLASSES)
-    parts = read_folder(folder, Wanted(), "strict")
+    parts = read_folder(folder, ColumnSpec(), "strict")
     # Its line breaks are a backslash and an n; a bare backslash before a word is left alone.
     assert parts.train.texts == ["A title And a text", 'Only\n\nText and \\next "quoted"']
     assert parts.train.labels == ["Sports", "World"]
@@ -47,7 +47,7 @@ def test_the_layout_of_zhang_et_al(tmp_path):
 
 def test_without_class_names_the_numbers_stay(tmp_path):
     folder = fill(tmp_path / "a", train_csv=TRAIN)
-    parts = read_folder(folder, Wanted(), "strict")
+    parts = read_folder(folder, ColumnSpec(), "strict")
     assert parts.train.labels == ["2", "1"]
     assert parts.names is None
 
@@ -55,15 +55,15 @@ def test_without_class_names_the_numbers_stay(tmp_path):
 def test_a_class_beyond_the_names_names_the_row(tmp_path):
     folder = fill(tmp_path / "a", train_csv=TRAIN + '"3","","x"\n', classes_txt=CLASSES)
     with pytest.raises(UserError, match=r"train\.csv, row 3: class 3.*1 to 2"):
-        read_folder(folder, Wanted(), "strict")
+        read_folder(folder, ColumnSpec(), "strict")
     folder = fill(tmp_path / "a", train_csv='"0","","x"\n')
     with pytest.raises(UserError, match=r"row 1: class 0"):
-        read_folder(folder, Wanted(), "strict")
+        read_folder(folder, ColumnSpec(), "strict")
 
 
 def test_named_columns_keep_the_class_names(tmp_path):
     folder = fill(tmp_path / "a", train_csv=TRAIN, classes_txt=CLASSES)
-    wanted = Wanted(text=("body",), names=("label", "title", "body"))
+    wanted = ColumnSpec(text=("body",), names=("label", "title", "body"))
     parts = read_folder(folder, wanted, "strict")
     assert parts.train.labels == ["Sports", "World"]
     assert parts.train.texts[0] == "And a text"
@@ -77,7 +77,7 @@ def test_a_folder_of_files_with_header(tmp_path):
         test_tsv="text\tlabel\nd\tpos\n",
         labels_json='["pos", "neg"]',
     )
-    parts = read_folder(folder, Wanted(), "strict")
+    parts = read_folder(folder, ColumnSpec(), "strict")
     assert parts.validation is not None
     assert parts.test is not None
     assert [parts.train.texts, parts.validation.texts, parts.test.texts] == [
@@ -104,15 +104,17 @@ def test_a_folder_of_files_with_header(tmp_path):
 )
 def test_bad_folders(tmp_path, files, message):
     with pytest.raises(UserError, match=message):
-        read_folder(fill(tmp_path / "a", **files), Wanted(), "strict")
+        read_folder(fill(tmp_path / "a", **files), ColumnSpec(), "strict")
 
 
 def test_a_single_file_of_the_layout_needs_its_class_names(tmp_path):
     folder = fill(tmp_path / "a", test_csv=TEST)
     with pytest.raises(UserError, match=r"--data\.columns"):
-        read_member(folder / "test.csv", Wanted(), "strict", zhang=False)
+        read_member(folder / "test.csv", ColumnSpec(), "strict", zhang=False)
     fill(folder, classes_txt=CLASSES)
-    assert read_member(folder / "test.csv", Wanted(), "strict", zhang=False).labels == ["Sports"]
+    assert read_member(folder / "test.csv", ColumnSpec(), "strict", zhang=False).labels == [
+        "Sports"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +127,7 @@ def test_an_archive_is_read_in_place(tmp_path, name, mode):
         "news_csv/train.csv": TRAIN,
         "news_csv/classes.txt": CLASSES,
     }
-    parts = read_archive(pack(tmp_path / name, files, mode), Wanted(), "strict")
+    parts = read_archive(pack(tmp_path / name, files, mode), ColumnSpec(), "strict")
     assert parts.train.labels == ["Sports", "World"]
     assert parts.test is not None
     assert parts.test.texts == ["Third"]
@@ -144,7 +146,7 @@ def test_an_archive_cannot_reach_outside(tmp_path):
         member = tarfile.TarInfo("../../train.csv")
         member.size = len(TRAIN.encode())
         archive.addfile(member, io.BytesIO(TRAIN.encode()))
-    parts = read_archive(path, Wanted(), "strict")
+    parts = read_archive(path, ColumnSpec(), "strict")
     assert parts.test is None
     assert sorted(entry.name for entry in tmp_path.rglob("*")) == [
         "evil.tar.gz",
@@ -155,21 +157,21 @@ def test_an_archive_cannot_reach_outside(tmp_path):
 
 def test_bad_archives(tmp_path):
     with pytest.raises(UserError, match=r"holds no train\.csv"):
-        read_archive(pack(tmp_path / "a.tar.gz", {"x/readme.txt": "x"}), Wanted(), "strict")
+        read_archive(pack(tmp_path / "a.tar.gz", {"x/readme.txt": "x"}), ColumnSpec(), "strict")
     whole = pack(tmp_path / "a.tar.gz", {"train.csv": TRAIN * 5000}).read_bytes()
     (tmp_path / "a.tar.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match=r"a\.tar\.gz.*damaged"):
-        read_archive(tmp_path / "a.tar.gz", Wanted(), "strict")
+        read_archive(tmp_path / "a.tar.gz", ColumnSpec(), "strict")
     (tmp_path / "b.tar.gz").write_text("not an archive")
     with pytest.raises(UserError, match="damaged"):
-        read_archive(tmp_path / "b.tar.gz", Wanted(), "strict")
+        read_archive(tmp_path / "b.tar.gz", ColumnSpec(), "strict")
 
 
 def test_columns_asked_for_are_not_passed_over(tmp_path):
     folder = fill(tmp_path / "a", train_csv=TRAIN, classes_txt=CLASSES)
     with pytest.raises(UserError, match=r"no column for the label.*--data\.columns"):
-        read_folder(folder, Wanted(text=("title",)), "strict")
-    names = Wanted(text=("text",), names=("label", "title", "text"))
+        read_folder(folder, ColumnSpec(text=("title",)), "strict")
+    names = ColumnSpec(text=("text",), names=("label", "title", "text"))
     parts = read_archive(
         pack(tmp_path / "a.tgz", {"train.csv": TRAIN, "classes.txt": CLASSES}), names, "strict"
     )
@@ -182,5 +184,5 @@ def test_shards_of_a_part_are_joined_in_order(tmp_path):
     for i in (1, 0):
         name = folder / f"train-0000{i}-of-00002.jsonl"
         name.write_text(f'{{"text": "t{i}", "label": "c{i}"}}\n')
-    parts = read_folder(folder, Wanted(), "strict")
+    parts = read_folder(folder, ColumnSpec(), "strict")
     assert (parts.train.texts, parts.train.labels) == (["t0", "t1"], ["c0", "c1"])

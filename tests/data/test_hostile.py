@@ -10,8 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from wave_jax.data.config import DataConfig
-from wave_jax.data.corpus import load_corpus
-from wave_jax.data.snapshot import write_snapshot
+from wave_jax.data.dataset import load_dataset, write_snapshot
 from wave_jax.errors import UserError
 
 SUFFIXES = (
@@ -46,7 +45,7 @@ ONLY_PLAIN = settings(
 def load(path: Path, **options):
     """Loads a corpus; a UserError must be one line."""
     try:
-        corpus = load_corpus(DataConfig(source=str(path), **options))
+        corpus = load_dataset(DataConfig(source=str(path), **options))
     except UserError as error:
         message = str(error)
     else:

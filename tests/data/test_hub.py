@@ -11,7 +11,7 @@ tfds = pytest.importorskip("tensorflow_datasets")
 
 from wave_jax.data import hub  # noqa: E402
 from wave_jax.data.config import DataConfig  # noqa: E402
-from wave_jax.data.corpus import load_corpus  # noqa: E402
+from wave_jax.data.dataset import load_dataset
 from wave_jax.errors import UserError  # noqa: E402
 
 TEXT, LABEL = tfds.features.Text(), tfds.features.ClassLabel
@@ -50,7 +50,7 @@ def reviews(count, labels=(0, 1)):
 
 
 def load(folder, name, **options):
-    return load_corpus(DataConfig(source=f"tfds:{name}", tfds_dir=str(folder), **options))
+    return load_dataset(DataConfig(source=f"tfds:{name}", tfds_dir=str(folder), **options))
 
 
 def sizes(corpus):

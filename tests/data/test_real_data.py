@@ -6,21 +6,21 @@ import pytest
 
 from tests.real_data import DATA
 from wave_jax.data.config import DataConfig
-from wave_jax.data.corpus import load_corpus
+from wave_jax.data.dataset import load_dataset
 
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="WAVE_JAX_DATA names no folder")
 
 
 def test_ag_news():
     start = time.process_time()
-    corpus = load_corpus(DataConfig(source=str(DATA / "ag_news_csv")))
+    corpus = load_dataset(DataConfig(source=str(DATA / "ag_news_csv")))
     assert time.process_time() - start < 2  # a quarter of a second in practice
     assert [len(corpus.train), len(corpus.validation), len(corpus.test)] == [27_200, 6_800, 3_948]
     assert corpus.label_names == ("World", "Sports", "Business", "Sci/Tech")
 
 
 def test_dbpedia():
-    corpus = load_corpus(DataConfig(source=str(DATA / "dbpedia_csv")))
+    corpus = load_dataset(DataConfig(source=str(DATA / "dbpedia_csv")))
     assert [len(corpus.train), len(corpus.validation), len(corpus.test)] == [9_600, 2_400, 2_000]
     assert corpus.label_names[13] == "WrittenWork"
     assert len(corpus.label_names) == 14
@@ -28,6 +28,6 @@ def test_dbpedia():
 
 def test_imdb():
     train, test = DATA / "imdb_train.parquet", DATA / "imdb_heldout.parquet"
-    corpus = load_corpus(DataConfig(source=str(train), test=str(test)))
+    corpus = load_dataset(DataConfig(source=str(train), test=str(test)))
     assert [len(corpus.train), len(corpus.validation), len(corpus.test)] == [16_000, 4_000, 5_000]
     assert corpus.label_names == ("neg", "pos")

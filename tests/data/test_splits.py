@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wave_jax.data.rows import Rows
-from wave_jax.data.splits import Parts, cut
+from wave_jax.data.splits import Splits, cut
 from wave_jax.errors import UserError
 
 
 def parts(count, test=None):
     texts = [f"text {i}" for i in range(count)]
     rows = Rows(texts, ["a", "b"] * (count // 2) + ["a"] * (count % 2), "f.csv")
-    return Parts("f", "f", rows, test=test)
+    return Splits("f", "f", rows, test=test)
 
 
 @settings(deadline=None, database=None, max_examples=60)

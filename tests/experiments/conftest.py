@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from tests.cli.conftest import command, own_cache, write_texts  # noqa: F401
-from wave_jax.experiments.datasets import Dataset
 from wave_jax.experiments.records import environment
 from wave_jax.experiments.scale import SCALES, Scale
+from wave_jax.experiments.sources import PreparedSource
 
 SMALL = SCALES["small"]
 TINY = dataclasses.replace(
@@ -21,7 +21,7 @@ TINY = dataclasses.replace(
     epochs=1, long_epochs=1, quick_steps=10, gradient_steps=10, seeds=1,
     learning_rates=(1e-3, 3e-3),
 )  # fmt: skip
-NEWS = Dataset("AG News", "ag_news_csv", "0" * 64, 96, 24, 40, 4, 0.4, True)
+NEWS = PreparedSource("AG News", "ag_news_csv", "0" * 64, 96, 24, 40, 4, 0.4, True)
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def about(*datasets: Dataset, **changes: Any) -> dict[str, Any]:
+def about(*datasets: PreparedSource, **changes: Any) -> dict[str, Any]:
     facts = [data.about() for data in datasets or (NEWS,)]
     known = {"scale": "small", "datasets": facts, "pretrained": None, "seeds": 1}
     return known | {"environment": environment()} | changes

@@ -10,17 +10,17 @@ import numpy as np
 
 from tests.experiments.conftest import TINY
 from wave_jax.experiments import ablations
-from wave_jax.experiments.datasets import Dataset, prepare_dataset
 from wave_jax.experiments.independence import independence
 from wave_jax.experiments.jobs import Checkpoint, Plan
 from wave_jax.experiments.records import Records
 from wave_jax.experiments.section import difference, percent
+from wave_jax.experiments.sources import PreparedSource, prepare_source
 from wave_jax.experiments.training_job import essentials, training
 from wave_jax.experiments.tuning import best_rate, rates, tuned
 from wave_jax.models.config import ModelConfig
 from wave_jax.training.config import Config
 
-DATA = Dataset("AG News", "ag_news_csv", "0" * 64, 96, 24, 40, 3, 0.4, True)
+DATA = PreparedSource("AG News", "ag_news_csv", "0" * 64, 96, 24, 40, 3, 0.4, True)
 
 
 def test_independence_of_gaussians_and_of_copies() -> None:
@@ -94,9 +94,9 @@ def test_a_records_name_tells_what_differs_from_the_defaults() -> None:
 
 
 def test_texts_are_cut_down_the_same_way_every_time(tmp_path: Path, texts: Path) -> None:
-    first, second = (prepare_dataset(str(texts), TINY, tmp_path / name) for name in ("a", "b"))
+    first, second = (prepare_source(str(texts), TINY, tmp_path / name) for name in ("a", "b"))
     assert first.about() == second.about()
     assert first.train + first.validation == TINY.texts
     assert first.test == TINY.test_texts
-    again = prepare_dataset(first.folder, TINY, tmp_path / "c")
+    again = prepare_source(first.folder, TINY, tmp_path / "c")
     assert again.fingerprint == first.fingerprint, "the copy is the same source"

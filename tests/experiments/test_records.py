@@ -11,8 +11,8 @@ import pytest
 from tests.cli.conftest import Command
 from tests.experiments.conftest import NEWS, TINY, about, contents
 from wave_jax.errors import UserError
-from wave_jax.experiments.datasets import papers_name, prepare_dataset
 from wave_jax.experiments.records import Records
+from wave_jax.experiments.sources import papers_name, prepare_source
 
 FILMS = dataclasses.replace(NEWS, name="IMDB", source="imdb", fingerprint="1" * 64, classes=2)
 
@@ -37,14 +37,14 @@ def test_texts_are_named_after_their_file(
 ) -> None:
     odd = tmp_path / f"imdb like: {'ü' + 'x' * 90}.csv"
     odd.write_bytes(texts.read_bytes())
-    data = prepare_dataset(str(odd), TINY, tmp_path / "work")
+    data = prepare_source(str(odd), TINY, tmp_path / "work")
     assert data.name == data.source == odd.name
     assert len(data.slug.encode()) <= 60, "leaves room in a record's file name"
     assert not set(data.slug) - set("abcdefghijklmnopqrstuvwxyz-._")
     (tmp_path / "sst2").mkdir()
     (tmp_path / "sst2" / "train.csv").write_bytes(texts.read_bytes())
     monkeypatch.chdir(tmp_path / "sst2")
-    assert prepare_dataset(".", TINY, tmp_path / "work").name == "SST-2"
+    assert prepare_source(".", TINY, tmp_path / "work").name == "SST-2"
 
 
 def test_what_a_folder_is_of_may_grow(tmp_path: Path) -> None:

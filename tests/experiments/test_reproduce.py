@@ -16,7 +16,7 @@ from tests.experiments.conftest import SMALL, TINY, write_bert
 from wave_jax.experiments.registry import ITEMS
 from wave_jax.experiments.scale import SCALES
 from wave_jax.experiments.watches import make_watches
-from wave_jax.training.hook import HookMaker
+from wave_jax.training.callbacks import CallbackFactory
 from wave_jax.training.state import Params
 
 BERT = Path(__file__).parents[1] / "golden" / "bert"
@@ -90,7 +90,7 @@ def test_an_interrupted_measurement_goes_on_where_it_was(
                 signal.raise_signal(signal.SIGTERM)
             return {"split": "spy"}
 
-    def watches(*args: Any) -> list[HookMaker]:
+    def watches(*args: Any) -> list[CallbackFactory]:
         return [*make_watches(*args), lambda task: Spy()]
 
     monkeypatch.setattr("wave_jax.experiments.training_job.make_watches", watches)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wave_jax.training.log import read_rows
+from wave_jax.runs.metrics_log import read_rows
 
 ROOT = Path(__file__).parents[2]
 WORDS = {"sea": "wave tide salt boat", "land": "hill tree road farm", "sky": "cloud wind star bird"}

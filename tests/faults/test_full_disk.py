@@ -13,8 +13,8 @@ import pytest
 from tests.faults.forked import Training
 from tests.faults.runs import leaves, resumed_at, wait_for
 from tests.faults.test_kills import OPTIONS, Result, undisturbed, whole  # noqa: F401
-from wave_jax.training.integrity import damage
-from wave_jax.training.restoring import restore_params
+from wave_jax.runs.checkpoint_files import damage
+from wave_jax.runs.checkpoints import restore_params
 
 pytestmark = pytest.mark.faults
 

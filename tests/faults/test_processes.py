@@ -14,8 +14,8 @@ import pytest
 
 from tests.faults.runs import finish, free_port, leaves, resumed_at, steps_logged, wait_for
 from wave_jax.cli import main
-from wave_jax.training.log import read_rows
-from wave_jax.training.restoring import restore_params
+from wave_jax.runs.checkpoints import restore_params
+from wave_jax.runs.metrics_log import read_rows
 
 LONG = ("--train.epochs", "100", "--train.eval-every", "20", "--train.checkpoint-every", "20")
 

@@ -11,7 +11,7 @@ import pytest
 
 from wave_jax.errors import UserError
 from wave_jax.models import ModelConfig, build_model, read_pretrained, table_rows
-from wave_jax.models.pretrained import check_folder
+from wave_jax.models.bert import check_folder
 from wave_jax.models.safetensors import SafeTensors
 from wave_jax.probe.scalars import cross_entropy
 

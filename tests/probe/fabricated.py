@@ -3,7 +3,7 @@
 import numpy as np
 
 from wave_jax import probe
-from wave_jax.probe.examination import Examination
+from wave_jax.probe.result import ProbeResult
 from wave_jax.probe.text import TextProbe
 
 
@@ -48,5 +48,5 @@ def fabricate(tokens, dims, *, text="some text", layers=1, ops=("modulation",), 
         converged=np.array([True]),
         evaluations=np.int32(16),
     )
-    examination = Examination(gradients, normal(n), integrated, couplings)
+    examination = ProbeResult(gradients, normal(n), integrated, couplings)
     return TextProbe(text, tuple(tokens), 0, 1, ("sea", "<i>land</i>"), "loss", examination)

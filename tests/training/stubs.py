@@ -15,15 +15,15 @@ import numpy as np
 from jax.sharding import Mesh
 from rich.console import Console
 
-from wave_jax.training.checkpoint import Checkpoints
+from wave_jax.runs.checkpoints import Checkpoints
+from wave_jax.runs.metrics_log import MetricsLog, trim
+from wave_jax.runs.progress import ProgressDisplay
+from wave_jax.runs.signals import Interrupt
+from wave_jax.training.callbacks import Callback
 from wave_jax.training.config import TrainConfig
-from wave_jax.training.display import Display
-from wave_jax.training.fit import Fit
-from wave_jax.training.hook import Hook
-from wave_jax.training.interrupt import Interrupt
-from wave_jax.training.log import MetricsLog, trim
 from wave_jax.training.mesh import make_mesh
 from wave_jax.training.task import Task
+from wave_jax.training.trainer import Trainer
 
 
 class Batch(NamedTuple):
@@ -167,18 +167,18 @@ def make_task(
 
 @contextmanager
 def fitting(
-    folder: Path, task: Task, *, hooks: tuple[Hook, ...] = (), make_iterator: object = None
-) -> Iterator[Fit]:
+    folder: Path, task: Task, *, hooks: tuple[Callback, ...] = (), make_iterator: object = None
+) -> Iterator[Trainer]:
     """A training in `folder`, brought back to its newest checkpoint as `train` does."""
     with ExitStack() as stack:
         interrupt = stack.enter_context(Interrupt())
         checkpoints = stack.enter_context(Checkpoints(folder, task.config.keep))
         console = Console(file=stack.enter_context((folder / "shown.txt").open("a")))
-        fit = Fit(
+        fit = Trainer(
             task,
             checkpoints,
             make_iterator or (lambda: Walk(task.batches, task.total_steps)),  # type: ignore[arg-type]
-            display=stack.enter_context(Display(console, task.total_steps)),
+            display=stack.enter_context(ProgressDisplay(console, task.total_steps)),
             interrupt=interrupt,
             config={"seed": 0},
             hooks=hooks,

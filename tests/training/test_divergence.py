@@ -13,10 +13,10 @@ from rich.console import Console
 
 from wave_jax.data.config import DataConfig
 from wave_jax.models.config import ModelConfig
+from wave_jax.runs.job import train
+from wave_jax.runs.metrics_log import read_rows
+from wave_jax.training.callbacks import DivergenceGuard
 from wave_jax.training.config import Config, TrainConfig
-from wave_jax.training.divergence import DivergenceGuard
-from wave_jax.training.log import read_rows
-from wave_jax.training.loop import train
 
 SAID = re.compile(r"has been above its start \((.*?)\) from step (\d+) to step (\d+)")
 

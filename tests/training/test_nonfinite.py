@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.training.test_fit import run
+from wave_jax.training.nonfinite import NotFinite, load_batch, save_batch, saved_failures
 
 from tests.training.stubs import Batch, fitting, make_task
-from tests.training.test_fit import run
 from wave_jax.errors import UserError
-from wave_jax.training.log import read_rows
-from wave_jax.training.nonfinite import NotFinite, load_batch, save_batch, saved_failures
+from wave_jax.runs.metrics_log import read_rows
 
 
 def poisoned(task, *steps):
@@ -60,8 +60,8 @@ def test_skipped_steps_change_nothing_but_the_count(tmp_path, table_optimizer):
     with fitting(made(tmp_path / "five"), five) as shorter:
         shorter._compile()
         state, root = shorter.state, five.root_key()
+        from wave_jax.training.compilation import shape_of
         from wave_jax.training.mesh import place
-        from wave_jax.training.shapes import shape_of
 
         for step in range(5):
             batch = place(five.batches.batch(step), five.mesh)

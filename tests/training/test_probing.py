@@ -15,11 +15,11 @@ from tests.probe.networks import IDS, LABELS, MASK, network
 from wave_jax.data.config import DataConfig
 from wave_jax.models.config import ModelConfig
 from wave_jax.probe import gradient_norms, magnitude_share, summarize, wave_gradients
+from wave_jax.runs.checkpoints import restore_params
+from wave_jax.runs.job import train
+from wave_jax.runs.metrics_log import read_rows
+from wave_jax.training.callbacks import PROBE_FILE, draw_probe
 from wave_jax.training.config import Config, ProbeConfig, TrainConfig
-from wave_jax.training.log import read_rows
-from wave_jax.training.loop import train
-from wave_jax.training.probing import PROBE_FILE, draw_probe
-from wave_jax.training.restoring import restore_params
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ import pytest
 from tests.training.stubs import Bag, Plain, Texts, make_task, max_difference
 from wave_jax.errors import UserError
 from wave_jax.models import ModelConfig, build_model
-from wave_jax.training.corpus import word_dropout_of_batches
-from wave_jax.training.metrics import classification, empty_sums
-from wave_jax.training.state import settled_params
+from wave_jax.runs.inputs import word_dropout_of_batches
+from wave_jax.training.metrics import classification, empty_metrics
+from wave_jax.training.state import current_params
 from wave_jax.training.step import make_train_step
 
 QUICK = {"xla_backend_optimization_level": 0}  # memory does not depend on the machine code
@@ -23,11 +23,11 @@ QUICK = {"xla_backend_optimization_level": 0}  # memory does not depend on the m
 
 def steps(task, batches):
     """Makes steps; returns the settled parameters and the sums."""
-    state, sums, root = task.new_state(), empty_sums(), task.root_key()
+    state, sums, root = task.new_state(), empty_metrics(), task.root_key()
     step = task.jitted_step(state)
     for batch in batches:
         state, sums = step(state, sums, root, batch)
-    return settled_params(state), sums
+    return current_params(state), sums
 
 
 def full_batch():
@@ -112,11 +112,11 @@ def test_randomness_depends_on_the_step_and_the_seed_only():
     task = make_task()
     assert max_difference(steps(task, made)[0], steps(task, made)[0]) == 0
     state, step = task.new_state(), task.jitted_step(task.new_state())
-    state, one = step(state, empty_sums(), task.root_key(), made[0])
-    _, two = step(task.new_state(), empty_sums(), jax.random.key(1), made[0])
+    state, one = step(state, empty_metrics(), task.root_key(), made[0])
+    _, two = step(task.new_state(), empty_metrics(), jax.random.key(1), made[0])
     assert float(one.loss) != float(two.loss)
     later = dataclasses.replace(task.new_state(), step=jnp.int32(1))
-    _, three = step(later, empty_sums(), task.root_key(), made[0])
+    _, three = step(later, empty_metrics(), task.root_key(), made[0])
     assert float(one.loss) != float(three.loss)
 
 
@@ -169,7 +169,7 @@ def test_parts_take_less_memory():
     def temporaries(**options):
         task = make_task(model=model, **options)
         state = task.new_state()
-        step = task.jitted_step(state).lower(state, empty_sums(), task.root_key(), batch)
+        step = task.jitted_step(state).lower(state, empty_metrics(), task.root_key(), batch)
         return step.compile(QUICK).memory_analysis().temp_size_in_bytes
 
     assert temporaries(accumulate=8) < 0.5 * temporaries()

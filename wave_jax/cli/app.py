@@ -17,7 +17,6 @@ COMMANDS = {
     "evaluate": "accuracy, precision, recall, F1 and confusions of a trained network",
     "predict": "label lines of text with a trained network",
     "reproduce": "a table or figure of the papers, measured and drawn, or all of them",
-    "replay": "look at the step whose numbers stopped a training",
     "probe": "gradients of a text through the magnitude and the phase of its waves",
 }
 """What each command does; the module wave_jax.cli.NAME has its `main(argv, prog) -> int`."""

@@ -17,15 +17,15 @@ from wave_jax.cli.arguments import options as options_of
 from wave_jax.cli.arguments import parse
 from wave_jax.cli.tables import print_report
 from wave_jax.data.config import DataConfig, SourceConfig
-from wave_jax.data.corpus import Part, Split, load_corpus, load_split
+from wave_jax.data.dataset import Split, SplitName, load_dataset, load_split
 from wave_jax.errors import UserError
 from wave_jax.inference import Classifier, load
 from wave_jax.inference.figure import draw_confusion
 from wave_jax.inference.report import Report, make_report
+from wave_jax.runs.config_file import load_config
+from wave_jax.runs.environment import ENVIRONMENT_FILE, check_unchanged
+from wave_jax.runs.workdir import with_snapshot
 from wave_jax.training.compilation import enable_compilation_cache
-from wave_jax.training.config_file import load_config
-from wave_jax.training.environment import ENVIRONMENT_FILE, check_unchanged
-from wave_jax.training.workdir import with_snapshot
 
 _DESCRIPTION = """Evaluates a trained network; tables here, and a picture in the run's folder.
 
@@ -52,7 +52,7 @@ class Options:
 
     workdir: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
     """Folder of a trained run."""
-    split: Part = "test"
+    split: SplitName = "test"
     """Part of the texts."""
     checkpoint: Literal["best", "last"] = "best"
     """Parameters of the best validation, or the newest."""
@@ -98,11 +98,15 @@ def _options(argv: Sequence[str], prog: str) -> tuple[Options, DataConfig, DataC
 
 
 def _evaluate(
-    classifier: Classifier, workdir: Path, part: Part, asked: DataConfig, trained_on: DataConfig
+    classifier: Classifier,
+    workdir: Path,
+    part: SplitName,
+    asked: DataConfig,
+    trained_on: DataConfig,
 ) -> Report:
     own, data = with_snapshot(trained_on, workdir), with_snapshot(asked, workdir)
     if data == own and (workdir / ENVIRONMENT_FILE).is_file():
-        corpus = load_corpus(own)
+        corpus = load_dataset(own)
         check_unchanged(workdir, data_hash=corpus.fingerprint, data=corpus.description)
         split: Split = getattr(corpus, part)
     else:

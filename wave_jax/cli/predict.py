@@ -19,9 +19,8 @@ from wave_jax.cli.texts import input_chunks
 from wave_jax.data.config import ColumnsConfig
 from wave_jax.errors import UserError
 from wave_jax.inference import Prediction, load
-from wave_jax.training.allocator import keep_freed_memory
-from wave_jax.training.compilation import enable_compilation_cache
-from wave_jax.training.config_file import load_config
+from wave_jax.runs.config_file import load_config
+from wave_jax.training.compilation import enable_compilation_cache, keep_freed_memory
 
 _DESCRIPTION = """Labels texts: one JSON object a line, {"label": ..., "probabilities": {...}}.
 

@@ -15,16 +15,16 @@ from wave_jax.cli.arguments import parse
 from wave_jax.cli.probe_table import print_probe
 from wave_jax.cli.texts import input_chunks
 from wave_jax.data.config import ColumnsConfig
-from wave_jax.data.corpus import load_split
+from wave_jax.data.dataset import load_split
 from wave_jax.data.files import FORMATS
-from wave_jax.data.inputs import plain_suffix
+from wave_jax.data.streams import plain_suffix
 from wave_jax.errors import UserError
 from wave_jax.inference import Classifier, load
 from wave_jax.inference.probing import probe_text
 from wave_jax.probe.page import render_page
 from wave_jax.probe.text import TextProbe, probe_record
+from wave_jax.runs.workdir import with_snapshot
 from wave_jax.training.compilation import enable_compilation_cache
-from wave_jax.training.workdir import with_snapshot
 
 _MOST_TEXTS = 64  # of one call: each is shown in full
 _MOST_ON_PAGE = 8

@@ -53,7 +53,7 @@ def main(argv: Sequence[str], *, prog: str) -> int:
     options = parse(Options(), argv, prog=prog, description=_DESCRIPTION)
     from rich.console import Console
 
-    from wave_jax.data.inputs import user_path
+    from wave_jax.data.streams import user_path
     from wave_jax.experiments.command import list_items, reproduce
     from wave_jax.training.compilation import enable_compilation_cache
 

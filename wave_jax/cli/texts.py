@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Literal
 
 from wave_jax.cli.lines import MOST_LINES, text_chunks
-from wave_jax.data.columns import Wanted
+from wave_jax.data.columns import ColumnSpec
 from wave_jax.data.config import ColumnsConfig, DataConfig
 from wave_jax.data.files import FORMATS
 from wave_jax.data.folder import open_member_texts
-from wave_jax.data.inputs import existing, plain_suffix, user_path
+from wave_jax.data.streams import existing, plain_suffix, user_path
 from wave_jax.errors import UserError
 
 
@@ -64,7 +64,7 @@ def input_chunks(
 def _rows(
     path: Path, errors: Literal["strict", "replace"], asked: ColumnsConfig, label: str | None
 ) -> Iterator[list[str]]:
-    wanted = Wanted(asked.text_columns, label, asked.columns)
+    wanted = ColumnSpec(asked.text_columns, label, asked.columns)
     try:
         columns, texts = open_member_texts(path, wanted, errors)
         if columns and not asked.text_columns:

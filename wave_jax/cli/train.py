@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from wave_jax.cli.arguments import parse
-from wave_jax.cli.config_file import load_config_file, split_arguments
-from wave_jax.cli.distributed import FLAG, Distributed, spelled_out, taking_part
+from wave_jax.cli.processes import FLAG, Distributed, spelled_out, taking_part
+from wave_jax.cli.recipes import load_config_file, split_arguments
 from wave_jax.errors import UserError
 from wave_jax.training.config import Config
 
@@ -40,8 +40,8 @@ def main(argv: Sequence[str], *, prog: str) -> int:
     with taking_part(arguments.distributed):
         from rich.console import Console
 
-        from wave_jax.training.loop import train  # heavy, and --help needs none of it
-        from wave_jax.training.processes import is_primary, on_primary
+        from wave_jax.runs.job import train
+        from wave_jax.training.distributed import is_primary, on_primary
 
         config = arguments.config
         workdir = Path(config.workdir or on_primary(lambda: str(new_folder(name))))
@@ -115,8 +115,8 @@ def leaving_at_once() -> Iterator[None]:
 
     The interpreter would wait for programs that threads compile, which may take minutes.
     """
-    from wave_jax.training.interrupt import Interrupted
-    from wave_jax.training.processes import alone
+    from wave_jax.errors import Interrupted
+    from wave_jax.training.distributed import alone
 
     try:
         yield
@@ -142,7 +142,7 @@ def no_trace_of_failed_start(workdir: Path) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        from wave_jax.training.workdir import Occupied
+        from wave_jax.runs.workdir import Occupied
 
         if isinstance(error, Occupied):  # it has become another's
             raise

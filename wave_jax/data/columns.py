@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from wave_jax.data.rows import listed
-from wave_jax.errors import UserError, nearest
+from wave_jax.errors import UserError, listed, nearest
 
 # A title is joined with the text that follows it; of the rest the first that is there is taken.
 TITLE_NAMES = ("title", "headline", "subject")
@@ -24,7 +23,7 @@ LABEL_NAMES = (
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ColumnSpec:
     """The columns asked for: empty means found by name.
 
     `names` are those of all columns, for a file that has no header line. A row without a label is
@@ -50,7 +49,9 @@ class Chosen:
         return text if self.label is None else f"{text}, label from {names[self.label]}"
 
 
-def choose_columns(names: Sequence[str], wanted: Wanted, origin: str, *, header: bool) -> Chosen:
+def choose_columns(
+    names: Sequence[str], wanted: ColumnSpec, origin: str, *, header: bool
+) -> Chosen:
     """Finds text and label among the columns `names` of `origin`.
 
     `header` says that `names` is the first line of a file, which may be data and no header: then

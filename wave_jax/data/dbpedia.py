@@ -10,8 +10,8 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from wave_jax.data.delimited import Record, read_records
-from wave_jax.data.inputs import Input, reading
 from wave_jax.data.rows import Where, encodable
+from wave_jax.data.streams import Input, reading
 from wave_jax.errors import UserError
 
 ARCHIVES = ("dbpedia_csv.tar.gz", "dbpedia_csv.tgz", "dbpedia_csv.tar")

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from wave_jax.data.columns import Chosen, Wanted, choose_columns
-from wave_jax.data.inputs import LONGEST_LINE, Input, bounded_lines, reading
+from wave_jax.data.columns import Chosen, ColumnSpec, choose_columns
 from wave_jax.data.rows import Errors, Where
+from wave_jax.data.streams import LONGEST_LINE, Input, bounded_lines, reading
 from wave_jax.data.table import Row, Table, make_row
 from wave_jax.errors import UserError
 
@@ -26,7 +26,7 @@ class Record(NamedTuple):
 
 
 def open_delimited(
-    source: Input, wanted: Wanted, errors: Errors, *, delimiter: str, zhang: bool = False
+    source: Input, wanted: ColumnSpec, errors: Errors, *, delimiter: str, zhang: bool = False
 ) -> Table:
     """Opens a csv or tsv file.
 
@@ -56,7 +56,7 @@ def read_records(
 
 
 def _open(
-    source: Input, wanted: Wanted, errors: Errors, delimiter: str, quoting: int, zhang: bool
+    source: Input, wanted: ColumnSpec, errors: Errors, delimiter: str, quoting: int, zhang: bool
 ) -> Table:
     records = read_records(source, errors, delimiter=delimiter, quoting=quoting)
     first = next(records, None)
@@ -78,7 +78,7 @@ def _open(
 
 
 def _count(
-    source: Input, wanted: Wanted, errors: Errors, delimiter: str, quoting: int, zhang: bool
+    source: Input, wanted: ColumnSpec, errors: Errors, delimiter: str, quoting: int, zhang: bool
 ) -> int | None:
     """Returns the number of rows that are found with this quoting; None where it does not do."""
     try:
@@ -97,7 +97,7 @@ def _numbered(names: list[str]) -> list[str]:
 
 
 def _columns(
-    first: list[str], wanted: Wanted, origin: str, zhang: bool
+    first: list[str], wanted: ColumnSpec, origin: str, zhang: bool
 ) -> tuple[list[str], bool, Chosen]:
     """Returns the names of the columns, whether the first line is a header, and the choice."""
     if wanted.names:
@@ -122,7 +122,7 @@ def _columns(
 
 
 def _row(
-    fields: list[str], width: int, chosen: Chosen, where: Where, wanted: Wanted, errors: Errors
+    fields: list[str], width: int, chosen: Chosen, where: Where, wanted: ColumnSpec, errors: Errors
 ) -> Row:
     if len(fields) != width:
         raise UserError(

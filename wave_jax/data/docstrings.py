@@ -17,7 +17,7 @@ from pathlib import Path
 
 from wave_jax.data.prose import prose
 from wave_jax.data.rows import Rows
-from wave_jax.data.splits import Parts
+from wave_jax.data.splits import Splits
 from wave_jax.errors import UserError
 
 # label: where its source files are; several roots make one class.
@@ -55,7 +55,7 @@ _SKIPPED = {"test", "tests", "testing", "_vendor", "vendor", "__pycache__", "idl
 _WORD = re.compile(r"[^\W\d_]+")
 
 
-def read_docstrings() -> Parts:
+def read_docstrings() -> Splits:
     """Reads the corpus; packages that are not installed are left out.
 
     A text that mostly repeats others, compared by its words alone, is left out, so that no text
@@ -80,7 +80,7 @@ def read_docstrings() -> Parts:
             "give texts of your own with --data.source"
         )
     description = f"{len(texts):,} docstrings of {len(set(labels))} packages installed here"
-    return Parts("docstrings", description, Rows(texts, labels, origin))
+    return Splits("docstrings", description, Rows(texts, labels, origin))
 
 
 def _texts(roots: list[Path], seen: set[str]) -> list[str]:

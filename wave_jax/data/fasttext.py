@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wave_jax.data.columns import Wanted
-from wave_jax.data.inputs import Input, bounded_lines
+from wave_jax.data.columns import ColumnSpec
 from wave_jax.data.rows import Errors, Where
+from wave_jax.data.streams import Input, bounded_lines
 from wave_jax.data.table import Row, Table, make_row
 from wave_jax.errors import UserError
 
 LABEL = "__label__"
 
 
-def open_fasttext(source: Input, wanted: Wanted, errors: Errors) -> Table:
+def open_fasttext(source: Input, wanted: ColumnSpec, errors: Errors) -> Table:
     """Opens lines that begin with one `__label__CLASS`; the rest of the line is the text."""
 
     def rows() -> Iterator[Row]:

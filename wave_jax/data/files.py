@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from wave_jax.data.columns import Wanted
+from wave_jax.data.columns import ColumnSpec
 from wave_jax.data.delimited import open_delimited
 from wave_jax.data.fasttext import LABEL, open_fasttext
-from wave_jax.data.inputs import Input, existing, plain_suffix, reading
 from wave_jax.data.jsonl import open_jsonl
 from wave_jax.data.parquet import open_parquet
 from wave_jax.data.rows import Errors, Rows
+from wave_jax.data.streams import Input, existing, plain_suffix, reading
 from wave_jax.data.table import Table
 from wave_jax.errors import UserError
 
@@ -24,7 +24,7 @@ FORMATS = {
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 
-def read_file(path: Path, wanted: Wanted, errors: Errors, *, zhang: bool = False) -> Rows:
+def read_file(path: Path, wanted: ColumnSpec, errors: Errors, *, zhang: bool = False) -> Rows:
     """Reads `path`, whose format the suffix tells, or else the first bytes.
 
     Args:
@@ -41,7 +41,7 @@ def read_file(path: Path, wanted: Wanted, errors: Errors, *, zhang: bool = False
     return _open(path, kind, wanted, errors, zhang).collect()
 
 
-def open_texts(path: Path, wanted: Wanted, errors: Errors, *, zhang: bool = False) -> Table:
+def open_texts(path: Path, wanted: ColumnSpec, errors: Errors, *, zhang: bool = False) -> Table:
     """Opens a file of texts, labelled or not, whose format the suffix tells (see `FORMATS`).
 
     The rows have no labels, whether the file has or not.
@@ -53,7 +53,7 @@ def open_texts(path: Path, wanted: Wanted, errors: Errors, *, zhang: bool = Fals
     return _open(existing(path), FORMATS[plain_suffix(path)], unlabelled, errors, zhang)
 
 
-def _open(path: Path, kind: str, wanted: Wanted, errors: Errors, zhang: bool) -> Table:
+def _open(path: Path, kind: str, wanted: ColumnSpec, errors: Errors, zhang: bool) -> Table:
     source = Input.file(path)
     if kind in _DELIMITERS:
         delimiter = _DELIMITERS[kind]

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from wave_jax.data.columns import Wanted
+from wave_jax.data.columns import ColumnSpec
 from wave_jax.data.delimited import open_delimited
 from wave_jax.data.files import FORMATS, open_texts, read_file
-from wave_jax.data.inputs import Input, existing, plain_suffix, reading
-from wave_jax.data.rows import Errors, Rows, Where, listed, told
-from wave_jax.data.splits import Parts
-from wave_jax.errors import UserError
+from wave_jax.data.rows import Errors, Rows, Where, told
+from wave_jax.data.splits import Splits
+from wave_jax.data.streams import Input, existing, plain_suffix, reading
+from wave_jax.errors import UserError, listed
 
 CLASSES = "classes.txt"
 LABELS = "labels.json"
@@ -27,7 +27,7 @@ _SHARD = re.compile(r"-\d+-of-\d+")
 _LINE_BREAK = re.compile(r"\\n(?![a-z])")
 
 
-def read_folder(folder: Path, wanted: Wanted, errors: Errors) -> Parts:
+def read_folder(folder: Path, wanted: ColumnSpec, errors: Errors) -> Splits:
     """Reads train.*, test.* and, where there is one, validation.* of `folder`; or their shards.
 
     A train.csv without a header line holds the class, counted from 1, and then columns of text;
@@ -43,7 +43,7 @@ def read_folder(folder: Path, wanted: Wanted, errors: Errors) -> Parts:
     if "train" not in rows:
         there = listed([entry.name for entry in entries]) or "nothing"
         raise UserError(f"{folder} has no train.csv (or .tsv, .jsonl, .parquet); it holds {there}")
-    return Parts(
+    return Splits(
         name=folder.resolve().name,
         description=f"{folder}: {_sizes(rows)}{told(*rows.values())}",
         train=rows["train"],
@@ -53,7 +53,7 @@ def read_folder(folder: Path, wanted: Wanted, errors: Errors) -> Parts:
     )
 
 
-def read_member(path: Path, wanted: Wanted, errors: Errors, *, zhang: bool = True) -> Rows:
+def read_member(path: Path, wanted: ColumnSpec, errors: Errors, *, zhang: bool = True) -> Rows:
     """Reads one file of such a folder; classes.txt beside it names its classes.
 
     With `zhang` False that layout is taken only where classes.txt is there to show it.
@@ -66,7 +66,7 @@ def read_member(path: Path, wanted: Wanted, errors: Errors, *, zhang: bool = Tru
     return _named(rows, _class_lines(Input.file(classes), errors) if has_classes else None)
 
 
-def open_member_texts(path: Path, wanted: Wanted, errors: Errors) -> tuple[str, Iterator[str]]:
+def open_member_texts(path: Path, wanted: ColumnSpec, errors: Errors) -> tuple[str, Iterator[str]]:
     """Opens one file for its texts alone, read as `read_member` does with `zhang` False.
 
     Returns:
@@ -87,7 +87,7 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(ARCHIVES)
 
 
-def read_archive(path: Path, wanted: Wanted, errors: Errors) -> Parts:
+def read_archive(path: Path, wanted: ColumnSpec, errors: Errors) -> Splits:
     """Reads an original archive, such as dbpedia_csv.tar.gz, in place: nothing is extracted."""
     existing(path)
     rows: dict[str, Rows] = {}
@@ -108,7 +108,7 @@ def read_archive(path: Path, wanted: Wanted, errors: Errors) -> Parts:
         raise UserError(f"{path.name} holds no train.csv; expected the layout of dbpedia_csv")
     rows = {part: _named(found, names) for part, found in rows.items()}
     description = f"{path}: {_sizes(rows)}{told(*rows.values())}"
-    return Parts(path.name, description, rows["train"], test=rows.get("test"), names=names)
+    return Splits(path.name, description, rows["train"], test=rows.get("test"), names=names)
 
 
 def _find(folder: Path, entries: list[Path], stems: tuple[str, ...]) -> list[Path]:

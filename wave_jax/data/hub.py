@@ -17,21 +17,11 @@ from typing import Any
 import tensorflow_datasets as tfds
 import tensorflow_datasets.core.download.downloader as downloader
 
-from wave_jax.data.columns import Chosen, Wanted, choose_columns
-from wave_jax.data.inputs import user_path
-from wave_jax.data.rows import (
-    Errors,
-    Rows,
-    Where,
-    encodable,
-    join_pieces,
-    label_text,
-    listed,
-    one_line,
-    told,
-)
-from wave_jax.data.splits import Parts
-from wave_jax.errors import UserError, nearest
+from wave_jax.data.columns import Chosen, ColumnSpec, choose_columns
+from wave_jax.data.rows import Errors, Rows, Where, encodable, join_pieces, label_text, told
+from wave_jax.data.splits import Splits
+from wave_jax.data.streams import user_path
+from wave_jax.errors import UserError, listed, nearest, one_line
 
 TASKS = ("ag_news_subset", "imdb_reviews", "glue/sst2", "yelp_polarity_reviews", "dbpedia14")
 _NAME = re.compile(r"\w+(/[\w.-]+)?(:[\d.*]+)?")
@@ -46,8 +36,8 @@ _RETRIES = (
 
 
 def read_tfds(
-    name: str, wanted: Wanted, errors: Errors, *, folder: str | None, manual_folder: str | None
-) -> Parts:
+    name: str, wanted: ColumnSpec, errors: Errors, *, folder: str | None, manual_folder: str | None
+) -> Splits:
     """Reads the data set `name` ('imdb_reviews', 'glue/sst2', 'trec:1.0.0', ...).
 
     What is already prepared in `folder` is read as it is; the rest is downloaded and prepared
@@ -90,11 +80,11 @@ def read_tfds(
         validation, test = None, validation
     sizes = ", ".join(f"{split} {count:,}" for split, count in splits.items())
     description = f"{builder.info.full_name}: {sizes}{told(*filter(None, read.values()))}"
-    return Parts(origin, description, train, validation, test, train.names)
+    return Splits(origin, description, train, validation, test, train.names)
 
 
 def _read_split(
-    builder: Any, split: str, chosen: Chosen, wanted: Wanted, errors: Errors, origin: str
+    builder: Any, split: str, chosen: Chosen, wanted: ColumnSpec, errors: Errors, origin: str
 ) -> Rows | None:
     """Reads a split; None where its labels are withheld."""
     assert chosen.label is not None
@@ -163,7 +153,7 @@ def _prepared(name: str, data_dir: Path) -> Any:
         return None
 
 
-def _prepare(name: str, data_dir: Path, manual_folder: str | None, wanted: Wanted) -> Any:
+def _prepare(name: str, data_dir: Path, manual_folder: str | None, wanted: ColumnSpec) -> Any:
     """Downloads and prepares a data set, after a look at whether its features will do."""
     builder = _builder(name, data_dir)
     choose_columns(_columns(builder, f"tfds:{name}"), wanted, f"tfds:{name}", header=False)

@@ -8,16 +8,16 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from wave_jax.data.columns import Wanted, choose_columns
-from wave_jax.data.inputs import Input, bounded_lines
+from wave_jax.data.columns import ColumnSpec, choose_columns
 from wave_jax.data.rows import Errors, Where
+from wave_jax.data.streams import Input, bounded_lines
 from wave_jax.data.table import Row, Table, make_row
 from wave_jax.errors import UserError
 
 _LARGEST_ARRAY = 512 << 20
 
 
-def open_jsonl(source: Input, wanted: Wanted, errors: Errors) -> Table:
+def open_jsonl(source: Input, wanted: ColumnSpec, errors: Errors) -> Table:
     """Opens a file of objects with the text and label under keys; other keys may hold anything.
 
     A text that is null counts as empty. Columns are chosen by the keys of the first object.

@@ -11,17 +11,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wave_jax.data.columns import Wanted, choose_columns
-from wave_jax.data.inputs import reading
-from wave_jax.data.rows import Errors, Where, encodable, one_line
+from wave_jax.data.columns import ColumnSpec, choose_columns
+from wave_jax.data.rows import Errors, Where, encodable
+from wave_jax.data.streams import reading
 from wave_jax.data.table import Row, Table, make_row
-from wave_jax.errors import UserError
+from wave_jax.errors import UserError, one_line
 
 _ROWS_AT_ONCE = 8192
 _UNLABELLED = -1  # as Hugging Face's datasets write a class that is not known
 
 
-def open_parquet(path: Path, wanted: Wanted, errors: Errors) -> Table:
+def open_parquet(path: Path, wanted: ColumnSpec, errors: Errors) -> Table:
     """Opens the text columns (strings or bytes; null counts as empty) and the label column."""
     origin = path.name
     with _arrow(origin):
@@ -91,7 +91,7 @@ def _labels(
     batch: pa.RecordBatch,
     label: str | None,
     names: tuple[str, ...] | None,
-    wanted: Wanted,
+    wanted: ColumnSpec,
     origin: str,
     start: int,
     errors: Errors,

@@ -10,13 +10,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from wave_jax.errors import UserError, nearest
+from wave_jax.errors import UserError, listed, nearest, shorten
 
 Errors = Literal["strict", "replace"]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _WHOLE = re.compile(r"[+-]?\d+(\.0+)?")
-_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ def label_text(value: Any, where: Where) -> str:
         return "true" if value else "false"
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
         return str(int(value))
-    shown = _shorten(repr(value))
+    shown = shorten(repr(value))
     raise UserError(f"{where}: the label {shown} is neither a whole number nor a string")
 
 
@@ -175,22 +174,6 @@ def label_indices(rows: Rows, names: Sequence[str]) -> np.ndarray:
         label = str(error.args[0])
     where = Where(rows.origin, rows.labels.index(label) + 1)
     raise UserError(
-        f"{where}: the label {_shorten(repr(label))} is not among the training labels "
+        f"{where}: the label {shorten(repr(label))} is not among the training labels "
         f"({listed(names)}){nearest(label, names)}"
     )
-
-
-def listed(names: Sequence[str]) -> str:
-    """Returns the first few of `names` for a message, and how many more there are."""
-    shown = ", ".join(_shorten(repr(name)) for name in names[:_SHOWN])
-    more = len(names) - _SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown
-
-
-def one_line(error: BaseException, most: int = 300) -> str:
-    """Returns what a library's exception says, its line breaks and its tail left out."""
-    return _shorten(" ".join(str(error).split()), most)
-
-
-def _shorten(text: str, most: int = 40) -> str:
-    return text if len(text) <= most else f"{text[: most - 3]}..."

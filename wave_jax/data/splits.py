@@ -1,4 +1,4 @@
-"""The parts of a source, and the deterministic cut of those that it lacks."""
+"""The splits of a source, and the deterministic cut of those that it lacks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TEST, _VALIDATION = 1, 2  # streams of the seed, so that one cut does not shape
 
 
 @dataclass(frozen=True)
-class Parts:
+class Splits:
     """What a source gives; parts that it lacks are None until `cut`."""
 
     name: str
@@ -29,7 +29,7 @@ class Parts:
         return self.validation is None and self.test is None
 
 
-def cut(parts: Parts, *, validation_fraction: float, test_fraction: float, seed: int) -> Parts:
+def cut(parts: Splits, *, validation_fraction: float, test_fraction: float, seed: int) -> Splits:
     """Returns `parts` with validation and test filled, taken out of the training rows.
 
     The rows of a part keep their order. What is taken depends on the number of rows, the fractions
@@ -37,14 +37,18 @@ def cut(parts: Parts, *, validation_fraction: float, test_fraction: float, seed:
     """
     train, test, validation = parts.train, parts.test, parts.validation
     if test is None:
-        train, test = _take(train, test_fraction, (seed, _TEST), "data.test-fraction")
+        train, test = _take_rows(train, test_fraction, (seed, _TEST), "data.test-fraction")
     if validation is None:
         share = (seed, _VALIDATION)
-        train, validation = _take(train, validation_fraction, share, "data.validation-fraction")
+        train, validation = _take_rows(
+            train, validation_fraction, share, "data.validation-fraction"
+        )
     return replace(parts, train=train, validation=validation, test=test)
 
 
-def _take(rows: Rows, fraction: float, seed: tuple[int, int], option: str) -> tuple[Rows, Rows]:
+def _take_rows(
+    rows: Rows, fraction: float, seed: tuple[int, int], option: str
+) -> tuple[Rows, Rows]:
     """Returns what stays and what is taken: at least one row each."""
     if not 0 < fraction < 1:
         raise UserError(f"--{option} is {fraction}, expected a share between 0 and 1")

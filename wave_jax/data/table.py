@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from wave_jax.data.columns import Wanted
+from wave_jax.data.columns import ColumnSpec
 from wave_jax.data.rows import (
     Errors,
     Rows,
@@ -65,7 +65,9 @@ class Table:
         return Rows(texts, labels, self.origin, self.names, self.zhang, self.columns, skipped)
 
 
-def make_row(pieces: list[str], label: Any, where: Where, wanted: Wanted, errors: Errors) -> Row:
+def make_row(
+    pieces: list[str], label: Any, where: Where, wanted: ColumnSpec, errors: Errors
+) -> Row:
     """Returns the row of these text columns, its label read as `wanted.unlabelled` says.
 
     Raises:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from wave_jax.errors import UserError
-from wave_jax.experiments.datasets import Dataset
 from wave_jax.experiments.scale import SCALES
+from wave_jax.experiments.sources import PreparedSource
 
 IN_REPORT = ("device", "machine", "cores", "python", "jax", "flax", "optax")
 """What a report says of the environment."""
@@ -78,7 +78,7 @@ def _problem(about: Mapping[str, Any]) -> str | None:
 def _dataset_problem(facts: Any) -> str | None:
     if not isinstance(facts, dict):
         return f"a data set is {_told(facts)}, expected an object"
-    kinds = get_type_hints(Dataset)
+    kinds = get_type_hints(PreparedSource)
     del kinds["folder"]  # where texts lie is not recorded
     odd = sorted(kinds.keys() ^ facts.keys())
     if odd:

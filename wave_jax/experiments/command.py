@@ -10,16 +10,15 @@ from pathlib import Path
 from rich.console import Console
 
 from wave_jax.data.tokenizer import WordPiece
-from wave_jax.errors import UserError
-from wave_jax.experiments.datasets import Dataset, prepare_dataset
+from wave_jax.errors import Interrupted, UserError
 from wave_jax.experiments.jobs import Checkpoint, Job, Plan
 from wave_jax.experiments.measure import clock, measure
 from wave_jax.experiments.records import Records, environment
 from wave_jax.experiments.registry import ITEMS, Item, find_items
 from wave_jax.experiments.report import write_report
 from wave_jax.experiments.scale import SCALES, Scale, ScaleName, contestant
-from wave_jax.models.pretrained import check_folder, lowercases, vocabulary_file
-from wave_jax.training.interrupt import Interrupted
+from wave_jax.experiments.sources import PreparedSource, prepare_source
+from wave_jax.models.bert import check_folder, lowercases, vocabulary_file
 
 
 def reproduce(
@@ -139,7 +138,7 @@ def _new_plan(
     work = records.folder / "work"
     if not sources:
         raise UserError("--data needs a value: a source of texts, or several")
-    datasets = [prepare_dataset(source, size, work) for source in sources]
+    datasets = [prepare_source(source, size, work) for source in sources]
     names = [dataset.name for dataset in datasets]
     if len(set(names)) < len(names):
         raise UserError(f"--data names a data set twice: {', '.join(names)}")
@@ -155,7 +154,7 @@ def _new_plan(
     )
     assert records.about is not None
     known = {facts["name"]: facts for facts in records.about["datasets"]}
-    texts = (Dataset(**known[data.name], folder=data.folder) for data in datasets)
+    texts = (PreparedSource(**known[data.name], folder=data.folder) for data in datasets)
     return Plan(size, tuple(texts), seeds or size.seeds, records, checkpoint)
 
 
@@ -163,7 +162,7 @@ def _plan_of(records: Records, seeds: int | None) -> Plan:
     about = records.about
     if about is None:
         raise UserError(f"{records.folder} holds no records to draw: measure first, without --draw")
-    datasets = tuple(Dataset(**facts) for facts in about["datasets"])
+    datasets = tuple(PreparedSource(**facts) for facts in about["datasets"])
     label = about["pretrained"]
     checkpoint = Checkpoint("", label) if label else None
     return Plan(SCALES[about["scale"]], datasets, seeds or about["seeds"], records, checkpoint)

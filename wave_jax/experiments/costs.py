@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from wave_jax.data.assembly import Batch
+from wave_jax.data.batches import Batch
 from wave_jax.models import build_model
 from wave_jax.models.config import ModelConfig
 from wave_jax.training.compilation import matmul_precision, program_bytes
 from wave_jax.training.config import TrainConfig
 from wave_jax.training.mesh import make_mesh
-from wave_jax.training.metrics import empty_sums
+from wave_jax.training.metrics import empty_metrics
 from wave_jax.training.state import parameter_counts
 from wave_jax.training.task import Task
 
@@ -120,7 +120,7 @@ def row_step_cost(config: ModelConfig, batch: int, length: int, distinct: int) -
         labels=np.zeros(batch, np.int32),
         weights=np.zeros(batch, np.float32),
     )
-    return _compiled(task.jitted_step(state), (state, empty_sums(), root, given))
+    return _compiled(task.jitted_step(state), (state, empty_metrics(), root, given))
 
 
 def _inputs(batch: int, length: int) -> tuple[Any, Any]:

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, Protocol
 
 from rich.console import Console
 
-from wave_jax.experiments.datasets import Dataset
 from wave_jax.experiments.records import Records
 from wave_jax.experiments.scale import Scale
-from wave_jax.models.pretrained import WEIGHTS
+from wave_jax.experiments.sources import PreparedSource
+from wave_jax.models.bert import WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Plan:
     """
 
     scale: Scale
-    datasets: tuple[Dataset, ...]
+    datasets: tuple[PreparedSource, ...]
     seeds: int
     records: Records
     pretrained: Checkpoint | None = None

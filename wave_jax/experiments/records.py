@@ -17,7 +17,7 @@ import optax
 import wave_jax
 from wave_jax.errors import UserError
 from wave_jax.experiments.about import IN_REPORT, check_about, join_about
-from wave_jax.training.environment import device_name
+from wave_jax.runs.environment import device_name
 
 FORMAT = 1  # raised when records change their meaning
 ABOUT = "about.json"

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wave_jax.errors import UserError, nearest
-from wave_jax.experiments.datasets import Dataset
 from wave_jax.experiments.jobs import Job, Plan
 from wave_jax.experiments.records import Records
 from wave_jax.experiments.scale import Scale
 from wave_jax.experiments.section import Section
+from wave_jax.experiments.sources import PreparedSource
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Item:
     def minutes(self, scale: Scale, seeds: int) -> float:
         """Returns the estimated time on two cores, alone, for texts as many as AG News has."""
         texts = scale.texts or 120_000
-        dataset = Dataset(
+        dataset = PreparedSource(
             name="AG News",
             source="",
             fingerprint="",

@@ -10,15 +10,15 @@ from typing import Any
 from rich.console import Console
 
 from wave_jax.data.config import DataConfig
-from wave_jax.experiments.datasets import Dataset
 from wave_jax.experiments.jobs import Measured, Plan, make_key
 from wave_jax.experiments.scale import contestant
+from wave_jax.experiments.sources import PreparedSource
 from wave_jax.experiments.watches import make_watches
 from wave_jax.models.config import ModelConfig, sizes
+from wave_jax.runs.job import train
+from wave_jax.runs.metrics_log import read_rows
+from wave_jax.runs.summary import Summary
 from wave_jax.training.config import Config, TrainConfig
-from wave_jax.training.log import read_rows
-from wave_jax.training.loop import train
-from wave_jax.training.summary import Summary
 
 BERT_RATE = 2e-5  # of the papers, for fine-tuning
 BERT_RATE_FROM_SCRATCH = 3e-4  # a random BERT learns next to nothing at 2e-5
@@ -46,7 +46,7 @@ class Training:
     """
 
     name: str
-    dataset: Dataset
+    dataset: PreparedSource
     setting: Config
     watches: tuple[tuple[str, int], ...] = ()
     checkpoint: str | None = None
@@ -101,7 +101,7 @@ class Training:
             shutil.rmtree(folder)
         watches = make_watches(setting, dict(self.watches))
         quiet = console if console.is_terminal else Console(quiet=True)
-        summary = train(setting, workdir=folder, console=quiet, hooks=watches)
+        summary = train(setting, workdir=folder, console=quiet, callbacks=watches)
         result, times = _result(summary, folder)
         shutil.rmtree(folder)
         return Measured(result, times)
@@ -112,7 +112,7 @@ def training(
     name: str,
     seed: int,
     *,
-    dataset: Dataset | None = None,
+    dataset: PreparedSource | None = None,
     rate: float | None = None,
     model: ModelConfig | None = None,
     watches: tuple[tuple[str, int], ...] = (),

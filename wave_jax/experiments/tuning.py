@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from wave_jax.experiments.datasets import Dataset
 from wave_jax.experiments.jobs import Plan
 from wave_jax.experiments.scale import contestant
+from wave_jax.experiments.sources import PreparedSource
 from wave_jax.experiments.training_job import RATE, Training, training
 
 _MEAN_FACTOR = 10  # a mean has no layer between table and classifier and takes larger steps
@@ -49,7 +49,7 @@ def best_rate(plan: Plan, name: str, **changes: Any) -> float:
     return max(scores, key=lambda rate: scores[rate]) if scores else RATE
 
 
-def at_papers_rate(plan: Plan, name: str, dataset: Dataset | None = None) -> list[Training]:
+def at_papers_rate(plan: Plan, name: str, dataset: PreparedSource | None = None) -> list[Training]:
     """Returns the runs of all seeds at the papers' learning rate."""
     return [training(plan, name, seed, dataset=dataset) for seed in range(plan.seeds)]
 

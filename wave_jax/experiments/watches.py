@@ -11,22 +11,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from wave_jax import ops
-from wave_jax.data.corpus import load_corpus
-from wave_jax.data.prepare import Prepared, prepare
+from wave_jax.data.dataset import load_dataset
+from wave_jax.data.tokenize import TokenizedDataset, tokenize_dataset
 from wave_jax.experiments.independence import independence
 from wave_jax.probe import gradient_norms
+from wave_jax.runs.inputs import eval_batches, with_vocabulary
+from wave_jax.training.callbacks import Callback, CallbackFactory
 from wave_jax.training.compilation import matmul_precision
 from wave_jax.training.config import Config
-from wave_jax.training.corpus import Texts, eval_batches, with_vocabulary
 from wave_jax.training.evaluation import Evaluator
-from wave_jax.training.hook import Hook, HookMaker
 from wave_jax.training.state import Params
 from wave_jax.training.task import Task
 
 _PICTURED_TOKENS, _PICTURED_DIMS = 10, 8
 
 
-def make_watches(config: Config, watches: Mapping[str, int]) -> list[HookMaker]:
+def make_watches(config: Config, watches: Mapping[str, int]) -> list[CallbackFactory]:
     """Returns what `train` takes as hooks, each doing its part every so many steps.
 
     Args:
@@ -38,9 +38,9 @@ def make_watches(config: Config, watches: Mapping[str, int]) -> list[HookMaker]:
     return [partial(_make, makers[name], config, every) for name, every in watches.items()]
 
 
-def _make(maker: Any, config: Config, every: int, task: Task) -> Hook:
-    texts = prepare(with_vocabulary(config), load_corpus(config.data))
-    hook: Hook = maker(config, every, task, texts)
+def _make(maker: Any, config: Config, every: int, task: Task) -> Callback:
+    texts = tokenize_dataset(with_vocabulary(config), load_dataset(config.data))
+    hook: Callback = maker(config, every, task, texts)
     return hook
 
 
@@ -49,10 +49,9 @@ class TestAccuracy:
 
     __test__ = False  # a class of the program, whatever pytest makes of its name
 
-    def __init__(self, config: Config, every: int, task: Task, texts: Prepared) -> None:
+    def __init__(self, config: Config, every: int, task: Task, texts: TokenizedDataset) -> None:
         self.every = every
-        found = Texts(texts, (), "")
-        self._batches = eval_batches(found, "test", config, task.mesh, task.validation.shapes)
+        self._batches = eval_batches(texts, "test", config, task.mesh, task.validation.shapes)
         self._evaluator = Evaluator(task.model, task.mesh, config.train.precision)
 
     def __call__(self, step: int, params: Params) -> dict[str, Any]:
@@ -65,7 +64,7 @@ class TestAccuracy:
 class Gradients:
     """Norms of the gradient of the coming batch's mean loss, without dropout of any kind."""
 
-    def __init__(self, config: Config, every: int, task: Task, texts: Prepared) -> None:
+    def __init__(self, config: Config, every: int, task: Task, texts: TokenizedDataset) -> None:
         self.every, self._batches, self._precision = every, task.batches, config.train.precision
         self._texts, self._length = texts.splits["train"], config.data.max_length
         self._norms = jax.jit(partial(gradient_norms, task.model))
@@ -89,7 +88,7 @@ class Gradients:
 class Embeddings:
     """Independence of the embeddings' dimensions over the tokens seen, before and after."""
 
-    def __init__(self, config: Config, every: int, task: Task, texts: Prepared) -> None:
+    def __init__(self, config: Config, every: int, task: Task, texts: TokenizedDataset) -> None:
         del config
         self.every = every
         self._seen = np.unique(texts.splits["train"].tokens.ids)
@@ -127,7 +126,7 @@ class Embeddings:
         return picture
 
 
-def _short_text(texts: Prepared) -> np.ndarray:
+def _short_text(texts: TokenizedDataset) -> np.ndarray:
     """Returns the ids of the first test text that has few tokens, or else the shortest."""
     tokens = texts.splits["test"].tokens
     lengths = np.asarray(tokens.lengths)

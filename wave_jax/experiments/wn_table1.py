@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from wave_jax.experiments.accuracy import HEAD, MEMORY, Entry, accuracy_rows
-from wave_jax.experiments.datasets import Dataset
 from wave_jax.experiments.deviations import without_checkpoint
 from wave_jax.experiments.jobs import Job, Plan, found
 from wave_jax.experiments.paper import TABLE_1
 from wave_jax.experiments.scale import CONTESTANTS
 from wave_jax.experiments.section import Section, Table, results
+from wave_jax.experiments.sources import PreparedSource
 from wave_jax.experiments.tuning import at_papers_rate, best_rate, best_runs, rates, tuned
 
 
@@ -73,7 +73,7 @@ def _settings(plan: Plan) -> list[tuple[str, str, dict[str, Any]]]:
     return settings
 
 
-def _verdict(entries: Sequence[Entry], data: Dataset) -> str:
+def _verdict(entries: Sequence[Entry], data: PreparedSource) -> str:
     """Sums up; of several settings of a model the one that validated best is taken."""
     transformer, floor = _best(entries, "transformer"), _best(entries, "mean")
     wave = _best(entries, "interference", "modulation")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from wave_jax.experiments import bp_resources
 from wave_jax.experiments.accuracy import HEAD, MEMORY, Entry, accuracy_rows
-from wave_jax.experiments.datasets import Dataset
 from wave_jax.experiments.jobs import Job, Plan, found
 from wave_jax.experiments.paper import TABLE_2
 from wave_jax.experiments.section import Section, Table
+from wave_jax.experiments.sources import PreparedSource
 from wave_jax.experiments.training_job import Training
 from wave_jax.experiments.tuning import at_papers_rate
 
@@ -59,7 +59,7 @@ def draw(plan: Plan) -> Section:
     )
 
 
-def _runs(plan: Plan, name: str, dataset: Dataset) -> list[Training]:
+def _runs(plan: Plan, name: str, dataset: PreparedSource) -> list[Training]:
     runs = at_papers_rate(plan, name, dataset)
     return runs[:1] if name == "bert" and plan.scale.name == "small" else runs
 

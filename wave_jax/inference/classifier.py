@@ -14,11 +14,11 @@ from wave_jax.data.batches import EvalBatches
 from wave_jax.data.shapes import Shapes
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.data.tokens import Tokens
-from wave_jax.inference.ahead import ahead
-from wave_jax.inference.folded import Folded, can_fold, folded_bytes
+from wave_jax.inference.lookup_table import Folded, can_fold, folded_bytes
 from wave_jax.models import table_rows
 from wave_jax.training.compilation import matmul_precision
 from wave_jax.training.config import Config
+from wave_jax.training.prefetch import prefetch
 from wave_jax.training.step import make_eval_step
 
 _TEXTS_AT_ONCE = 4096  # tokenised at once, while those before are computed
@@ -105,7 +105,7 @@ class Classifier:
         A thread takes lists from `chunks` and tokenises them while those before are computed; two
         wait at most, so memory does not depend on how many come.
         """
-        for tokens in ahead(chunks, self._encode):
+        for tokens in prefetch(chunks, self._encode):
             yield self._named(self._logits(tokens))
 
     def _named(self, logits: np.ndarray) -> list[Prediction]:
@@ -131,7 +131,7 @@ class Classifier:
             return self._logits(self._encode(checked))
         starts = range(0, len(checked), _TEXTS_AT_ONCE)
         parts = (checked[start : start + _TEXTS_AT_ONCE] for start in starts)
-        return np.concatenate([self._logits(tokens) for tokens in ahead(parts, self._encode)])
+        return np.concatenate([self._logits(tokens) for tokens in prefetch(parts, self._encode)])
 
     def _encode(self, texts: Sequence[str]) -> Tokens:
         return self.tokenizer.encode(texts, self.max_length)

@@ -15,8 +15,8 @@ from wave_jax.errors import UserError
 from wave_jax.inference.classifier import Classifier
 from wave_jax.models import build_model
 from wave_jax.models.config import sizes
-from wave_jax.training.config_file import load_config
-from wave_jax.training.restoring import restore_params
+from wave_jax.runs.checkpoints import restore_params
+from wave_jax.runs.config_file import load_config
 
 
 def load(

@@ -14,7 +14,7 @@ import numpy as np
 from wave_jax.errors import UserError, nearest
 from wave_jax.inference.classifier import Classifier
 from wave_jax.probe import class_logit, cross_entropy, margin, unknown_baseline
-from wave_jax.probe.examination import Examination, examine
+from wave_jax.probe.result import ProbeResult, probe_batch
 from wave_jax.probe.scalars import Scalar
 from wave_jax.probe.text import Of, TextProbe
 from wave_jax.training.compilation import matmul_precision
@@ -79,7 +79,7 @@ def probe_text(
 
 @lru_cache(maxsize=8)
 def _jitted(model: Any, of: Of) -> Any:
-    return jax.jit(partial(examine, model, scalar=_SCALARS[of]))
+    return jax.jit(partial(probe_batch, model, scalar=_SCALARS[of]))
 
 
 def _ids(classifier: Classifier, text: str, cut: bool) -> tuple[np.ndarray, int]:
@@ -108,15 +108,15 @@ def _index(labels: Sequence[str], label: str) -> int:
     return list(labels).index(label)
 
 
-def _without_padding(found: Examination, length: int, width: int) -> Examination:
+def _without_padding(found: ProbeResult, length: int, width: int) -> ProbeResult:
     """Cuts the axes over tokens: the second of three, the third too of couplings, and of [1, n]."""
 
     def cut(leaf: np.ndarray) -> np.ndarray:
         return leaf[:, :length] if leaf.ndim == 3 and leaf.shape[1] == width else leaf
 
-    rest: Examination = jax.tree.map(cut, found)
+    rest: ProbeResult = jax.tree.map(cut, found)
     integrated = rest.integrated
-    return Examination(
+    return ProbeResult(
         rest.gradients,
         rest.gradient_times_input[:, :length],
         replace(integrated, tokens=integrated.tokens[:, :length]),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import flax.linen as nn
 from jaxtyping import Array, Float
 
+from wave_jax.models.base import Ids, Logits, Mask, TextClassifier
 from wave_jax.models.config import Activation, Pooling
-from wave_jax.models.layer import ACTIVATIONS
-from wave_jax.models.text_classifier import Ids, Logits, Mask, TextClassifier
 from wave_jax.models.tokens import drop, pool
 from wave_jax.models.transformer import NORM_EPSILON
+from wave_jax.models.wave_layer import ACTIVATIONS
 from wave_jax.ops.fourier import fourier_mix
 
 

@@ -6,8 +6,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from wave_jax.models.base import Ids, Logits, Mask, TextClassifier
 from wave_jax.models.pooled import sum_by_counts
-from wave_jax.models.text_classifier import Ids, Logits, Mask, TextClassifier
 from wave_jax.models.tokens import drop, pool
 
 

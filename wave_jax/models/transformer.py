@@ -8,10 +8,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from wave_jax.models.base import Ids, Logits, Mask, TextClassifier
 from wave_jax.models.config import Activation, Pooling
-from wave_jax.models.layer import ACTIVATIONS
-from wave_jax.models.text_classifier import Ids, Logits, Mask, TextClassifier
 from wave_jax.models.tokens import drop, drop_weights, pool
+from wave_jax.models.wave_layer import ACTIVATIONS
 
 NORM_EPSILON = 1e-12  # BERT's
 _BERT_INIT = nn.initializers.truncated_normal(0.02)

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from wave_jax.probe.model_api import Embeddings, Ids, Mask, Params, embed, logits_of, real_tokens
 from wave_jax.probe.scalars import Labels, Scalar, cross_entropy
-from wave_jax.probe.seam import Embeddings, Ids, Mask, Params, embed, logits_of, real_tokens
 
 _NODES = 8  # of one panel of Gauss-Legendre quadrature
 

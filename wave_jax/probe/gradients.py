@@ -14,9 +14,7 @@ from jaxtyping import Array, Float
 from wave_jax import ops
 from wave_jax.errors import UserError
 from wave_jax.ops.superposition import Superposition, combine
-from wave_jax.probe.paths import polar_gradient, split_gradient
-from wave_jax.probe.scalars import Labels, Scalar, cross_entropy
-from wave_jax.probe.seam import (
+from wave_jax.probe.model_api import (
     Embeddings,
     Ids,
     Mask,
@@ -26,6 +24,8 @@ from wave_jax.probe.seam import (
     real_tokens,
     variant_scopes,
 )
+from wave_jax.probe.paths import polar_gradient, split_gradient
+from wave_jax.probe.scalars import Labels, Scalar, cross_entropy
 
 Tokens = Float[Array, "b n d"]
 Scope: TypeAlias = dict[str, Array]

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from wave_jax.probe.model_api import Ids, Mask, Params, embed, logits_of, real_tokens
 from wave_jax.probe.scalars import Labels, Scalar, cross_entropy
-from wave_jax.probe.seam import Ids, Mask, Params, embed, logits_of, real_tokens
 
 
 def gradient_norms(

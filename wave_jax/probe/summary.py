@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from wave_jax.probe.gradients import LayerGradients, magnitude_share, wave_gradients
+from wave_jax.probe.model_api import Ids, Mask, Params, real_tokens
 from wave_jax.probe.norms import gradient_norms
 from wave_jax.probe.scalars import Labels, Logits, cross_entropy
-from wave_jax.probe.seam import Ids, Mask, Params, real_tokens
 
 
 def summarize(

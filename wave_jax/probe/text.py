@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from wave_jax.probe.examination import Examination
 from wave_jax.probe.gradients import LayerGradients, magnitude_share
+from wave_jax.probe.result import ProbeResult
 
 Of: TypeAlias = Literal["loss", "logit", "margin"]
 
@@ -33,7 +33,7 @@ class TextProbe:
     label: int
     labels: tuple[str, ...]
     of: Of
-    examination: Examination
+    examination: ProbeResult
 
     @property
     def probabilities(self) -> dict[str, float]:

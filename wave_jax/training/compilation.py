@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
 import jax
+import numpy as np
+from jax.sharding import Mesh
 
 from wave_jax.data.cache import default_cache_dir
 from wave_jax.models.products import BFLOAT16_PRODUCTS
+from wave_jax.training.mesh import batch_shardings
+from wave_jax.training.metrics import MetricSums
+from wave_jax.training.state import State
+from wave_jax.training.task import Task
 
 Precision = Literal["float32", "bfloat16"]
 Key = TypeVar("Key", bound=Hashable)
@@ -93,3 +101,84 @@ def program_bytes(program: Any) -> int | None:
         - stats.alias_size_in_bytes
         + stats.temp_size_in_bytes
     )
+
+
+Shape = tuple[int, ...]  # rows, tokens of a row, distinct ids
+
+
+def shape_of(batch: Any) -> Shape:
+    """Returns (rows, tokens, distinct ids) of a batch on the devices: the key of its program."""
+    return (*batch.inverse.shape, batch.distinct.shape[-1])
+
+
+def batch_templates(batches: Any) -> dict[Shape, Any]:
+    """Returns, for every shape that `batches` can have on the devices, an empty host batch.
+
+    Args:
+        batches: TrainBatches or EvalBatches; `batches.shapes.chain` lists (tokens, distinct ids).
+    """
+    if not len(batches):
+        return {}
+    example = batches.batch(0)
+    rows = example.inverse.shape[0]
+    templates: dict[Shape, Any] = {}
+    for tokens, distinct in batches.shapes.chain:
+        batch = example._replace(
+            distinct=np.zeros((distinct,), np.int32),
+            inverse=np.zeros((rows, tokens), np.int32),
+            mask=np.zeros((rows, tokens), bool),
+        )
+        templates[(rows * jax.process_count(), tokens, distinct)] = batch
+    return templates
+
+
+def abstract_batch(batch: Any, mesh: Mesh) -> Any:
+    """Returns the global shapes, dtypes and shardings that `place(batch, mesh)` will have."""
+    processes = jax.process_count()
+    whole = {
+        name: jax.ShapeDtypeStruct(
+            leaf.shape if name == "distinct" else (leaf.shape[0] * processes, *leaf.shape[1:]),
+            leaf.dtype,
+        )
+        for name, leaf in batch._asdict().items()
+    }
+    shapes = type(batch)(**whole)
+    return jax.tree.map(
+        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+        shapes,
+        batch_shardings(mesh, shapes),
+    )
+
+
+def training_programs(
+    task: Task, state: State, sums: MetricSums, report: Report | None = None
+) -> dict[Shape, Any]:
+    """Returns the compiled training step for every shape that a batch can have.
+
+    Args:
+        task: what is learned.
+        state: on its devices; only its shapes matter.
+        sums: likewise.
+        report: called with the programs compiled so far and in all.
+    """
+    fixed = (abstract(state), abstract(sums), abstract(task.root_key()))
+    arguments = {
+        shape: (*fixed, abstract_batch(batch, task.mesh))
+        for shape, batch in batch_templates(task.batches).items()
+    }
+    step = task.jitted_step(state)
+    return compile_all(step, arguments, precision=task.config.precision, report=report)
+
+
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # of mallopt(3)
+_LARGEST = 2**31 - 1
+
+
+def keep_freed_memory() -> bool:
+    """Makes the process reuse its freed memory; returns whether the C library can (glibc does)."""
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    wanted = {_MMAP_THRESHOLD: 2**30, _TRIM_THRESHOLD: _LARGEST, _TOP_PAD: 2**26}
+    taken = [mallopt(option, value) for option, value in wanted.items()]
+    return all(taken)

@@ -36,25 +36,12 @@ class TrainConfig:
     label_smoothing: float = 0.0
     """Share of the target spread evenly over all classes."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
-    """A loss or gradient that is not finite: stop and keep the batch for `replay`, or leave the
-    step out and count it."""
+    """A loss or gradient that is not finite: stop and keep the batch, or skip the step and count
+    it."""
     table_optimizer: Literal["rows", "dense"] = "rows"
     """AdamW of the embedding table: on the rows that a batch touches, or on all rows every step."""
-    row_bias_correction: Literal["own", "global"] = "global"
-    """Bias correction of a row's moments: by how often the row was touched, or by the step."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Precision of matrix products; sums and parameters stay in float32."""
-    accumulate: int = 1
-    """Parts that a batch's texts are worked off in, one after the other, for large batches of
-    networks that compute every token. Dropout apart, the result is the whole batch's."""
-    remat: bool = False
-    """Compute all but the products a second time in the backward pass, instead of keeping it; on a
-    CPU the compiler undoes this, and only `accumulate` saves memory."""
-    dispatch: Literal["auto", "step", "scan"] = "auto"
-    """Steps handed to the device one by one, or many as one scan over batches that lie there
-    already (on one device; each is padded as the largest among them). 'auto': one by one."""
-    scan_steps: int = 25
-    """Steps of such a scan; best a divisor of log_every, as what is due comes between two."""
     eval_every: int | None = None
     """Steps between validations; by default at the end of every epoch."""
     early_stopping: int = 0

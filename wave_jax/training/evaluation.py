@@ -12,9 +12,17 @@ import numpy as np
 from flax import linen as nn
 from jax.sharding import Mesh
 
-from wave_jax.training.compilation import Precision, Report, abstract, compile_all
+from wave_jax.training.compilation import (
+    Precision,
+    Report,
+    Shape,
+    abstract,
+    abstract_batch,
+    batch_templates,
+    compile_all,
+    shape_of,
+)
 from wave_jax.training.mesh import make_mesh, place, replicated
-from wave_jax.training.shapes import Shape, abstract_batch, batch_templates, shape_of
 from wave_jax.training.state import Params
 from wave_jax.training.step import make_eval_step
 

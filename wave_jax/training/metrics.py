@@ -1,9 +1,9 @@
-"""Sums and counts of a stretch of steps, kept on the devices; divided once, on the host."""
+"""Metrics of training as sums and counts, kept on the devices and divided once, on the host."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,11 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from wave_jax.errors import UserError
+
+_MOST_GROUPS = 31  # bits of an int32 that is not negative
+
 
 @partial(jax.tree_util.register_dataclass)
 @dataclasses.dataclass(frozen=True)
-class Sums:
-    """What a stretch of training adds up; every field a scalar.
+class MetricSums:
+    """Sums over the training steps since the last row of metrics; every field a scalar.
 
     Attributes:
         loss: float32, sum over examples of their loss.
@@ -53,15 +57,15 @@ class Sums:
         }
 
 
-def empty_sums() -> Sums:
+def empty_metrics() -> MetricSums:
     """Returns the sums of no step, as numpy scalars."""
-    values: dict[str, Any] = {field.name: np.float32(0) for field in dataclasses.fields(Sums)}
+    values: dict[str, Any] = {field.name: np.float32(0) for field in dataclasses.fields(MetricSums)}
     counts = {name: np.int32(0) for name in ("steps", "bad_groups", "skipped")}
-    return Sums(**values | counts | {"bad_step": np.int32(-1)})
+    return MetricSums(**values | counts | {"bad_step": np.int32(-1)})
 
 
 def add_step(
-    sums: Sums,
+    sums: MetricSums,
     *,
     step: jax.Array,
     loss: jax.Array,
@@ -71,7 +75,7 @@ def add_step(
     learning_rate: jax.Array,
     bad_groups: jax.Array,
     skip: bool = False,
-) -> Sums:
+) -> MetricSums:
     """Returns the sums with one more step; `loss`, `correct` and `examples` are its sums.
 
     Args:
@@ -88,7 +92,7 @@ def add_step(
         first = jnp.zeros((), bool)
     else:
         skipped, first = sums.skipped, (sums.bad_step < 0) & ~finite
-    return Sums(
+    return MetricSums(
         loss=sums.loss + loss,
         correct=sums.correct + correct,
         examples=sums.examples + examples,
@@ -101,18 +105,20 @@ def add_step(
     )
 
 
-def sums_to_json(sums: Sums) -> dict[str, float]:
+def sums_to_json(sums: MetricSums) -> dict[str, float]:
     """Returns the sums as plain numbers; float32 survives the way there and back exactly."""
     return {name: value.item() for name, value in vars(jax.device_get(sums)).items()}
 
 
-def sums_from_json(values: Mapping[str, Any]) -> Sums:
+def sums_from_json(values: Mapping[str, Any]) -> MetricSums:
     """Returns the sums of `sums_to_json`, as numpy scalars."""
-    empty = vars(empty_sums())
-    return Sums(**{name: empty[name].dtype.type(values.get(name, empty[name])) for name in empty})
+    empty = vars(empty_metrics())
+    return MetricSums(
+        **{name: empty[name].dtype.type(values.get(name, empty[name])) for name in empty}
+    )
 
 
-def classification(
+def classification_sums(
     logits: jax.Array, labels: jax.Array, weights: jax.Array, label_smoothing: float = 0.0
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Returns the weighted sums (loss, correct, examples) of a batch, float32 scalars.
@@ -133,3 +139,53 @@ def classification(
         jnp.sum(correct * weights),
         jnp.sum(weights),
     )
+
+
+class NonFiniteError(UserError):
+    """The loss or a gradient was not finite.
+
+    Attributes:
+        step: the step that had them, counted from 0.
+        groups: the parameter groups whose gradient had them; none if only the loss did.
+        saved: the step of the newest checkpoint, which is from before, or 0.
+    """
+
+    def __init__(self, step: int, groups: Sequence[str], saved: int) -> None:
+        self.step, self.groups, self.saved = step, tuple(groups), saved
+        where = f"the gradient of {', '.join(groups)}" if groups else "the loss"
+        kept = f"the checkpoint of step {saved} is kept" if saved else "none saved"
+        super().__init__(
+            f"the loss or its gradient was not finite at step {step + 1}, in {where} ({kept}): "
+            "lower --train.learning-rate, keep --train.clip-norm above 0, or leave such steps out "
+            "with --train.on-nonfinite skip"
+        )
+
+
+def group_names(params: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the names of the parameter groups, in the order of their bits.
+
+    >>> group_names({"embed": {}, "classifier": {}})
+    ('classifier', 'embed')
+    """
+    names = sorted(params)
+    if len(names) <= _MOST_GROUPS:
+        return tuple(names)
+    return (*names[: _MOST_GROUPS - 1], f"one of {', '.join(names[_MOST_GROUPS - 1 :])}")
+
+
+def group_bit(params: Mapping[str, Any], name: str) -> int:
+    """Returns the bit that stands for a parameter group.
+
+    >>> group_bit({"embed": {}, "classifier": {}}, "embed")
+    2
+    """
+    return 1 << min(sorted(params).index(name), _MOST_GROUPS - 1)
+
+
+def names_of_groups(params: Mapping[str, Any], bits: int) -> list[str]:
+    """Returns the names of the groups whose bits are set.
+
+    >>> names_of_groups({"embed": {}, "classifier": {}}, 3)
+    ['classifier', 'embed']
+    """
+    return [name for place, name in enumerate(group_names(params)) if bits >> place & 1]

@@ -1,65 +1,59 @@
-"""Batches put on the devices by a thread, ahead of the step that takes them."""
+"""Work on the next items done by a thread while the caller is busy with the last one."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
-_AHEAD = 2  # batches that wait on the devices
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-class Prefetch:
-    """Iterates over (batch on the devices, state of the iterator after it).
+def prefetch(
+    items: Iterable[Item], work: Callable[[Item], Result], depth: int = 2
+) -> Iterator[Result]:
+    """Yields work(item) for each item, in order; a thread takes the items and works beforehand.
 
-    The state travels with its batch, so that what has been fetched ahead does not count as seen
-    when a checkpoint is written.
+    At most `depth` results wait. An error of either comes out where its result would have, after
+    all results before it. Closing the generator ends the thread.
 
-    Args:
-        batches: an iterator over host batches with `get_state()`, as `train_iterator` returns.
-        place: host batch -> device batch.
+    >>> list(prefetch([1, 2, 3], lambda x: x * x))
+    [1, 4, 9]
     """
+    results: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=depth)
+    stop = threading.Event()
 
-    def __init__(self, batches: Any, place: Callable[[Any], Any]) -> None:
-        self._batches, self._place = batches, place
-        self._queue: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=_AHEAD)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="prefetch", daemon=True)
-        self._thread.start()
-
-    def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        return self
-
-    def __next__(self) -> tuple[Any, Any]:
-        kind, value = self._queue.get()
-        if kind == "batch":
-            batch, state = value
-            return batch, state
-        self._queue.put((kind, value))  # asked again, it ends again
-        if kind == "error":
-            raise value
-        raise StopIteration
-
-    def close(self) -> None:
-        """Ends the thread."""
-        self._stop.set()
-        self._thread.join(timeout=10)
-
-    def _run(self) -> None:
-        try:
-            for batch in self._batches:
-                if not self._offer(("batch", (self._place(batch), self._batches.get_state()))):
-                    return
-            self._offer(("end", None))
-        except BaseException as error:
-            self._offer(("error", error))
-
-    def _offer(self, item: tuple[str, Any]) -> bool:
-        while not self._stop.is_set():
+    def offer(kind: str, value: Any) -> bool:
+        while not stop.is_set():
             try:
-                self._queue.put(item, timeout=0.1)
+                results.put((kind, value), timeout=0.1)
                 return True
             except queue.Full:
                 continue
         return False
+
+    def run() -> None:
+        try:
+            for item in items:
+                if not offer("result", work(item)):
+                    return
+            offer("end", None)
+        except BaseException as error:
+            offer("error", error)
+
+    # a daemon: it may be waiting for a line of a terminal when the process is to end
+    thread = threading.Thread(target=run, name="prefetch", daemon=True)
+    thread.start()
+    try:
+        while True:
+            kind, value = results.get()
+            if kind == "error":
+                raise value
+            if kind == "end":
+                return
+            yield value
+    finally:
+        stop.set()
+        thread.join(timeout=1)

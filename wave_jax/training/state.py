@@ -14,7 +14,7 @@ import optax
 from jax.sharding import Mesh
 
 from wave_jax.training.mesh import put, state_shardings
-from wave_jax.training.rows import RowsState, init_rows, settle
+from wave_jax.training.sparse_adamw import SparseAdamWState, apply_pending_decay, init_rows
 
 Params = dict[str, Any]
 
@@ -27,7 +27,7 @@ class State:
     Attributes:
         step: int32 scalar, steps made.
         params: nested dict of float32; with a row-wise table, `params['embed']['embedding']` has
-            weight decay outstanding: use `settled_params`.
+            weight decay outstanding: use `current_params`.
         opt_state: of optax, over all parameters, or all but the table.
         table: of the row-wise table; None where optax updates the table too.
     """
@@ -35,7 +35,7 @@ class State:
     step: jax.Array
     params: Params
     opt_state: optax.OptState
-    table: RowsState | None
+    table: SparseAdamWState | None
 
 
 def create_state(
@@ -82,12 +82,12 @@ def with_params(state: State, given: Mapping[str, Any]) -> State:
     return dataclasses.replace(state, params=replaced(state.params, given))
 
 
-def settled_params(state: State) -> Params:
+def current_params(state: State) -> Params:
     """Returns the parameters as they count, for evaluation and export; `state` stays valid."""
     if state.table is None:
         return state.params
     rest, table = split_table(state.params)
-    return join_table(rest, settle(table, state.table.decay, state.table.settled))
+    return join_table(rest, apply_pending_decay(table, state.table.decay, state.table.settled))
 
 
 def split_table(params: Params) -> tuple[Params, jax.Array]:

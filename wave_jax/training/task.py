@@ -17,10 +17,9 @@ from wave_jax.errors import UserError
 from wave_jax.training.config import TrainConfig
 from wave_jax.training.mesh import put, replicated, state_shardings
 from wave_jax.training.optimizer import Schedule, make_optimizer, make_schedule
-from wave_jax.training.rows import RowsOptimizer
+from wave_jax.training.sparse_adamw import SparseAdamW
 from wave_jax.training.state import Params, State, create_state, with_params
 from wave_jax.training.step import has_rows, make_train_step
-from wave_jax.training.stretch import scanned
 
 _EXAMPLE = (1, 4)  # rows and tokens that parameters are initialised with
 
@@ -102,48 +101,27 @@ class Task:
         state = create_state(init, key, self.mesh, self.optimizer, rowwise=self.rowwise)
         return state if self.initial is None else with_params(state, self.initial)
 
-    @property
-    def stretch(self) -> int:
-        """Steps that are handed over at once; 1 on several devices, whatever was asked for."""
-        one_device = self.mesh.size == 1 and jax.process_count() == 1
-        return self.config.scan_steps if self.config.dispatch == "scan" and one_device else 1
-
-    def crosses(self, first: int, last: int) -> bool:
-        """Returns whether something is due between two of the steps `first` ... `last`."""
-        c, epoch = self.config, self.steps_per_epoch
-        periods = (c.log_every, c.eval_every or epoch, c.checkpoint_every or epoch)
-        due = any((last - 1) // every > (first - 1) // every for every in periods)
-        return due or last > self.total_steps
-
-    def jitted_step(self, state: State, *, scan: bool = False) -> Any:
-        """Returns the jitted training step; it takes over (donates) the state given to it.
-
-        With `scan` it takes a stack of batches, see `wave_jax.training.stretch`.
-        """
+    def jitted_step(self, state: State) -> Any:
+        """Returns the jitted training step; it takes over (donates) the state given to it."""
         c = self.config
-        rows = RowsOptimizer(c.b1, c.b2, c.weight_decay, c.row_bias_correction)
         step = make_train_step(
             self.learner,
             self.optimizer,
             self.schedule,
             self.mesh,
-            rows=rows if self.rowwise else None,
+            sparse=SparseAdamW(c.b1, c.b2, c.weight_decay) if self.rowwise else None,
             clip_norm=c.clip_norm,
             label_smoothing=c.label_smoothing,
-            accumulate=c.accumulate,
-            remat=c.remat,
             skip_nonfinite=c.on_nonfinite == "skip",
         )
         shardings = (state_shardings(self.mesh, state), replicated(self.mesh))
-        made = scanned(step) if scan else step
-        return jax.jit(made, donate_argnums=0, out_shardings=shardings)
+        return jax.jit(step, donate_argnums=0, out_shardings=shardings)
 
 
 def check_train_config(config: TrainConfig) -> None:
     """Raises UserError for a value out of its range, naming the option."""
     least: dict[str, float] = {
         "epochs": 1, "batch_size": 1, "eval_batch_size": 1, "log_every": 1, "keep": 1,
-        "accumulate": 1, "scan_steps": 1,
         "warmup_steps": 0, "weight_decay": 0, "clip_norm": 0, "early_stopping": 0,
     }  # fmt: skip
     for name in ("steps", "eval_every", "checkpoint_every"):

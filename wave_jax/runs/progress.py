@@ -1,0 +1,112 @@
+"""What a person watching sees: a bar on a terminal, an occasional line elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+_LINE_EVERY = 10.0  # seconds between lines where there is no terminal
+
+
+class ProgressDisplay:
+    """Shows compilation, training and evaluation; a context manager.
+
+    Args:
+        console: lines go to it, and the bar if it is a terminal.
+        total_steps: steps of the whole training.
+    """
+
+    def __init__(self, console: Console, total_steps: int) -> None:
+        self._console, self._total = console, total_steps
+        self._last_line = 0.0
+        self._started = (0, 0.0)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+
+    def __enter__(self) -> ProgressDisplay:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def compiling(self, what: str) -> Callable[[int, int], None]:
+        """Returns what to call with (programs done, programs in all)."""
+        task = self._bar.add_task(f"compiling {what}", total=None, note="")
+
+        def report(done: int, total: int) -> None:
+            self._bar.update(task, completed=done, total=total, visible=done < total)
+            if not self._console.is_terminal:
+                self._occasionally(f"compiling {what} {done}/{total}", force=done == total)
+
+        return report
+
+    def training(self, step: int) -> None:
+        """Starts the bar of the training steps at `step`."""
+        self._started = (step, time.monotonic())
+        self._task = self._bar.add_task("training", total=self._total, completed=step, note="")
+
+    def step(self, step: int) -> None:
+        """Moves the bar."""
+        self._bar.update(self._task, completed=step)
+
+    def row(self, row: Mapping[str, Any]) -> None:
+        """Shows a row of metrics, if it is of training or validation."""
+        if row["split"] not in ("train", "validation"):
+            return
+        note = f"loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}"
+        if row["split"] == "train":
+            note += f"  {row['examples_per_s']:,.0f} examples/s"
+            self._bar.update(self._task, note=note)
+            if not self._console.is_terminal:
+                spent = time.monotonic() - self._started[1]
+                left = spent / max(row["step"] - self._started[0], 1) * (self._total - row["step"])
+                self._occasionally(self._line(row, f"{note}  {_clock(left)} left"))
+        else:
+            self.line(self._line(row, note))
+
+    def line(self, text: str) -> None:
+        """Prints a line, above the bar where there is one."""
+        self._console.print(text, markup=False, highlight=False)
+
+    def _line(self, row: Mapping[str, Any], note: str) -> str:
+        return f"step {row['step']:>6}/{self._total}  {row['split']:<10}  {note}"
+
+    def _occasionally(self, text: str, force: bool = False) -> None:
+        now = time.monotonic()
+        if force or now - self._last_line >= _LINE_EVERY:
+            self._last_line = now
+            self.line(text)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

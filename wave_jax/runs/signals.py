@@ -1,0 +1,80 @@
+"""Ctrl-C and SIGTERM: noted at once, acted on where the run can be left whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any
+
+import jax
+
+from wave_jax.errors import Interrupted
+from wave_jax.training.distributed import Agreement
+
+# JAX's callback of the garbage collector. Python prints an exception raised in there and goes on,
+# so a signal that arrives within is sent again a moment later.
+_SWALLOWING = "_xla_gc_callback"
+
+
+class Interrupt:
+    """Handles SIGINT and SIGTERM while in use, if entered from the main thread.
+
+    Outside `deferred()` a signal raises Interrupted on the spot, as there is nothing to save yet.
+    Inside, it is noted, and `poll` raises at a place where the state is whole; a second Ctrl-C
+    raises KeyboardInterrupt without waiting for that. Of several processes all stop where `poll` is
+    called for the same time, whichever got the signal.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._agreement: Agreement | None = None
+        self._deferred = False
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> Interrupt:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Within the block a signal waits for `poll`, at the latest that at the end."""
+        self._deferred = True
+        try:
+            with Agreement() as self._agreement:
+                yield
+        finally:
+            self._deferred, self._agreement = False, None
+        if jax.process_count() == 1:  # several processes end together, and what is left is short
+            self.poll()
+
+    def poll(self) -> None:
+        """Raises Interrupted if a signal has come, to this process or to another."""
+        agreed = self._agreement.tick(self.received) if self._agreement else self.received
+        if agreed is not None:
+            raise Interrupted(agreed)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.received == number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if not self._deferred and frame is not None and frame.f_code.co_name == _SWALLOWING:
+            threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
+            return
+        self.received = number
+        if not self._deferred:
+            raise Interrupted(number)

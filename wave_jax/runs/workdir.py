@@ -1,0 +1,123 @@
+"""The folder of a run: nobody else's files are touched, nothing is overwritten."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jax import process_index
+
+from wave_jax.data.config import DataConfig
+from wave_jax.errors import UserError
+from wave_jax.runs.config_file import CONFIG_FILE, differences, load_config, save_config
+from wave_jax.runs.files import is_part, write_whole
+from wave_jax.runs.summary import SUMMARY_FILE
+from wave_jax.training.config import Config
+from wave_jax.training.metrics import NonFiniteError
+
+NONFINITE = "nonfinite"
+SNAPSHOT = "corpus"  # the texts themselves, where they live nowhere else as files
+
+
+def claim(workdir: Path, config: Config) -> Literal["new", "unfinished", "finished"]:
+    """Makes the folder this run's own and says what it holds.
+
+    A new or empty folder gets config.json. In a folder that has one, `config` must agree with it,
+    except on where things lie, on what devices, and what else is logged.
+
+    Raises:
+        UserError: the folder holds something else, or a run of another configuration.
+    """
+    if workdir.is_file():
+        raise UserError(f"{workdir} is a file: expected a folder for --workdir")
+    if not (workdir / CONFIG_FILE).is_file():
+        if workdir.is_dir() and any(not is_part(path) for path in workdir.iterdir()):
+            raise UserError(
+                f"{workdir} is not empty and not the folder of a run (no {CONFIG_FILE} in it): "
+                "give a new or empty folder as --workdir"
+            )
+        try:
+            workdir.mkdir(parents=True, exist_ok=True)
+            save_config(config, workdir)
+        except OSError as error:
+            raise UserError(f"cannot write to {workdir}: {error.strerror}") from None
+        return "new"
+    different = differences(load_config(workdir), config)
+    if different:
+        raise UserError(
+            f"{workdir} holds a run of another configuration ({'; '.join(different)}): give the "
+            "same options to go on with it, or another --workdir. A run is not made longer by "
+            "raising epochs or steps, as its schedule depends on them"
+        )
+    return "finished" if (workdir / SUMMARY_FILE).is_file() else "unfinished"
+
+
+@contextmanager
+def occupied(workdir: Path) -> Iterator[None]:
+    """Keeps other trainings out of a folder that was claimed, as long as this process lives.
+
+    The lock is the operating system's, on config.json: it ends with the process, however that ends.
+
+    Raises:
+        Occupied: another training is at work there.
+    """
+    with (workdir / CONFIG_FILE).open("r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Occupied(
+                f"another training is at work in {workdir}: wait for it, stop it, or give another "
+                "--workdir"
+            ) from None
+        except OSError:  # a file system without locks: better without than not at all
+            pass
+        yield
+
+
+class Occupied(UserError):
+    """The folder is that of a training under way; nothing in it may be touched."""
+
+
+def check_shared(workdir: Path) -> None:
+    """Raises UserError where this process does not see the folder that process 0 made."""
+    if not (workdir / CONFIG_FILE).is_file():
+        raise UserError(
+            f"process {process_index()} does not see {workdir.absolute()} / {CONFIG_FILE} that "
+            "process 0 wrote: several processes need a --workdir that all of them share"
+        )
+
+
+def with_snapshot(data: DataConfig, workdir: Path) -> DataConfig:
+    """Returns the data options, pointing at the texts kept in the workdir if there are any.
+
+    Only a source that has no files of its own is kept, so another source stays as it is.
+    """
+    folder = workdir / SNAPSHOT
+    if data.source == "docstrings" and (folder / "labels.json").is_file():
+        return dataclasses.replace(data, source=str(folder))
+    return data
+
+
+def save_batch(workdir: Path, batches: Any, error: NonFiniteError, process: int) -> Path:
+    """Writes the batch of the error's step, this process's rows; returns its file.
+
+    Args:
+        batches: TrainBatches, whose `batch(step)` is a pure function of the step.
+    """
+    folder = workdir / NONFINITE
+    folder.mkdir(exist_ok=True)
+    path = folder / f"batch-{error.step + 1}-{process}.npz"
+    part = path.with_name(f".{path.name}.part.npz")
+    np.savez_compressed(part, **batches.batch(error.step)._asdict())
+    part.replace(path)
+    if process == 0:
+        texts = batches.examples(error.step).tolist() if hasattr(batches, "examples") else []
+        facts = {"step": error.step, "groups": error.groups, "saved": error.saved, "texts": texts}
+        write_whole(folder / f"step-{error.step + 1}.json", json.dumps(facts) + "\n")
+    return path

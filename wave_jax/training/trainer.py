@@ -1,0 +1,306 @@
+"""The training loop: steps, metrics, validations and checkpoints, resumable at any step."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
+from typing import Any, Protocol
+
+import jax
+
+from wave_jax.errors import Interrupted
+from wave_jax.training.callbacks import Callback, MetricsWriter
+from wave_jax.training.compilation import Report, shape_of, training_programs
+from wave_jax.training.distributed import noticing_lost_peers
+from wave_jax.training.evaluation import EvalResult, Evaluator
+from wave_jax.training.mesh import place, put, replicated
+from wave_jax.training.metrics import (
+    MetricSums,
+    NonFiniteError,
+    empty_metrics,
+    names_of_groups,
+    sums_from_json,
+    sums_to_json,
+)
+from wave_jax.training.prefetch import prefetch
+from wave_jax.training.state import State, current_params
+from wave_jax.training.task import Task
+
+_RUN_AHEAD = 8  # steps dispatched beyond the last finished one: keeps devices busy, signals prompt
+_PREFETCH = 4  # batches that wait on the devices
+
+
+@dataclasses.dataclass
+class TrainProgress:
+    """How far a training has come: all that resuming needs besides the state's arrays.
+
+    The batch of a step is a pure function of seed and step, so `step` is the data position too.
+
+    Attributes:
+        step: steps made.
+        elapsed: seconds of training so far, compilation and evaluation not counted.
+        window: seconds of `elapsed` since the last training row.
+        validated: step of the last validation, so that one cut short is repeated at resume.
+        best_accuracy: best validation accuracy so far, or -1 before the first validation.
+        best_step: the earliest step that had it.
+        without_better: validations since then, for early stopping.
+    """
+
+    step: int = 0
+    elapsed: float = 0.0
+    window: float = 0.0
+    validated: int = 0
+    best_accuracy: float = -1.0
+    best_step: int = 0
+    without_better: int = 0
+
+    def record(self, accuracy: float) -> bool:
+        """Records a validation; returns whether it is the best (of equals the earlier is)."""
+        self.validated = self.step
+        better = accuracy > self.best_accuracy
+        if better:
+            self.best_accuracy, self.best_step, self.without_better = accuracy, self.step, 0
+        else:
+            self.without_better += 1
+        return better
+
+
+class Store(Protocol):
+    """Where checkpoints are kept; see `wave_jax.runs.checkpoints`."""
+
+    def restore_newest(
+        self, like: State, report: Callable[[str], None]
+    ) -> tuple[State, dict[str, Any]] | None:
+        """Returns the newest whole checkpoint's state and `meta`, or None where there is none."""
+
+    def save(self, state: State, meta: Mapping[str, Any]) -> None:
+        """Starts saving; `state` may be donated to the next step right away."""
+
+    def check(self) -> None:
+        """Raises what went wrong with the saving under way, without waiting for it."""
+
+    def wait(self) -> None:
+        """Returns when everything saved is on disk."""
+
+
+class Display(Protocol):
+    """What a person watching sees; see `wave_jax.runs.progress`."""
+
+    def compiling(self, what: str) -> Report: ...
+    def training(self, step: int) -> None: ...
+    def step(self, step: int) -> None: ...
+    def row(self, row: Mapping[str, Any]) -> None: ...
+    def line(self, text: str) -> None: ...
+
+
+class StopSignal(Protocol):
+    """Ctrl-C and SIGTERM; see `wave_jax.runs.signals`."""
+
+    def deferred(self) -> AbstractContextManager[None]: ...
+    def poll(self) -> None: ...
+
+
+class Trainer:
+    """Trains a task, from its start or from the newest checkpoint.
+
+    Args:
+        task: what is learned, and how.
+        store: where the state is saved.
+        config: the resolved configuration, kept in every checkpoint.
+        callbacks: called every so many steps.
+
+    Attributes:
+        writers: where rows of metrics go.
+        progress: how far the training has come.
+        state: its arrays.
+        evaluator: evaluates the validation split, and may be used for others.
+        programs: the compiled training step of every shape.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        store: Store,
+        *,
+        display: Display,
+        interrupt: StopSignal,
+        config: Mapping[str, Any],
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
+        self.task, self.progress = task, TrainProgress()
+        self.writers: list[MetricsWriter] = []
+        self.state = task.new_state()
+        self.evaluator = Evaluator(task.model, task.mesh, task.config.precision)
+        self.programs: dict[Any, Any] = {}
+        self._store, self._display, self._interrupt = store, display, interrupt
+        self._config, self._callbacks = dict(config), callbacks
+        self._no_sums = self._on_devices(empty_metrics())
+        self._sums = self._no_sums
+        self._pending: tuple[int, MetricSums] | None = None
+        self._saved = 0
+        self._mark = 0.0
+
+    def restore(self) -> bool:
+        """Returns to the newest checkpoint, if there is one."""
+        found = self._store.restore_newest(self.state, self._display.line)
+        if found is None:
+            return False
+        self.state, meta = found
+        self.progress = TrainProgress(**meta["position"])
+        self._sums = self._on_devices(sums_from_json(meta["sums"]))
+        self._saved = self.progress.step
+        return True
+
+    def run(self) -> TrainProgress:
+        """Trains to the end; returns where it ended.
+
+        Raises:
+            Interrupted: a signal came; the state is saved.
+            PeerLost: another process has ended.
+            NonFiniteError: the loss or gradient was not finite; what was saved before stays.
+        """
+        self._compile()
+        with (
+            closing(self._batches()) as batches,
+            noticing_lost_peers(),
+            self._interrupt.deferred(),
+        ):
+            try:
+                self._loop(batches)
+            except Interrupted:
+                self._save()
+                raise
+        self._store.wait()
+        return self.progress
+
+    def _batches(self) -> Any:
+        """Returns the batches of the steps still to be made, placed on the devices ahead of use."""
+        task = self.task
+        steps = range(self.progress.step, task.total_steps)
+        return prefetch(steps, lambda i: place(task.batches.batch(i), task.mesh), _PREFETCH)
+
+    @property
+    def _ended(self) -> bool:
+        patience = self.task.config.early_stopping
+        stopped = 0 < patience <= self.progress.without_better
+        return self.progress.step >= self.task.total_steps or stopped
+
+    def _compile(self) -> None:
+        """Compiles every shape of training and validation, so that no later step does."""
+        report = self._display.compiling("training")
+        self.programs = training_programs(self.task, self.state, self._no_sums, report)
+        params = current_params(self.state)
+        report = self._display.compiling("validation")
+        self.evaluator.warm(params, self.task.validation, report)
+
+    def _loop(self, batches: Iterator[Any]) -> None:
+        root, in_flight = self.task.root_key(), deque[MetricSums]()
+        self._display.training(self.progress.step)
+        self._mark = time.perf_counter()
+        self._after_step()  # what an interruption at this very step left undone
+        while not self._ended:
+            batch = next(batches)
+            program = self.programs[shape_of(batch)]
+            self.state, self._sums = program(self.state, self._sums, root, batch)
+            self.progress.step += 1
+            self._display.step(self.progress.step)
+            self._flush()  # the row of the steps before this one, which is running now
+            in_flight.append(self._sums)
+            if len(in_flight) > _RUN_AHEAD:
+                jax.block_until_ready(in_flight.popleft().steps)
+            if self._due(self.task.config.log_every):
+                self._pending, self._sums = (self.progress.step, self._sums), self._no_sums
+            self._after_step()
+            self._interrupt.poll()
+        self._flush()
+
+    def _after_step(self) -> None:
+        """Does what is due after this step; called again, it does nothing twice."""
+        progress, config = self.progress, self.task.config
+        if progress.step == 0:
+            return
+        better, epoch = False, self.task.steps_per_epoch
+        for callback in self._callbacks:
+            due = callback.every and progress.step % callback.every == 0
+            if due and progress.step != self._saved:
+                self._call(callback)
+        if self._due(config.eval_every or epoch) and progress.validated < progress.step:
+            better = self._validate()
+        if better or self._ended or self._due(config.checkpoint_every or epoch, last=False):
+            self._save()
+
+    def _due(self, every: int, last: bool = True) -> bool:
+        step = self.progress.step
+        return step % every == 0 or (last and step >= self.task.total_steps)
+
+    def _validate(self) -> bool:
+        self._drain()
+        params = current_params(self.state)
+        result: EvalResult = self.evaluator(params, self.task.validation, self._interrupt.poll)
+        self._write({"split": "validation", "loss": result.loss, "accuracy": result.accuracy})
+        self._mark = time.perf_counter()
+        return self.progress.record(result.accuracy)
+
+    def _call(self, callback: Callback) -> None:
+        self._drain()
+        row = callback(self.progress.step, current_params(self.state))
+        if row is not None:
+            self._write({"split": "probe", **row})
+        self._mark = time.perf_counter()
+
+    def _save(self) -> None:
+        if self._saved == self.progress.step:
+            return
+        self._drain()
+        meta = {
+            "position": dataclasses.asdict(self.progress),
+            "sums": sums_to_json(self._sums),
+            "config": self._config,
+        }
+        self._store.save(self.state, meta)
+        self._saved = self.progress.step
+
+    def _drain(self) -> None:
+        """Waits for all steps; writes the row that is due, refuses numbers that went wrong."""
+        self._flush()
+        self._fetch(self._sums)
+        self._tick()
+
+    def _flush(self) -> None:
+        if self._pending is None:
+            return
+        (step, sums), self._pending = self._pending, None
+        self._store.check()
+        sums = self._fetch(sums)
+        self._tick()
+        seconds, self.progress.window = self.progress.window, 0.0
+        rate = float(sums.examples) / max(seconds, 1e-9)
+        row = {"split": "train", **sums.means(), "examples_per_s": rate}
+        self._write(row, step)
+
+    def _fetch(self, sums: MetricSums) -> MetricSums:
+        fetched: MetricSums = jax.device_get(sums)
+        if fetched.bad_step >= 0:
+            groups = names_of_groups(self.state.params, int(fetched.bad_groups))
+            raise NonFiniteError(int(fetched.bad_step), groups, self._saved)
+        return fetched
+
+    def _tick(self) -> None:
+        now = time.perf_counter()
+        self.progress.elapsed += now - self._mark
+        self.progress.window += now - self._mark
+        self._mark = now
+
+    def _write(self, row: Mapping[str, Any], step: int | None = None) -> None:
+        step = self.progress.step if step is None else step
+        full = {"step": step, "epoch": round(step / self.task.steps_per_epoch, 4), **row}
+        for writer in self.writers:
+            writer.write(full)
+        self._display.row(full)
+
+    def _on_devices(self, sums: MetricSums) -> MetricSums:
+        placed: MetricSums = put(sums, replicated(self.task.mesh))
+        return placed

@@ -1,1 +1,1 @@
-"""Speed, each figure a ratio of contestants that take turns in one run."""
+"""Speed and memory of wave_jax, each figure a ratio measured within one run."""

@@ -1,16 +1,17 @@
-"""Speed and memory, each figure a ratio measured in one run.
+"""Speed and memory, each figure a ratio measured within one run.
 
-    python -m benchmarks                                  # on embedded texts
+    python -m benchmarks                                  # on the embedded texts
     python -m benchmarks --data ag_news_csv --vocab vocab.txt --json out.json
     python -m benchmarks --list
-    python -m benchmarks --only step parts --repeats 5
+    python -m benchmarks --only step --only parts --repeats 5
 
-Contestants take turns, each in a process of its own, so that what else the machine does hits all of
-them alike; medians are given with quartiles, beside the machine's own limits.
+Implementations take turns, each in a process of its own, so that all of them suffer alike from
+whatever else the machine does. Medians are given with quartiles, beside the machine's own limits.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import os
@@ -23,11 +24,11 @@ from typing import Any
 
 import tyro
 
-from benchmarks.data import Setting
+from benchmarks.setting import Setting
 from wave_jax.data.config import DataConfig
 from wave_jax.errors import UserError, nearest
 
-# name -> whether it runs unless another is asked for
+# name -> whether it runs by default
 BENCHMARKS = {
     "step": True,
     "parts": True,
@@ -43,24 +44,24 @@ BENCHMARKS = {
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured, on what."""
+    """What to measure, and on which texts."""
 
     list: bool = False
-    """Say what there is to measure, and end."""
+    """List the benchmarks and exit."""
     only: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Benchmarks to run, instead of all but the slow ones; may be given several times."""
+    """A benchmark to run, by default all but the slow ones; may be given several times."""
     json: str | None = None
-    """File for the results as JSON; '-' for standard output."""
+    """File to write the results to, as JSON; '-' for standard output."""
     data: str | None = None
     """Folder or file of labelled texts; by default the embedded ones."""
     vocab: str | None = None
-    """vocab.txt for them; by default one is learned."""
+    """Vocabulary (vocab.txt) for them; by default one is learned."""
     dim: int = 768
     """Dimensions of an embedding."""
     batch_size: int = 64
-    """Texts a step."""
+    """Texts per step."""
     repeats: int = 7
-    """Turns of each contestant; one more, to warm up, is not counted."""
+    """Turns of each implementation; one more, to warm up, is not counted."""
 
 
 def main(options: Options) -> int:
@@ -68,25 +69,21 @@ def main(options: Options) -> int:
     if options.list:
         for name, usual in BENCHMARKS.items():
             summary = (importlib.import_module(f"benchmarks.{name}").__doc__ or "").split("\n")[0]
-            print(f"{name:<12} {summary}{'' if usual else ' (slow: only when asked for)'}")
+            print(f"{name:<12} {summary}{'' if usual else ' (slow: not run by default)'}")
         return 0
     names = options.only or tuple(name for name, usual in BENCHMARKS.items() if usual)
     for name in names:
         if name not in BENCHMARKS:
             raise UserError(f"no benchmark {name!r}{nearest(name, tuple(BENCHMARKS))}; see --list")
-    given = {"source": options.data} if options.data else {}
-    setting = Setting(
-        dim=options.dim,
-        batch_size=options.batch_size,
-        data=DataConfig(**given, vocab=options.vocab),
-    )
-    results: dict[str, Any] = {"machine": _machine(), "texts": setting.texts.description}
+    data = DataConfig(source=options.data or DataConfig().source, vocab=options.vocab)
+    setting = Setting(dim=options.dim, batch_size=options.batch_size, data=data)
+    results: dict[str, Any] = {"machine": _machine(), "texts": setting.tokenized.description}
     out = sys.stderr if options.json == "-" else sys.stdout
     print(f"{results['machine']}\n{results['texts']}", file=out)
     for name in names:
         start = time.perf_counter()
         report = importlib.import_module(f"benchmarks.{name}").run(setting, options.repeats)
-        results[name] = report.to_json()
+        results[name] = dataclasses.asdict(report)
         print(f"{name} ({time.perf_counter() - start:.0f} s)", file=out)
         print("\n".join(report.lines()), file=out, flush=True)
         _write(results, options.json)
@@ -96,7 +93,7 @@ def main(options: Options) -> int:
 
 
 def _write(results: dict[str, Any], path: str | None) -> None:
-    """Keeps what there is so far: a later benchmark may be interrupted."""
+    """Saves the results so far, as a later benchmark may be interrupted."""
     if path is not None and path != "-":
         Path(path).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 

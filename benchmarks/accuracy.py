@@ -1,64 +1,71 @@
-"""Accuracy of our path, with row-wise and dense AdamW, beside the plain path's: three seeds."""
+"""Accuracy with sparse and dense AdamW beside the plain path's: three seeds each.
+
+python -m benchmarks.accuracy ARGUMENTS   `python -m wave_jax ARGUMENTS` on the plain path: every
+                                          token projected, autodiff, dense AdamW
+"""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
+import runpy
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.data import Setting
-from benchmarks.report import Figure, Report
+from benchmarks import command
+from benchmarks.report import Report
+from benchmarks.setting import Setting
+from wave_jax.models import WaveClassifier
 
 SEEDS = (0, 1, 2)
 _DIM, _EPOCHS = 256, 2
+_OURS = ("wave_jax", "train")
 _PATHS = {
-    "ours, row-wise AdamW": ("wave_jax", "train"),
-    "ours, dense AdamW": ("wave_jax", "train", "--train.table-optimizer", "dense"),
-    "plain path, dense AdamW": ("benchmarks.plain_training",),
+    "ours, row-wise AdamW": (_OURS, ()),
+    "ours, dense AdamW": (_OURS, ("--train.table-optimizer", "dense")),
+    "plain path, dense AdamW": (("benchmarks.accuracy", "train"), ()),
 }
 
 
 def run(setting: Setting, repeats: int) -> Report:
     """Trains each from the same seeds, on the same batches, and compares test accuracies."""
+    del repeats
     report = Report()
-    found: dict[str, list[float]] = {name: [] for name in _PATHS}
+    accuracies: dict[str, list[float]] = {name: [] for name in _PATHS}
     for seed in SEEDS:
-        for name, command in _PATHS.items():
-            found[name].append(100 * _trained(setting, command, seed))
-            print(f"  seed {seed}, {name}: {found[name][-1]:.2f} %", file=sys.stderr, flush=True)
-    for name, values in found.items():
-        report.figures[name] = Figure.of(values, "%")
-        report.facts[f"{name}: mean and standard deviation, %"] = (
-            f"{np.mean(values):.2f} +- {np.std(values, ddof=1):.2f}"
-        )
-    first, *others = found
+        for name, values in accuracies.items():
+            values.append(100 * _accuracy(setting, name, seed))
+            print(f"  seed {seed}, {name}: {values[-1]:.2f} %", file=sys.stderr, flush=True)
+    for name, values in accuracies.items():
+        report.add(name, values, "%")
+        spread = f"{np.mean(values):.2f} +- {np.std(values, ddof=1):.2f}"
+        report.facts[f"{name}: mean and standard deviation, %"] = spread
+    first, *others = accuracies
     for other in others:
-        report.facts[f"{first} less {other}, points"] = float(
-            np.mean(found[first]) - np.mean(found[other])
-        )
+        difference = np.mean(accuracies[first]) - np.mean(accuracies[other])
+        report.facts[f"{first} less {other}, points"] = float(difference)
     report.notes.append(f"{_DIM} dimensions, {_EPOCHS} epochs, seeds {SEEDS}")
     return report
 
 
-def _trained(setting: Setting, command: tuple[str, ...], seed: int) -> float:
-    data = setting.data
+def _accuracy(setting: Setting, name: str, seed: int) -> float:
+    """Returns the test accuracy of one training."""
+    module, options = _PATHS[name]
+    sizes = ("--seed", str(seed), "--model.dim", str(_DIM), "--train.epochs", str(_EPOCHS))
     with tempfile.TemporaryDirectory() as folder:
         workdir = Path(folder, "run")
-        arguments = [
-            "--data.source", data.source, "--workdir", str(workdir), "--seed", str(seed),
-            "--model.dim", str(_DIM), "--train.epochs", str(_EPOCHS),
-            *(["--data.vocab", str(data.vocab)] if data.vocab else []),
-        ]  # fmt: skip
-        subprocess.run(
-            [sys.executable, "-m", *command, *arguments],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-        )
+        command.train(setting, workdir, *sizes, *options, command=module)
         accuracy: float = json.loads((workdir / "summary.json").read_text())["test_accuracy"]
     return accuracy
+
+
+def _use_plain_path() -> None:
+    """Leaves waves the methods that compute with ids alone."""
+    del WaveClassifier.logits_from_rows, WaveClassifier.logits_from_distinct
+
+
+if __name__ == "__main__":
+    _use_plain_path()
+    runpy.run_module("wave_jax", run_name="__main__")

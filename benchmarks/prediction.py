@@ -1,51 +1,118 @@
-"""Prediction: batches of tokenised texts, one text, texts as they are, and a long stream."""
+"""Prediction: batches of tokenized texts, one text, texts as they are, and a long stream."""
 
 from __future__ import annotations
 
-from benchmarks.data import USUAL_PADDING, Setting
-from benchmarks.report import Figure, Report, workers
-from benchmarks.workers import take_turns
+import time
 
-_OURS = "benchmarks.contestants.prediction:Predictor"
-_TORCH = "benchmarks.contestants.torch_wave:Trainer"
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.report import Report
+from benchmarks.setting import USUAL_PADDING, Setting, make_tokens
+from benchmarks.step import TORCH
+from benchmarks.workers import take_turns, workers
+from wave_jax.data.tokens import Tokens
+from wave_jax.inference import Classifier
+from wave_jax.models import ModelConfig, build_model
+from wave_jax.training.compilation import keep_freed_memory
+from wave_jax.training.config import Config
+
+PREDICTOR = "benchmarks.prediction:Predictor"
+_OURS = ("ours, folded", "ours, not folded")
 _TEXTS, _SINGLES = 2000, 300
 _STREAMS = (50_000, 100_000)
+_WORDS, _CHUNK = 12, 8192  # words of a line of the stream, and lines of a chunk
 
 
 def run(setting: Setting, repeats: int) -> Report:
-    """Times batches of every contestant in turn, then what ours alone is asked."""
-    report = Report()
-    batch = setting.batch_size
+    """Times batches of every implementation in turn, then single texts and streams of ours."""
+    report, size = Report(), setting.batch_size
     wanted = {
-        "ours, folded": (_OURS, setting, True),
-        "ours, not folded": (_OURS, setting, False),
-        f"PyTorch, padded to {USUAL_PADDING}": (_TORCH, setting, USUAL_PADDING),
+        _OURS[0]: (PREDICTOR, setting, True),
+        _OURS[1]: (PREDICTOR, setting, False),
+        f"PyTorch, padded to {USUAL_PADDING}": (TORCH, setting, USUAL_PADDING),
     }
-    with workers(report, wanted) as running:
+    with workers(wanted, report.notes) as running:
         for worker in running.values():
             for start in (0, 64, 128):
-                worker.ask("predict", start, batch)
-        turns = {name: (worker, "predict", (0, batch)) for name, worker in running.items()}
-        for name, values in take_turns(turns, 2 * repeats).items():
-            report.figures[f"{name}, batch of {batch}"] = Figure.of(batch / values, "texts/s")
-        for name in ("ours, folded", "ours, not folded"):
+                worker.ask("predict", start, size)
+        calls = {name: (worker, "predict", 0, size) for name, worker in running.items()}
+        for name, values in take_turns(calls, 2 * repeats).items():
+            report.add(f"{name}, batch of {size}", size / values, "texts/s")
+            if name != _OURS[0]:
+                ratio = f"{_OURS[0]} / {name.removeprefix('ours, ')}, batch of {size}"
+                report.add_ratio(ratio, f"{_OURS[0]}, batch of {size}", f"{name}, batch of {size}")
+        for name in _OURS:
             worker = running[name]
-            worker.ask("one", _SINGLES)
-            report.figures[f"{name}, one text after tokenisation"] = Figure.of(
-                [1e3 * seconds for seconds in worker.ask("one", _SINGLES)], "ms"
-            )
+            worker.ask("single", _SINGLES)
+            seconds = np.array(worker.ask("single", _SINGLES))
+            report.add(f"{name}, one text after tokenization", 1e3 * seconds, "ms")
             worker.ask("texts", _TEXTS)
-            seconds = [worker.call("texts", _TEXTS)[0] for _ in range(3)]
-            report.figures[f"{name}, tokenisation included"] = Figure.of(
-                [_TEXTS / value for value in seconds], "texts/s"
-            )
-        report.facts["lookup table, MB"] = running["ours, folded"].ask("table_bytes") / 1e6
-        streams = running["ours, folded"].ask("memory_of_lines", list(_STREAMS))
-    for count, (seconds_taken, peak) in zip(_STREAMS, streams, strict=True):
-        report.facts[f"stream of {count:,} short lines, s"] = seconds_taken
-        report.facts[f"peak memory after {count:,} short lines, MB"] = peak / 1e6
-    rates = {name: figure.median for name, figure in report.figures.items() if "batch" in name}
-    first, *others = rates
-    for other in others:
-        report.ratios[f"{first} / {other.removeprefix('ours, ')}"] = rates[first] / rates[other]
+            rates = [_TEXTS / worker.seconds("texts", _TEXTS) for _ in range(3)]
+            report.add(f"{name}, tokenization included", rates, "texts/s")
+        folded = running[_OURS[0]]
+        report.facts["lookup table, MB"] = folded.ask("table_bytes") / 1e6
+        for count in _STREAMS:
+            report.facts[f"stream of {count:,} short lines, s"] = folded.seconds("stream", count)
+            peak = folded.peak_bytes() / 1e6
+            report.facts[f"peak memory after {count:,} short lines, MB"] = peak
     return report
+
+
+class Predictor:
+    """A classifier with random weights, otherwise as `wave_jax.load` returns it."""
+
+    def __init__(self, setting: Setting, fold: bool) -> None:
+        keep_freed_memory()
+        texts = setting.tokenized
+        config = Config(data=setting.data, model=ModelConfig(dim=setting.dim))
+        model = build_model(
+            config.model,
+            vocab_size=texts.tokenizer.vocab_size,
+            num_classes=len(texts.label_names),
+            max_length=setting.data.max_length,
+        )
+        ids = jnp.zeros((1, 4), jnp.int32)
+        self._classifier = Classifier(
+            model,
+            jax.jit(model.init)(jax.random.key(0), ids, ids == 0)["params"],
+            tokenizer=texts.tokenizer,
+            labels=texts.label_names,
+            config=config,
+            fold=fold,
+        )
+        self._texts = setting.held_out().texts
+        self._tokens = texts.splits["validation"].tokens
+
+    def table_bytes(self) -> int:
+        """Memory of the lookup table."""
+        return self._classifier.folded_bytes
+
+    def predict(self, start: int, count: int) -> np.ndarray:
+        """Returns the logits of held-out texts, already tokenized, in one batch."""
+        return self._classifier._logits(self._some(start, count))
+
+    def single(self, count: int) -> list[float]:
+        """Returns the seconds that each of some texts takes alone, already tokenized."""
+        seconds = []
+        for tokens in [self._some(index, 1) for index in range(count)]:
+            start = time.perf_counter()
+            self._classifier._logits(tokens)
+            seconds.append(time.perf_counter() - start)
+        return seconds
+
+    def texts(self, count: int) -> None:
+        """Predicts texts as they are, tokenization included."""
+        self._classifier.predict([self._texts[i % len(self._texts)] for i in range(count)])
+
+    def stream(self, count: int) -> None:
+        """Predicts a stream of short lines."""
+        words = " ".join(self._texts[:200]).split()
+        lines = [" ".join(words[i : i + _WORDS]) for i in range(_CHUNK)]
+        chunks = (lines[: min(_CHUNK, count - at)] for at in range(0, count, _CHUNK))
+        for _ in self._classifier.predict_stream(chunks):
+            pass
+
+    def _some(self, start: int, count: int) -> Tokens:
+        return make_tokens([self._tokens[(start + i) % len(self._tokens)] for i in range(count)])

@@ -1,15 +1,12 @@
-"""What a benchmark finds: figures with their spread, ratios, and notes."""
+"""What a benchmark finds: figures with their spread, ratios, facts and notes."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-
-from benchmarks.workers import NotInstalled, Worker
 
 
 @dataclass(frozen=True)
@@ -30,16 +27,20 @@ class Figure:
 
 @dataclass
 class Report:
-    """What one benchmark found; every ratio comes from figures of this run."""
+    """The results of one benchmark; every ratio comes from figures of this run."""
 
     figures: dict[str, Figure] = field(default_factory=dict)
     ratios: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def to_json(self) -> dict[str, Any]:
-        """Returns plain values."""
-        return asdict(self)
+    def add(self, name: str, values: Any, unit: str) -> None:
+        """Adds the figure of some measurements."""
+        self.figures[name] = Figure.of(values, unit)
+
+    def add_ratio(self, name: str, above: str, below: str) -> None:
+        """Adds the ratio of two figures' medians."""
+        self.ratios[name] = self.figures[above].median / self.figures[below].median
 
     def lines(self) -> Iterator[str]:
         """Yields the report as lines of text."""
@@ -52,23 +53,3 @@ class Report:
             shown = f"{fact:,.4g}" if isinstance(fact, float) else str(fact)
             yield f"  {name:<52} {shown:>10}"
         yield from (f"  note: {note}" for note in self.notes)
-
-
-@contextlib.contextmanager
-def workers(report: Report, wanted: dict[str, tuple[Any, ...]]) -> Iterator[dict[str, Worker]]:
-    """Yields running contestants by name; one whose package is missing leaves a note.
-
-    Args:
-        wanted: name -> (target, arguments...).
-    """
-    running: dict[str, Worker] = {}
-    try:
-        for name, (target, *arguments) in wanted.items():
-            try:
-                running[name] = Worker(target, *arguments)
-            except NotInstalled as error:
-                report.notes.append(str(error))
-        yield running
-    finally:
-        for worker in running.values():
-            worker.close()

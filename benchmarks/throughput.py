@@ -1,110 +1,97 @@
-"""Training with everything included: loading, epochs against device steps, and from outside."""
+"""Training with batches made and loaded: the loop against its device steps, and from outside."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
-from benchmarks.data import USUAL_PADDING, Setting
-from benchmarks.report import Figure, Report, workers
-from benchmarks.workers import take_turns
+from benchmarks import command
+from benchmarks.report import Figure, Report
+from benchmarks.setting import USUAL_PADDING, Setting
+from benchmarks.step import LITERAL, TORCH, WAVE
+from benchmarks.workers import Worker, take_turns, workers
 
 _FEW, _MANY = 200, 800  # steps of the two trainings timed from outside
-_LOOP = 100  # steps of a turn of ours; others make fewer, they take longer
-_OTHERS = 5
+_LOOP = 100  # steps of a turn of the loop
+_OURS, _OTHERS = 50, 5  # steps of a turn: others take longer
+_DROPPING = ", word dropout 0.4"
 
 
 def run(setting: Setting, repeats: int) -> Report:
     """Times training loops in turn, then whole trainings as commands."""
     report = Report()
     dropping = dataclasses.replace(setting, word_dropout=0.4)
+    padded = f"PyTorch, padded to {USUAL_PADDING}"
     wanted = {
-        "ours": ("benchmarks.contestants.ours:Trainer", setting),
-        "ours, word dropout 0.4": ("benchmarks.contestants.ours:Trainer", dropping),
-        "literal complex JAX": ("benchmarks.contestants.literal:Trainer", setting),
-        f"PyTorch, padded to {USUAL_PADDING}": (
-            "benchmarks.contestants.torch_wave:Trainer",
-            setting,
-            USUAL_PADDING,
-        ),
-        f"PyTorch, padded to {USUAL_PADDING}, word dropout 0.4": (
-            "benchmarks.contestants.torch_wave:Trainer",
-            dropping,
-            USUAL_PADDING,
-        ),
-        "PyTorch, our lengths": ("benchmarks.contestants.torch_wave:Trainer", setting),
+        "ours": (WAVE, setting),
+        f"ours{_DROPPING}": (WAVE, dropping),
+        "literal complex JAX": (LITERAL, setting),
+        padded: (TORCH, setting, USUAL_PADDING),
+        f"{padded}{_DROPPING}": (TORCH, dropping, USUAL_PADDING),
+        "PyTorch, our lengths": (TORCH, setting),
     }
     turns = max(2, repeats // 3)
-    with workers(report, wanted) as running:
+    with workers(wanted, report.notes) as running:
         for worker in running.values():
-            worker.ask("warm")
+            worker.ask("warm_up")
+        _compare(report, setting, running, turns)
         running["ours"].ask("load", 0, _LOOP)
-        counts = {n: _LOOP // 2 if n.startswith("ours") else _OTHERS for n in running}
-        seconds = take_turns(
-            {name: (worker, "epoch", (0, counts[name])) for name, worker in running.items()},
-            turns,
-        )
-        ours = running["ours"]
-        loop = take_turns(
-            {"loop": (ours, "epoch", (0, _LOOP)), "device": (ours, "device_steps", ())}, turns
-        )
+        calls = {
+            "loop": (running["ours"], "train", 0, _LOOP),
+            "device": (running["ours"], "device_steps"),
+        }
+        seconds = take_turns(calls, turns)
     for name, values in seconds.items():
-        rate = counts[name] * setting.batch_size / values
-        report.figures[f"{name}, training"] = Figure.of(rate, "texts/s")
-    dropped = "ours, word dropout 0.4"
-    for name in seconds:
-        ours_too = dropped if name.endswith("word dropout 0.4") and name != dropped else "ours"
-        if name != ours_too:
-            rate, other = (report.figures[f"{n}, training"].median for n in (ours_too, name))
-            report.ratios[f"{ours_too} / {name}, texts per second"] = rate / other
-    for name, values in loop.items():
-        report.figures[f"{_LOOP} steps, {name}"] = Figure.of(values, "s")
-    report.ratios["training loop / its device steps"] = float(
-        Figure.of(loop["loop"] / loop["device"], "").median
-    )
-    _from_outside(report, setting)
+        report.add(f"{_LOOP} steps, {name}", values, "s")
+    ratio = Figure.of(seconds["loop"] / seconds["device"], "")
+    report.ratios["training loop / its device steps"] = ratio.median
+    _time_commands(report, setting)
     return report
 
 
-def _from_outside(report: Report, setting: Setting) -> None:
-    """Times `train.py`-like commands of few and of many steps: what differs is steps alone."""
+def _compare(report: Report, setting: Setting, running: dict[str, Worker], turns: int) -> None:
+    """Times training in turn; what has word dropout is compared with ours that has it too."""
+    steps = {name: _OURS if name.startswith("ours") else _OTHERS for name in running}
+    calls = {name: (worker, "train", 0, steps[name]) for name, worker in running.items()}
+    for name, values in take_turns(calls, turns).items():
+        report.add(f"{name}, training", steps[name] * setting.batch_size / values, "texts/s")
+    for name in running:
+        ours = f"ours{_DROPPING}" if name.endswith(_DROPPING) else "ours"
+        if name != ours:
+            ratio = f"{ours} / {name}, texts per second"
+            report.add_ratio(ratio, f"{ours}, training", f"{name}, training")
+
+
+def _time_commands(report: Report, setting: Setting) -> None:
+    """Times commands of few and of many steps: the difference is steps alone."""
     with tempfile.TemporaryDirectory() as folder:
-        _command(setting, Path(folder, "warm"), 60)  # fills the caches on disk
-        few = _command(setting, Path(folder, "few"), _FEW)
-        many = _command(setting, Path(folder, "many"), _MANY)
-        rows = Path(folder, "many", "metrics.jsonl").read_text().splitlines()
+        _train(setting, Path(folder, "warm"), 60)  # fills the caches on disk
+        few = _train(setting, Path(folder, "few"), _FEW)
+        many = _train(setting, Path(folder, "many"), _MANY)
+        rows = Path(folder, "many", "metrics.jsonl").read_text("utf-8").splitlines()
     rates = [row["examples_per_s"] for row in map(json.loads, rows) if row["split"] == "train"]
     rate = (_MANY - _FEW) * setting.batch_size / (many - few)
     report.facts[f"command of {_FEW} steps, s"] = few
     report.facts[f"command of {_MANY} steps, s"] = many
     report.facts["texts per second from outside, training command"] = rate
-    inside = Figure.of(rates, "texts/s")
-    report.figures["texts per second the command reports"] = inside
-    report.ratios["from outside / as the command reports"] = rate / inside.median
+    report.add("texts per second the command reports", rates, "texts/s")
+    inside = report.figures["texts per second the command reports"].median
+    report.ratios["from outside / as the command reports"] = rate / inside
 
 
-def _command(setting: Setting, workdir: Path, steps: int) -> float:
-    """Returns the seconds of a training command; one validation at its end."""
-    data = setting.data
-    arguments = [
-        "--data.source", data.source, "--workdir", str(workdir), "--train.steps", str(steps),
-        "--model.dim", str(setting.dim), "--train.batch-size", str(setting.batch_size),
-        "--train.eval-every", "100000", "--train.checkpoint-every", "100000",
-        "--model.word-dropout", str(setting.word_dropout), "--model.dropout", str(setting.dropout),
-    ]  # fmt: skip
-    if data.vocab is not None:
-        arguments += ["--data.vocab", str(data.vocab)]
-    start = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-m", "wave_jax", "train", *arguments],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+def _train(setting: Setting, workdir: Path, steps: int) -> float:
+    """Returns the seconds of a training command with one validation, at its end."""
+    options = {
+        "--train.steps": steps,
+        "--train.batch-size": setting.batch_size,
+        "--train.eval-every": 100_000,
+        "--train.checkpoint-every": 100_000,
+        "--model.dim": setting.dim,
+        "--model.dropout": setting.dropout,
+        "--model.word-dropout": setting.word_dropout,
+    }
+    return command.train(
+        setting, workdir, *(str(word) for item in options.items() for word in item)
     )
-    return time.perf_counter() - start

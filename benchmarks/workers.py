@@ -1,31 +1,33 @@
-"""A process for each contestant, so that none lives off, or suffers from, another's threads.
+"""A process for each implementation, so that none is helped or slowed by another's threads.
 
-Contestants take turns: while one works the others wait for a message and use nothing.
+Implementations take turns: while one works the others wait for a message and use no processor.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import multiprocessing
-import resource
 import time
 import traceback
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from wave_jax.errors import UserError
+from wave_jax.runs.summary import process_peak_bytes
 
 
 class NotInstalled(UserError):
-    """A contestant's package is missing."""
+    """An implementation's package is missing."""
 
 
 class Worker:
-    """A contestant in a process of its own.
+    """An object in a process of its own.
 
     Args:
-        target: 'module:Class' of the contestant; it is made there, with `arguments`.
+        target: 'module:Class' of the object; it is created there, with `arguments`.
     """
 
     def __init__(self, target: str, *arguments: Any) -> None:
@@ -35,13 +37,13 @@ class Worker:
         self._process.start()
         theirs.close()
         try:
-            self.ready_seconds, _ = self._receive()
+            self._receive()
         except BaseException:
             self.close()
             raise
 
     def call(self, method: str, *arguments: Any) -> tuple[float, Any]:
-        """Returns the seconds that a method took, measured over there, and its result."""
+        """Returns the seconds that a method took, measured in its process, and its result."""
         self._pipe.send((method, arguments))
         return self._receive()
 
@@ -49,8 +51,12 @@ class Worker:
         """Returns the result of a method."""
         return self.call(method, *arguments)[1]
 
+    def seconds(self, method: str, *arguments: Any) -> float:
+        """Returns the seconds that a method took."""
+        return self.call(method, *arguments)[0]
+
     def peak_bytes(self) -> int:
-        """Returns the most memory that the process has had."""
+        """Returns the most memory that the process has held."""
         return int(self.ask("__peak__"))
 
     def close(self) -> None:
@@ -65,45 +71,59 @@ class Worker:
         try:
             kind, *rest = self._pipe.recv()
         except EOFError:
-            raise RuntimeError("a contestant's process ended; perhaps memory ran out") from None
+            raise RuntimeError("a benchmark's process ended; perhaps memory ran out") from None
         if kind == "missing":
             raise NotInstalled(rest[0])
         if kind == "error":
-            raise RuntimeError(f"a contestant failed:\n{rest[0]}")
+            raise RuntimeError(f"a benchmark's process failed:\n{rest[0]}")
         return rest[0], rest[1]
 
 
-def take_turns(
-    contestants: dict[str, tuple[Worker, str, tuple[Any, ...]]], repeats: int
-) -> dict[str, np.ndarray]:
-    """Returns for each contestant the seconds of every turn, float64 [repeats].
+@contextlib.contextmanager
+def workers(wanted: dict[str, tuple[Any, ...]], notes: list[str]) -> Iterator[dict[str, Worker]]:
+    """Yields running workers by name; one whose package is missing leaves a note.
 
     Args:
-        contestants: name -> (worker, method, arguments); one warming turn is not counted.
+        wanted: name -> (target, arguments...).
+        notes: where notes are added.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    with contextlib.ExitStack() as stack:
+        running: dict[str, Worker] = {}
+        for name, (target, *arguments) in wanted.items():
+            try:
+                running[name] = Worker(target, *arguments)
+                stack.callback(running[name].close)
+            except NotInstalled as error:
+                notes.append(str(error))
+        yield running
+
+
+def take_turns(calls: dict[str, tuple[Any, ...]], repeats: int) -> dict[str, np.ndarray]:
+    """Returns the seconds of every call by name, float64 [repeats].
+
+    Args:
+        calls: name -> (worker, method, arguments...).
+        repeats: turns of each; one more, to warm up, is not counted.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repeats + 1):
-        for name, (worker, method, arguments) in contestants.items():
-            seconds[name].append(worker.call(method, *arguments)[0])
+        for name, (worker, method, *arguments) in calls.items():
+            seconds[name].append(worker.seconds(method, *arguments))
     return {name: np.array(values[1:]) for name, values in seconds.items()}
 
 
 def _serve(pipe: Any, target: str, arguments: tuple[Any, ...]) -> None:
     try:
-        start = time.perf_counter()
+        module, _, name = target.partition(":")
         try:
-            contestant = _make(target, arguments)
+            served = getattr(importlib.import_module(module), name)(*arguments)
         except NotInstalled as error:
             pipe.send(("missing", str(error)))
             return
-        pipe.send(("done", time.perf_counter() - start, None))
+        pipe.send(("done", 0.0, None))
         while True:
             method, given = pipe.recv()
-            if method == "__peak__":
-                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-                pipe.send(("done", 0.0, peak))
-                continue
-            call = getattr(contestant, method)
+            call = process_peak_bytes if method == "__peak__" else getattr(served, method)
             start = time.perf_counter()
             result = call(*given)
             pipe.send(("done", time.perf_counter() - start, result))
@@ -111,8 +131,3 @@ def _serve(pipe: Any, target: str, arguments: tuple[Any, ...]) -> None:
         return
     except Exception:
         pipe.send(("error", traceback.format_exc()))
-
-
-def _make(target: str, arguments: tuple[Any, ...]) -> Any:
-    module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)(*arguments)

@@ -1,8 +1,8 @@
 """The Wave Network in JAX, word for word from the paper: complex arrays and autodiff.
 
 Arrays are complex [batch, length, d]; phases by arctan2 of sqrt(1 - (w/G)^2) and w/G (eq. 2), with
-the usual small constant under root and quotient, without which gradients are NaN; AdamW on all
-parameters. Same layers, dropout and batches as ours.
+the usual small constant under the roots, without which gradients are NaN; AdamW on all parameters.
+Same layers, dropout and batches as in wave_jax.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from benchmarks.contestants.programs import program_facts
-from benchmarks.data import Setting, ids_and_mask
+from benchmarks.implementations import program_costs
+from benchmarks.setting import Setting, ids_and_mask
 from wave_jax.training.compilation import enable_compilation_cache, keep_freed_memory
 
 _SMALL = 1e-8
@@ -49,22 +49,21 @@ def _wave(w: jax.Array) -> jax.Array:
     return magnitude * jnp.exp(1j * alpha)
 
 
-class Trainer:
+class LiteralTraining:
     """Training steps of the literal network."""
 
     def __init__(self, setting: Setting) -> None:
         enable_compilation_cache()
         keep_freed_memory()
-        texts = setting.texts
+        texts = setting.tokenized
         self._batches = setting.batches()
         self._model = LiteralWaves(
-            texts.vocab_size, texts.num_classes, setting.dim, setting.dropout
+            texts.tokenizer.vocab_size, len(texts.label_names), setting.dim, setting.dropout
         )
         self._optimizer = optax.chain(
             optax.clip_by_global_norm(1.0), optax.adamw(1e-3, weight_decay=0.01)
         )
-        example = self._batches.batch(setting.example)
-        self._example = self._inputs(example)
+        self._example = self._inputs(self._batches.batch(setting.example))
         params = jax.jit(self._model.init)(jax.random.key(0), *self._example[:2])["params"]
         self._carried = (params, jax.jit(self._optimizer.init)(params), jnp.zeros((), jnp.int32))
         self._step = jax.jit(self._one_step, donate_argnums=0)
@@ -72,22 +71,22 @@ class Trainer:
         self._programs: dict[Any, Any] = {}
         self.step()
 
-    def facts(self) -> dict[str, float]:
-        """Memory and arithmetic of the step on the example's batch."""
-        return program_facts(self._program(self._example))
+    def costs(self) -> dict[str, float]:
+        """Memory and arithmetic of the step on the example batch."""
+        return program_costs(self._program(self._example))
 
     def step(self) -> None:
-        """Makes a step on the example's batch."""
+        """Makes a step on the example batch."""
         self._run(self._example)
         jax.block_until_ready(self._loss)
 
-    def epoch(self, start: int, count: int) -> None:
-        """Makes steps on the batches of a training, prepared as it goes."""
-        for index in range(count):
-            self._run(self._inputs(self._batches.batch(start + index)))
+    def train(self, start: int, count: int) -> None:
+        """Makes steps on new batches; XLA works while the next batch is made."""
+        for step in range(start, start + count):
+            self._run(self._inputs(self._batches.batch(step)))
         jax.block_until_ready(self._loss)
 
-    def warm(self) -> None:
+    def warm_up(self) -> None:
         """Compiles for every length that batches are padded to."""
         rows = self._batches.rows
         for length in sorted({length for length, _ in self._batches.shapes.chain}):
@@ -95,7 +94,8 @@ class Trainer:
             self._program((ids, ids > 0, self._example[2]))
 
     def _inputs(self, batch: Any) -> tuple[Any, Any, Any]:
-        return (*map(jnp.asarray, ids_and_mask(batch)), jnp.asarray(batch.labels))
+        ids, mask = ids_and_mask(batch)
+        return jnp.asarray(ids), jnp.asarray(mask), jnp.asarray(batch.labels)
 
     def _program(self, inputs: Any) -> Any:
         shape = inputs[0].shape

@@ -1,7 +1,7 @@
 """The Wave Network in plain PyTorch, written from the paper in the usual way.
 
 Modules, autograd, `torch.optim.AdamW`, batches padded to a fixed length: what one has after an
-evening with the paper. Same layers and dropout as ours.
+evening with the paper. Same layers and dropout as in wave_jax.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.data import USUAL_PADDING, Setting, ids_and_mask
+from benchmarks.setting import USUAL_PADDING, Setting, ids_and_mask
 from benchmarks.workers import NotInstalled
 
 if importlib.util.find_spec("torch") is None:
@@ -54,46 +54,50 @@ def _wave(w: torch.Tensor) -> torch.Tensor:
     return torch.polar(magnitude.expand_as(alpha).contiguous(), alpha)
 
 
-class Trainer:
+class TorchTraining:
     """Training steps and predictions of the plain PyTorch network.
 
     Args:
         setting: sizes and data.
-        padding: tokens that every text is padded to; by default those of our batches.
+        padding: tokens that every text is padded to; by default as in wave_jax's batches.
     """
 
     def __init__(self, setting: Setting, padding: int | None = None) -> None:
         torch.manual_seed(0)
-        texts = setting.texts
+        texts = setting.tokenized
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._batches, self._padding = setting.batches(setting.word_dropout), padding
+        self._batches, self._padding = setting.batches(), padding
         self._model = WaveNetwork(
-            texts.vocab_size, texts.num_classes, setting.dim, setting.dropout
+            texts.tokenizer.vocab_size, len(texts.label_names), setting.dim, setting.dropout
         ).to(self._device)
         self._optimizer = torch.optim.AdamW(self._model.parameters(), lr=1e-3, weight_decay=0.01)
         self._loss = nn.CrossEntropyLoss()
         self._example = self._inputs(self._batches.batch(setting.example))
-        self._held = texts.held_tokens
+        self._held_out = texts.splits["validation"].tokens
 
     def step(self) -> None:
-        """Makes a step on the example's batch."""
+        """Makes a step on the example batch."""
         self._run(*self._example)
 
-    def epoch(self, start: int, count: int) -> None:
-        """Makes steps on the batches of a training, prepared as it goes."""
-        for index in range(count):
-            self._run(*self._inputs(self._batches.batch(start + index)))
+    def train(self, start: int, count: int) -> None:
+        """Makes steps on new batches, each made when it is needed."""
+        for step in range(start, start + count):
+            self._run(*self._inputs(self._batches.batch(step)))
 
-    def warm(self) -> None:
+    def warm_up(self) -> None:
         """Nothing is compiled."""
 
+    def costs(self) -> dict[str, float]:
+        """Nothing is compiled, so no compiler reports costs."""
+        return {}
+
     def predict(self, start: int, count: int) -> np.ndarray:
-        """Returns the logits of held-out texts, tokenised before, in one batch."""
+        """Returns the logits of held-out texts, already tokenized, in one batch."""
         length = self._padding or USUAL_PADDING
         ids = np.zeros((count, length), np.int64)
         mask = np.zeros((count, length), bool)
         for row in range(count):
-            text = self._held[(start + row) % len(self._held)][:length]
+            text = self._held_out[(start + row) % len(self._held_out)][:length]
             ids[row, : len(text)], mask[row, : len(text)] = text, True
         self._model.eval()
         with torch.no_grad():

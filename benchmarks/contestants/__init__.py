@@ -1,1 +1,0 @@
-"""What is compared: each class is made in a process of its own (see `benchmarks.workers`)."""

@@ -61,11 +61,11 @@ def _accuracy(setting: Setting, name: str, seed: int) -> float:
     return accuracy
 
 
-def _use_plain_path() -> None:
+def use_plain_path() -> None:
     """Leaves waves the methods that compute with ids alone."""
     del WaveClassifier.logits_from_rows, WaveClassifier.logits_from_distinct
 
 
 if __name__ == "__main__":
-    _use_plain_path()
+    use_plain_path()
     runpy.run_module("wave_jax", run_name="__main__")

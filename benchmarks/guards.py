@@ -169,11 +169,11 @@ def _repeating(task: Task, steps: int, turns: int) -> Task:
 
 def _programs_without_guards(trainer: Trainer) -> dict[Any, Any]:
     sums = put(empty_metrics(), replicated(trainer.task.mesh))
-    with mock.patch.object(step_module, "add_step", _add_step_unchecked):
+    with mock.patch.object(step_module, "add_step", add_step_unchecked):
         return training_programs(trainer.task, trainer.state, sums)
 
 
-def _add_step_unchecked(sums: MetricSums, **step: Any) -> MetricSums:
+def add_step_unchecked(sums: MetricSums, **step: Any) -> MetricSums:
     """Returns the sums without the results of the check, which the compiler then leaves out."""
     added = add_step(sums, **step)
     return dataclasses.replace(added, bad_step=sums.bad_step, bad_groups=sums.bad_groups)

@@ -1,7 +1,8 @@
-"""The benchmarks: contestants compute the same network, figures are what they are called."""
+"""The benchmarks: all implementations compute one network, figures are what they are called."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -10,20 +11,47 @@ import jax
 import numpy as np
 import pytest
 
+from benchmarks import accuracy
 from benchmarks.__main__ import BENCHMARKS, Options, main
-from benchmarks.contestants.literal import LiteralWaves
-from benchmarks.data import ids_and_mask
-from benchmarks.parts import PARTS, _part
-from benchmarks.report import Figure, Report, workers
-from benchmarks.workers import NotInstalled, Worker, take_turns
-from tests.training.stubs import Texts
+from benchmarks.guards import KINDS, add_step_unchecked
+from benchmarks.implementations.literal import LiteralWaves
+from benchmarks.parts import PARTS, part_of
+from benchmarks.report import Figure, Report
+from benchmarks.setting import Setting, ids_and_mask, make_tokens
+from benchmarks.workers import NotInstalled, Worker, take_turns, workers
+from wave_jax.data.batches import TrainBatches
+from wave_jax.data.config import DataConfig
 from wave_jax.errors import UserError
 from wave_jax.models import ModelConfig, build_model
+from wave_jax.training.metrics import add_step, empty_metrics
+from wave_jax.training.step import has_rows
 
 
 class Missing:
     def __init__(self) -> None:
         raise NotInstalled("nothing to import")
+
+
+class PlainPath:
+    def __init__(self) -> None:
+        accuracy.use_plain_path()
+
+    def has_rows(self) -> bool:
+        config = ModelConfig(dim=16)
+        return has_rows(build_model(config, vocab_size=128, num_classes=3, max_length=12))
+
+
+@pytest.fixture(scope="module")
+def setting(tmp_path_factory):
+    """The smallest setting, on texts of two classes."""
+    folder = tmp_path_factory.mktemp("texts")
+    rng = np.random.default_rng(0)
+    lines = [
+        f"{' '.join(rng.choice(['blue', 'red', 'sea', 'sun'], 6))},{row % 2}" for row in range(60)
+    ]
+    (folder / "texts.csv").write_text("\n".join(["text,label", *lines]))
+    data = DataConfig(source=str(folder / "texts.csv"), cache_dir=str(folder / "cache"))
+    return Setting(dim=16, batch_size=8, data=data)
 
 
 def test_every_benchmark_is_listed_and_wrong_names_are_refused(capsys):
@@ -35,32 +63,38 @@ def test_every_benchmark_is_listed_and_wrong_names_are_refused(capsys):
         main(Options(only=("stepp",)))
 
 
-def test_contestants_take_turns_and_missing_ones_leave_a_note():
-    report = Report()
+def test_workers_take_turns_and_missing_packages_leave_a_note():
+    notes: list[str] = []
     wanted = {"three quarters": ("fractions:Fraction", 3, 4), "gone": (f"{__name__}:Missing",)}
-    with workers(report, wanted) as running:
+    with workers(wanted, notes) as running:
         assert list(running) == ["three quarters"]
         worker = running["three quarters"]
         assert worker.ask("limit_denominator", 2) == 1
         assert worker.peak_bytes() > 1e6
-        seconds = take_turns({"a": (worker, "conjugate", ()), "b": (worker, "conjugate", ())}, 3)
-        assert {name: len(values) for name, values in seconds.items()} == {"a": 3, "b": 3}
+        calls = {"a": (worker, "conjugate"), "b": (worker, "limit_denominator", 2)}
+        assert {name: len(values) for name, values in take_turns(calls, 3).items()} == {
+            "a": 3,
+            "b": 3,
+        }
         with pytest.raises(RuntimeError, match="no_such_method"):
             worker.ask("no_such_method")
-    assert report.notes == ["nothing to import"]
+    assert notes == ["nothing to import"]
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         Worker("fractions:Fraction", 1, 0)
 
 
 def test_figures_are_medians_with_quartiles():
-    figure = Figure.of([5, 1, 2, 3, 4], "ms")
-    assert (figure.low, figure.median, figure.high) == (2, 3, 4)
-    report = Report({"a step": figure}, {"ratio": 2.0}, {"memory": 1.5}, ["noisy"])
-    assert json.loads(json.dumps(report.to_json()))["figures"]["a step"]["median"] == 3
-    assert len(list(report.lines())) == 4
+    report = Report(facts={"memory": 1.5}, notes=["noisy"])
+    report.add("a step", [5, 1, 2, 3, 4], "ms")
+    report.add("another", [6.0], "ms")
+    report.add_ratio("another / a step", "another", "a step")
+    assert report.figures["a step"] == Figure(3, 2, 4, "ms")
+    assert report.ratios == {"another / a step": 2}
+    assert json.loads(json.dumps(dataclasses.asdict(report)))["figures"]["a step"]["median"] == 3
+    assert len(list(report.lines())) == 5
 
 
-def test_operations_go_to_the_first_part_that_names_them():
+def test_operations_belong_to_the_first_part_that_names_them():
     names = {
         "jit(step)/jvp(W.logits_from_rows)/layer_0.project/variants/dot_general": "forward product",
         "jit(step)/transpose(jvp(W.logits_from_rows))/layer_0.project/dot_general": "backward prod",
@@ -68,19 +102,68 @@ def test_operations_go_to_the_first_part_that_names_them():
         "jit(step)/jvp(W)/layer_0._drop/jit(_bernoulli)/while": "random numbers",
     }
     for name, part in names.items():
-        assert part in _part(name)
-    assert _part("copy.3") == "other"
-    assert len({part for part, _ in PARTS}) == len(PARTS)
+        assert part in part_of(name)
+    assert part_of("copy.3") == "other"
+
+
+def test_every_part_occurs_in_the_compiled_step(setting):
+    with workers({"ours": ("benchmarks.parts:Profiler", setting)}, []) as running:
+        names = running["ours"].ask("full_names").values()
+    assert {part_of(name) for name in names} >= {part for part, _ in PARTS}
+
+
+def test_turns_with_and_without_guards_are_timed(setting):
+    with workers({"it": ("benchmarks.guards:GuardedTraining", setting)}, []) as running:
+        seconds = running["it"].ask("measure", 2)
+    assert list(seconds) == list(KINDS)
+    assert all(len(values) == 2 and min(values) > 0 for values in seconds.values())
+
+
+def test_sums_without_guards_do_not_check_the_numbers():
+    step = {name: np.float32(1) for name in ("correct", "examples", "grad_norm", "learning_rate")}
+    step |= {"step": np.int32(7), "loss": np.float32("nan"), "bad_groups": np.int32(1)}
+    assert add_step(empty_metrics(), **step).bad_step == 7
+    unchecked = add_step_unchecked(empty_metrics(), **step)
+    assert unchecked.bad_step == -1
+    assert unchecked.examples == 1
+
+
+def test_the_plain_path_computes_with_ids_alone():
+    with workers({"plain": (f"{__name__}:PlainPath",)}, []) as running:
+        assert not running["plain"].ask("has_rows")
+    assert has_rows(build_model(ModelConfig(), vocab_size=128, num_classes=3, max_length=12))
 
 
 @pytest.fixture(scope="module")
-def network():
-    """A network of ours: ids, mask, parameters by name, logits."""
+def batches():
+    rng = np.random.default_rng(0)
+    texts = [rng.integers(4, 60, length).astype(np.int32) for length in (5, 12, 2, 7, 9, 3)]
+    return TrainBatches(
+        make_tokens(texts), rng.integers(0, 3, 6), batch_size=6, seed=0, table_rows=128
+    )
+
+
+def test_ids_are_padded_and_truncated(batches):
+    batch = batches.batch(0)
+    ids, mask = ids_and_mask(batch)
+    assert sorted(mask.sum(1)) == [2, 3, 5, 7, 9, 12]
+    assert (ids[~mask] == 0).all()
+    assert (ids[mask] >= 4).all()
+    for length in (4, 40):
+        cut, kept = ids_and_mask(batch, length)
+        assert cut.shape == kept.shape == (6, length)
+        width = min(length, ids.shape[1])
+        np.testing.assert_array_equal(cut[:, :width], ids[:, :width])
+        assert kept.sum() == mask[:, :length].sum()
+
+
+@pytest.fixture(scope="module")
+def network(batches):
+    """A wave network: ids, mask, parameters by name, logits."""
     model = build_model(
         ModelConfig(dim=16, ffn_dim=16), vocab_size=128, num_classes=3, max_length=12
     )
-    ids, mask = ids_and_mask(Texts(6, 6).batch(0), 12)
-    assert ids.shape == (6, 12)
+    ids, mask = ids_and_mask(batches.batch(0), 12)
     params = model.init(jax.random.key(0), ids, mask)["params"]
     rng = np.random.default_rng(1)
     params = jax.tree.map(
@@ -99,7 +182,7 @@ def network():
 CLOSE = {"rtol": 1e-3, "atol": 1e-3}
 
 
-def test_the_literal_network_computes_what_ours_does(network):
+def test_the_literal_network_computes_the_same(network):
     ids, mask, parts, expected = network
     names = {
         "Embed_0": "embed",
@@ -116,9 +199,9 @@ def test_the_literal_network_computes_what_ours_does(network):
     np.testing.assert_allclose(found, expected, **CLOSE)
 
 
-def test_the_pytorch_network_computes_what_ours_does(network):
+def test_the_pytorch_network_computes_the_same(network):
     torch = pytest.importorskip("torch")
-    from benchmarks.contestants.torch_wave import WaveNetwork
+    from benchmarks.implementations.torch_wave import WaveNetwork
 
     ids, mask, parts, expected = network
     plain = WaveNetwork(128, 3, 16, 0.5).eval()

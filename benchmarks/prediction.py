@@ -12,7 +12,7 @@ from benchmarks.report import Report
 from benchmarks.setting import USUAL_PADDING, Setting, make_tokens
 from benchmarks.step import TORCH
 from benchmarks.workers import take_turns, workers
-from wave_jax.data.tokens import Tokens
+from wave_jax.data.tokenizer import Tokens
 from wave_jax.inference import Classifier
 from wave_jax.models import ModelConfig, build_model
 from wave_jax.training.compilation import keep_freed_memory

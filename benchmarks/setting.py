@@ -12,7 +12,7 @@ from wave_jax.data.batches import Batch, TrainBatches
 from wave_jax.data.config import DataConfig
 from wave_jax.data.dataset import Split, load_dataset
 from wave_jax.data.tokenize import TokenizedDataset, tokenize_dataset
-from wave_jax.data.tokens import Tokens
+from wave_jax.data.tokenizer import Tokens
 from wave_jax.models import table_rows
 
 USUAL_PADDING = 128  # the length that many implementations pad every batch to

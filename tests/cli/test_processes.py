@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from wave_jax.cli.processes import Distributed, taking_part
+from wave_jax.cli.processes import Distributed, join_processes
 from wave_jax.errors import UserError
 
 
@@ -22,7 +22,7 @@ from wave_jax.errors import UserError
     ],
 )
 def test_options_that_do_not_fit(options, said):
-    with pytest.raises(UserError, match=said), taking_part(Distributed(**options)):
+    with pytest.raises(UserError, match=said), join_processes(Distributed(**options)):
         pytest.fail("it took part")
 
 
@@ -30,5 +30,5 @@ def test_a_port_that_is_taken():
     with socket.create_server(("", 0)) as taken:
         where = f"localhost:{taken.getsockname()[1]}"
         options = Distributed(coordinator=where, processes=2, process=0)
-        with pytest.raises(UserError, match="in use.*give another"), taking_part(options):
+        with pytest.raises(UserError, match="in use.*give another"), join_processes(options):
             pytest.fail("it took part")

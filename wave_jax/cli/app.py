@@ -50,10 +50,8 @@ def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | Non
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         if name not in COMMANDS:
-            raise UserError(
-                f"unknown command {name!r}{nearest(name, COMMANDS)}; "
-                f"the commands are {', '.join(COMMANDS)}"
-            )
+            near = nearest(name, COMMANDS)
+            raise UserError(f"no command {name!r}: expected {', '.join(COMMANDS)}{near}")
         module = importlib.import_module(f"wave_jax.cli.{name}")
         status: int = module.main(arguments, prog=prog or f"python -m wave_jax {name}")
         sys.stdout.flush()  # a closed pipe shows here, not while the interpreter shuts down
@@ -93,13 +91,12 @@ def parse(
     found, unknown = call(args=list(argv), return_unknown_args=True)
     if not unknown:
         return found
-    stray = unknown[0]
-    if stray.startswith("-"):
+    if unknown[0].startswith("-"):
         return call(args=list(argv))
-    hint = (
-        f", did you mean '{file_option} {stray}'?" if file_option and Path(stray).exists() else ""
-    )
+    hint = ""
+    if file_option and Path(unknown[0]).exists():
+        hint = f", did you mean '{file_option} {unknown[0]}'?"
     raise UserError(
-        f"unexpected argument {stray!r}{hint}; options begin with --, a value with spaces needs "
-        "quotes (--help has examples)"
+        f"unexpected argument {unknown[0]!r}: options begin with --, and a value with spaces needs "
+        f"quotes (--help has examples){hint}"
     )

@@ -18,7 +18,7 @@ import tyro
 from wave_jax.cli.app import parse
 from wave_jax.cli.processes import Distributed, join_processes
 from wave_jax.cli.recipes import DEFAULT, load_recipe
-from wave_jax.errors import UserError
+from wave_jax.errors import Interrupted, UserError
 from wave_jax.training.config import Config
 
 _DESCRIPTION = """Trains a Wave Network and evaluates it on the test split.
@@ -60,20 +60,28 @@ def main(argv: Sequence[str], *, prog: str) -> int:
         from rich.console import Console
 
         from wave_jax.runs.job import train
-        from wave_jax.training.distributed import is_primary, on_primary
+        from wave_jax.training.distributed import alone, is_primary, on_primary
 
         name = Path(arguments.config).stem
         workdir = Path(arguments.workdir or on_primary(lambda: str(new_folder(name))))
         guard = no_trace_of_failed_start(workdir) if is_primary() else nullcontext()
-        given = any(argument.partition("=")[0] == "--workdir" for argument in argv)
-        again = [*argv] if given else [*argv, "--workdir", str(workdir)]
-        with guard, exit_at_once_on_signal():
-            train(
-                Config(**_fields_of(Config, arguments)),
-                workdir=workdir,
-                console=Console(soft_wrap=True),
-                resume_command=f"{prog} {shlex.join(again)}",
-            )
+        again = argv if arguments.workdir else [*argv, "--workdir", str(workdir)]
+        try:
+            with guard:
+                train(
+                    Config(**_fields_of(Config, arguments)),
+                    workdir=workdir,
+                    console=Console(soft_wrap=True),
+                    resume_command=f"{prog} {shlex.join(again)}",
+                )
+        except Interrupted as stop:
+            if not alone():  # the other processes must be notified first
+                raise
+            # Everything is written; at the ordinary exit the interpreter would wait for threads
+            # that compile, perhaps for minutes.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(128 + stop.signal)
         if is_primary():
             folder = shlex.quote(str(workdir))
             print("Next:")
@@ -111,25 +119,6 @@ def new_folder(name: str) -> Path:
             folder = stem.with_name(f"{stem.name}-{attempt}")
         except OSError as error:
             raise UserError(f"cannot make {folder}: {error.strerror}; give --workdir") from error
-
-
-@contextmanager
-def exit_at_once_on_signal() -> Iterator[None]:
-    """Ends a process that a signal has stopped here, after everything is written.
-
-    At the ordinary exit the interpreter waits for threads that compile, perhaps for minutes.
-    """
-    from wave_jax.errors import Interrupted
-    from wave_jax.training.distributed import alone
-
-    try:
-        yield
-    except Interrupted as stop:
-        if not alone():  # the other processes must be notified first
-            raise
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(128 + stop.signal)
 
 
 @contextmanager

@@ -68,7 +68,11 @@ def main(argv: Sequence[str], *, prog: str) -> int:
     report = make_report(classifier.logits(split.texts), split.labels, classifier.labels)
     record = {"split": options.split, "checkpoint": options.checkpoint, **report.as_json()}
     record["source"] = data.source
-    picture = _write(workdir, _file_name(options, trained_on), report, record, classifier.labels)
+    # the files are named after what decides their content
+    pairs = ((data.source, trained_on.source), (data.test, trained_on.test))
+    sources = [Path(path).name for path, own in pairs if path is not None and path != own]
+    name = re.sub(r"[^\w.-]+", "_", "-".join([options.split, options.checkpoint, *sources]))
+    picture = _write(workdir / "evaluation", name, report, record, classifier.labels)
     if options.json:
         print(json.dumps(record | {"picture": str(picture)}, ensure_ascii=True))
     else:
@@ -84,34 +88,35 @@ def print_report(report: Report, labels: Sequence[str]) -> None:
     print(f"accuracy        {report.accuracy:.4f} of {report.examples:,} texts")
     print(f"majority class  {report.majority:.4f}")
     print(f"loss            {report.loss:.4f}")
-    scores = [(s.label, s.precision, s.recall, s.f1, s.examples) for s in report.per_class]
-    means = (report.macro_precision, report.macro_recall, report.macro_f1)
+    scores = report.per_class
     print_table(
         "Scores of each class",
-        ("class", "precision", "recall", "F1", "examples"),
-        [
-            (name, *(f"{x:.4f}" for x in ratios), f"{count:,}")
-            for name, *ratios, count in [*scores, ("macro mean", *means, report.examples)]
-        ],
+        {
+            "class": [*labels, "macro mean"],
+            "precision": [*(score.precision for score in scores), report.macro_precision],
+            "recall": [*(score.recall for score in scores), report.macro_recall],
+            "F1": [*(score.f1 for score in scores), report.macro_f1],
+            "examples": [*(score.examples for score in scores), report.examples],
+        },
     )
     if len(labels) <= _MOST_CLASSES:
-        print_table(
-            "Confusion matrix: rows are true classes, columns predicted ones",
-            ("true class", *(str(k) for k, _ in enumerate(labels, 1))),
-            [
-                (f"{k + 1:>2} {label}", *(str(n) if n else "·" for n in report.confusion[k]))
-                for k, label in enumerate(labels)
-            ],
-        )
+        rows = [f"{number:>2} {label}" for number, label in enumerate(labels, 1)]
+        columns = {
+            str(number): counts for number, counts in enumerate(report.confusion.T.tolist(), 1)
+        }
+        title = "Confusion matrix: rows are true classes, columns predicted ones"
+        print_table(title, {"true class": rows, **columns})
         return
     wrong = report.confusion - np.diag(np.diag(report.confusion))
     order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_CONFUSIONS]
-    pairs = [divmod(int(k), len(labels)) for k in order]
+    true, predicted = np.divmod(order, len(labels))
     print_table(
         "Most frequent confusions",
-        ("true", "predicted", "examples"),
-        [(labels[t], labels[p], f"{wrong[t, p]:,}") for t, p in pairs if wrong[t, p]],
-        left=2,
+        {
+            "true": [labels[k] for k in true],
+            "predicted": [labels[k] for k in predicted],
+            "examples": wrong[true, predicted].tolist(),
+        },
     )
 
 
@@ -136,50 +141,32 @@ def _read(argv: Sequence[str], prog: str) -> tuple[Options, DataConfig, DataConf
 
 
 def _load_split(
-    name: SplitName,
-    data: DataConfig,
-    trained_on: DataConfig,
-    workdir: Path,
-    labels: tuple[str, ...],
+    name: SplitName, data: DataConfig, trained_on: DataConfig, workdir: Path, labels: Sequence[str]
 ) -> Split:
     own, asked = with_snapshot(trained_on, workdir), with_snapshot(data, workdir)
-    split: Split
     if asked == own and (workdir / ENVIRONMENT_FILE).is_file():
         dataset = load_dataset(own)
         check_unchanged(workdir, data_hash=dataset.fingerprint, data=dataset.description)
-        split = getattr(dataset, name)
+        split: Split = getattr(dataset, name)
     else:
-        split = load_split(asked, name, labels, trained_on=own)
+        split = load_split(asked, name, tuple(labels), trained_on=own)
     if not len(split.labels):
         raise UserError(f"{data.source} has no text in its {name} split")
     return split
 
 
-def _file_name(options: Options, trained_on: DataConfig) -> str:
-    """Returns a name made of what decides the content."""
-    parts: list[str] = [options.split, options.checkpoint]
-    for asked, own in (
-        (options.data.source, trained_on.source),
-        (options.data.test, trained_on.test),
-    ):
-        if asked is not None and asked != own:
-            parts.append(Path(asked).name)
-    return re.sub(r"[^\w.-]+", "_", "-".join(parts))
-
-
 def _write(
-    workdir: Path, name: str, report: Report, record: dict[str, Any], labels: Sequence[str]
+    folder: Path, name: str, report: Report, record: dict[str, Any], labels: Sequence[str]
 ) -> Path:
-    """Writes evaluation/NAME.json and .png, or NAME-2 ...; returns the picture's path.
+    """Writes NAME.json and NAME.png, or NAME-2 ...; returns the picture's path.
 
-    Nothing is overwritten; an evaluation repeated finds its record.
+    Nothing is overwritten: an evaluation that is repeated finds its record.
     """
-    folder = workdir / "evaluation"
     text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    names = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
     try:
         folder.mkdir(exist_ok=True)
-        names = (f"{name}-{k}.json" if k > 1 else f"{name}.json" for k in itertools.count(1))
-        paths = (folder / each for each in names)
+        paths = (folder / f"{each}.json" for each in names)
         path = next(p for p in paths if not p.exists() or p.read_text("utf-8") == text)
         picture = path.with_suffix(".png")
         if not picture.exists():

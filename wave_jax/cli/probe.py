@@ -7,14 +7,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import tyro
 
 from wave_jax.cli.app import parse
 from wave_jax.cli.tables import print_table
 from wave_jax.cli.texts import TextOptions, is_table, open_input
-from wave_jax.data.dataset import SplitName, load_split
+from wave_jax.data.dataset import Split, SplitName, load_split
 from wave_jax.errors import UserError
 from wave_jax.inference import Classifier, load
 from wave_jax.inference.probing import probe_text
@@ -60,12 +60,6 @@ class Options(TextOptions):
     """Write a page to this file."""
 
 
-class _Text(NamedTuple):
-    name: str  # in error messages
-    text: str
-    label: str | None
-
-
 def main(argv: Sequence[str], *, prog: str) -> int:
     """Prints the gradients; returns the exit status."""
     default = Options(tyro.MISSING)
@@ -75,7 +69,7 @@ def main(argv: Sequence[str], *, prog: str) -> int:
         raise UserError("give the texts in one way: --text, --input FILE, or --example N")
     enable_compilation_cache()
     classifier = load(options.workdir, options.checkpoint, fold=False)
-    probes = [_probe(classifier, text, options) for text in _texts(options, classifier)]
+    probes = _probe(classifier, options)
     for probe in probes:
         if options.json:
             print(json.dumps(probe_record(probe), ensure_ascii=True))
@@ -92,96 +86,90 @@ def main(argv: Sequence[str], *, prog: str) -> int:
     return 0
 
 
-def _probe(classifier: Classifier, wanted: _Text, options: Options) -> TextProbe:
+def _probe(classifier: Classifier, options: Options) -> list[TextProbe]:
     cut = options.cut or bool(options.example)  # examples are truncated, as in training
-    try:
-        return probe_text(classifier, wanted.text, label=wanted.label, of=options.of, cut=cut)
-    except UserError as error:
-        raise UserError(f"{wanted.name}: {error}") from error
+    probes = []
+    for name, text, label in _texts(options, classifier):
+        try:
+            probes.append(probe_text(classifier, text, label=label, of=options.of, cut=cut))
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from error
+    return probes
 
 
-def _texts(options: Options, classifier: Classifier) -> list[_Text]:
+def _texts(options: Options, classifier: Classifier) -> list[tuple[str, str, str | None]]:
+    """Returns each text with a name for error messages and the class to probe."""
     if options.text:
-        texts = [_Text(f"text {i}", text, options.label) for i, text in enumerate(options.text, 1)]
+        found = [(f"text {i}", text, options.label) for i, text in enumerate(options.text, 1)]
     elif options.input is not None:
         with open_input(options, classifier.config.data) as chunks:
-            found = list(itertools.islice(itertools.chain.from_iterable(chunks), _MOST_TEXTS + 1))
+            texts = list(itertools.islice(itertools.chain.from_iterable(chunks), _MOST_TEXTS + 1))
         what = "row" if is_table(Path(options.input)) else "line"
-        texts = [_Text(f"{what} {i}", text, options.label) for i, text in enumerate(found, 1)]
-        if not texts:
+        found = [(f"{what} {i}", text, options.label) for i, text in enumerate(texts, 1)]
+        if not found:
             raise UserError(f"{options.input} has no {what}, so there is nothing to probe")
     else:
-        texts = _examples(options, classifier)
+        data = with_snapshot(classifier.config.data, Path(options.workdir))
+        split = load_split(data, options.split, classifier.labels)
+        found = [_example(split, index, options, classifier.labels) for index in options.example]
     most = _MOST_TEXTS if options.html is None else _MOST_ON_PAGE
-    if len(texts) > most:
+    if len(found) > most:
         where = "one call" if options.html is None else "a page"
         raise UserError(f"too many texts for {where}: at most {most} can be shown")
-    return texts
+    return found
 
 
-def _examples(options: Options, classifier: Classifier) -> list[_Text]:
-    data = with_snapshot(classifier.config.data, Path(options.workdir))
-    split = load_split(data, options.split, classifier.labels)
-    texts = []
-    for index in options.example:
-        if not 0 <= index < len(split):
-            raise UserError(
-                f"the {options.split} split has the examples 0 to {len(split) - 1}; got {index}"
-            )
-        label = options.label or classifier.labels[int(split.labels[index])]
-        texts.append(_Text(f"{options.split} example {index}", split.texts[index], label))
-    return texts
+def _example(
+    split: Split, index: int, options: Options, labels: Sequence[str]
+) -> tuple[str, str, str]:
+    if not 0 <= index < len(split):
+        raise UserError(
+            f"the {options.split} split has the examples 0 to {len(split) - 1}; got {index}"
+        )
+    label = options.label or labels[int(split.labels[index])]
+    return f"{options.split} example {index}", split.texts[index], label
 
 
 def _print_probe(record: dict[str, Any]) -> None:
     """Prints the prediction, each token's gradients and attributions, each layer's two paths."""
+    layers, gradient = record["layers"], record["gradient"]
+    integrated, longest = record["integrated_gradients"], max(gradient) or 1.0
     ranked = sorted(record["probabilities"].items(), key=lambda pair: -pair[1])[:4]
     print(record["text"])
     print("prediction   " + "   ".join(f"{name} {share:.3f}" for name, share in ranked))
     print(f"gradient of  the {record['of']} of {record['label']}: {record['value']:.5g}")
     if record["tokens_cut"]:
         print(f"truncated    by {record['tokens_cut']} tokens beyond the network's length")
-    layers, integrated = record["layers"], record["integrated_gradients"]
-    paths = [(name, k) for k, _ in enumerate(layers) for name in ("magnitude", "phase")]
-    top = max(record["gradient"]) or 1.0
+    paths = {
+        f"{name} {index}" if len(layers) > 1 else name: layer[f"{name}_path"]
+        for index, layer in enumerate(layers)
+        for name in ("magnitude", "phase")
+    }
     print_table(
         "Each token: gradient at its embedding, its two paths, attributions",
-        (
-            *("token", "", "gradient"),
-            *(f"{name} {k}" if len(layers) > 1 else name for name, k in paths),
-            *("x input", "integrated"),
-        ),
-        [
-            (
-                *(token, "█" * round(_BAR * gradient / top), f"{gradient:.3g}"),
-                *(f"{layers[k][f'{name}_path'][i]:.3g}" for name, k in paths),
-                f"{record['gradient_times_input'][i]:+.3g}",
-                f"{integrated['tokens'][i]:+.3g}",
-            )
-            for i, (token, gradient) in enumerate(
-                zip(record["tokens"], record["gradient"], strict=True)
-            )
-        ],
-        left=2,
+        {
+            "token": record["tokens"],
+            "": ["█" * round(_BAR * value / longest) for value in gradient],
+            "gradient": gradient,
+            **paths,
+            "x input": record["gradient_times_input"],
+            "integrated": integrated["tokens"],
+        },
+        floats=".3g",
     )
     print_table(
         "Each layer, over both variants",
-        ("layer", "share of magnitude", "mean |dL/dG|", "mean |dL/dalpha|"),
-        [
-            (
-                *(str(k), f"{layer['magnitude_share']:.3f}"),
-                *(f"{layer[f'mean_abs_d_{name}']:.3g}" for name in ("magnitude", "phase")),
-            )
-            for k, layer in enumerate(layers)
-        ],
+        {
+            "layer": list(range(len(layers))),
+            "share of magnitude": [layer["magnitude_share"] for layer in layers],
+            "mean |dL/dG|": [layer["mean_abs_d_magnitude"] for layer in layers],
+            "mean |dL/dalpha|": [layer["mean_abs_d_phase"] for layer in layers],
+        },
+        floats=".3g",
     )
-    print(_completeness(integrated))
-
-
-def _completeness(integrated: dict[str, Any]) -> str:
-    start, end, gap = (integrated[name] for name in ("baseline_value", "value", "gap"))
-    return (
+    gap = "unbounded" if integrated["gap"] is None else f"{integrated['gap']:.2%}"
+    print(
         f"Integrated gradients {'add up' if integrated['converged'] else 'do NOT add up'} from "
-        f"{start:.4g} (all words [UNK]) to {end:.4g}: the gap is "
-        f"{'unbounded' if gap is None else f'{gap:.2%}'} after {integrated['evaluations']} points"
+        f"{integrated['baseline_value']:.4g} (all words [UNK]) to {integrated['value']:.4g}: the "
+        f"gap is {gap} after {integrated['evaluations']} points of the path"
     )

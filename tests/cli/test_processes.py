@@ -1,4 +1,4 @@
-"""`--distributed`: what does not fit is refused before anything waits for other processes."""
+"""`--distributed`: wrong options are refused before anything waits for other processes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from wave_jax.cli.processes import Distributed, join_processes
+from wave_jax.cli.train import read_arguments
 from wave_jax.errors import UserError
 
 
@@ -32,3 +33,10 @@ def test_a_port_that_is_taken():
         options = Distributed(coordinator=where, processes=2, process=0)
         with pytest.raises(UserError, match="in use.*give another"), join_processes(options):
             pytest.fail("it took part")
+
+
+@pytest.mark.parametrize("flag", ["--distributed", "--distributed.auto"])
+def test_the_flag_alone_finds_the_others(flag):
+    where = ("--distributed.coordinator", "node:1234")
+    found = read_arguments([flag, *where, "--seed", "1"], prog="train").distributed
+    assert found == Distributed(auto=True, coordinator="node:1234")

@@ -5,7 +5,7 @@ Command:   python train.py --config ag_news
 Offline:   --data.source ag_news_csv (a folder with train.csv, test.csv, classes.txt)
 Hardware:  a CPU, or any GPU or TPU
 Time:      4 epochs of 27,200 texts take about 2.5 minutes on one core, 10 of 'best' about 1
-Expected:  90.6 (modulation), 90.8 ('best') on a part of the data; the paper has 91.66 (modulation)
+Expected:  90.6 (modulation), 90.8 ('best') on a subset; the paper has 91.66 (modulation)
 """
 
 from __future__ import annotations

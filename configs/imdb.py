@@ -5,7 +5,7 @@ Command:   python train.py --config imdb
 Offline:   --data.source train.parquet --data.test test.parquet
 Hardware:  a CPU, or any GPU or TPU
 Time:      4 epochs of 16,000 texts take about 5 minutes on one core, 10 of 'best' about 1.5
-Expected:  89.3 (modulation), 89.3 ('best') on a part of the data; the paper has 87.02 (modulation)
+Expected:  89.3 (modulation), 89.3 ('best') on a subset; the paper has 87.02 (modulation)
 """
 
 from __future__ import annotations

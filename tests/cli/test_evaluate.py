@@ -47,7 +47,7 @@ def test_nothing_is_overwritten(
         new = write_texts(tmp_path / "new.csv", count, seed=count)
         done = command("evaluate", folder, "--data.source", new, "--json")
         assert done.status == 0, done.err
-        assert json.loads(done.out)["examples"] == count, "a file without parts counts whole"
+        assert json.loads(done.out)["examples"] == count, "a file without splits is evaluated whole"
     names = sorted(path.name for path in (folder / "evaluation").glob("*new.csv*.json"))
     assert names == ["test-best-new.csv-2.json", "test-best-new.csv.json"]
 
@@ -122,7 +122,7 @@ def test_a_vocabulary_of_another_run_is_refused(
 ) -> None:
     folder = tmp_path / "run"
     shutil.copytree(trained[0], folder)
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(f"w{k}" for k in range(300))]
-    (tmp_path / "vocab.txt").write_text("\n".join(pieces))
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(f"w{k}" for k in range(300))]
+    (tmp_path / "vocab.txt").write_text("\n".join(tokens))
     WordPiece.from_file(tmp_path / "vocab.txt").save(folder / "tokenizer.json")
     assert_refused(command("predict", folder, "--text", "x"), "embed/embedding", "tokenizer.json")

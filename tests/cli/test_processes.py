@@ -22,9 +22,9 @@ from wave_jax.errors import UserError
         ({"processes": 2, "process": 2}, "distributed.process is 2, expected 0 to"),
     ],
 )
-def test_options_that_do_not_fit(options, said):
+def test_wrong_options(options, said):
     with pytest.raises(UserError, match=said), join_processes(Distributed(**options)):
-        pytest.fail("it took part")
+        pytest.fail("it was joined")
 
 
 def test_a_port_that_is_taken():
@@ -32,7 +32,7 @@ def test_a_port_that_is_taken():
         where = f"localhost:{taken.getsockname()[1]}"
         options = Distributed(coordinator=where, processes=2, process=0)
         with pytest.raises(UserError, match="in use.*give another"), join_processes(options):
-            pytest.fail("it took part")
+            pytest.fail("it was joined")
 
 
 @pytest.mark.parametrize("flag", ["--distributed", "--distributed.auto"])

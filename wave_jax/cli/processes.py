@@ -18,7 +18,7 @@ from wave_jax.errors import PeerLost, UserError
 
 @dataclass(frozen=True)
 class Distributed:
-    """How this process finds the others that train the same network; not a part of config.json."""
+    """How this process finds the others that train the same network."""
 
     auto: Annotated[bool, tyro.conf.arg(aliases=["--distributed"])] = False
     """Find them through SLURM, Open MPI or a TPU pod; --distributed alone means this."""

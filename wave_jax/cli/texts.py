@@ -48,8 +48,12 @@ class TextOptions:
 
     def check(self) -> None:
         """Raises UserError where the column options have no table to apply to."""
-        if self.input is None and self.data != ColumnsConfig():
-            raise UserError("--data.text-columns and --data.columns need --input FILE, a table")
+        table = self.input is not None and is_table(user_path(self.input))
+        if self.data != ColumnsConfig() and not table:
+            raise UserError(
+                "--data.text-columns and --data.columns need --input FILE with a .csv, .tsv, .jsonl "
+                "or .parquet file: other files are read line by line"
+            )
 
 
 def is_table(path: Path) -> bool:
@@ -62,11 +66,7 @@ def open_input(options: TextOptions, trained_on: DataConfig) -> Iterator[Iterato
     """Opens `--input` and yields its texts in lists, in memory that does not grow with the file.
 
     A csv, tsv, jsonl or parquet file, compressed or not, has a text in each row, in the columns of
-    the options or else those of the training, and may have labels. Any other file has a text on
-    each line.
-
-    Raises:
-      UserError: the file cannot be read; the message says where and what to do.
+    the options or else those of the training. Any other file has a text on each line.
     """
     assert options.input is not None
     path = user_path(options.input)
@@ -78,11 +78,6 @@ def open_input(options: TextOptions, trained_on: DataConfig) -> Iterator[Iterato
         )
         yield _rows(path, options.errors, columns)
         return
-    if options.data != ColumnsConfig():
-        raise UserError(
-            f"{path} is read line by line and has no columns: expected a .csv, .tsv, .jsonl or "
-            ".parquet file for --data.text-columns and --data.columns"
-        )
     try:
         file = path.open("rb")
         file.peek()  # some systems open a folder, and fail here

@@ -47,7 +47,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Arguments(Config, Recipe):
-    """All options: the configuration, and what is not a part of it."""
+    """All options: recipe and processes, too, which are not part of config.json."""
 
     distributed: Distributed = field(default_factory=Distributed)
     """The other processes of the same training, on this machine or others."""

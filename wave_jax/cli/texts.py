@@ -51,8 +51,8 @@ class TextOptions:
         table = self.input is not None and is_table(user_path(self.input))
         if self.data != ColumnsConfig() and not table:
             raise UserError(
-                "--data.text-columns and --data.columns need --input FILE with a .csv, .tsv, .jsonl "
-                "or .parquet file: other files are read line by line"
+                "--data.text-columns and --data.columns need --input FILE with a .csv, .tsv, "
+                ".jsonl or .parquet file: other files are read line by line"
             )
 
 

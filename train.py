@@ -7,4 +7,4 @@ import sys
 from wave_jax.cli import run_command
 
 if __name__ == "__main__":
-    sys.exit(run_command("train", prog="train.py"))
+    sys.exit(run_command("train", prog="python train.py"))

@@ -10,26 +10,57 @@ Expected:  see the README; the texts are those of the installed packages, so tha
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from wave_jax.data.config import DataConfig
-from wave_jax.errors import UserError, nearest
 from wave_jax.models.config import ModelConfig
 from wave_jax.training.config import Config, TrainConfig
 
-PRESETS = ("paper", "best")
 
-
-def get_config(preset: str = "best") -> Config:
+def get_config(preset: Literal["paper", "best"] = "best") -> Config:
     """Returns the papers' layer, a third as wide; 'best' learns longer, with word dropout."""
     config = Config(
-        data=DataConfig(source="docstrings"),
-        model=ModelConfig(dim=256),
-        train=TrainConfig(epochs=4),
+        data=DataConfig(
+            source="docstrings",
+            max_length=128,
+            validation_fraction=0.2,
+            test_fraction=0.2,
+            split_seed=0,
+            vocab_size=30_522,
+            lowercase=True,
+        ),
+        model=ModelConfig(
+            kind="wave",
+            op="modulation",
+            readout="auto",  # by op: the one that validated best
+            scopes=("input", "input"),
+            pooling="cls",
+            position="auto",  # by kind: none for waves
+            dim=256,
+            ffn_dim=None,  # by kind: dim for waves
+            layers=None,  # by kind: 1 for waves
+            activation="gelu",
+            dropout=None,  # by kind: 0.5 for waves
+            word_dropout=None,  # by kind: 0.4 for waves
+        ),
+        train=TrainConfig(
+            epochs=4,
+            batch_size=64,
+            learning_rate=1e-3,
+            schedule="cosine",
+            warmup_steps=100,
+            weight_decay=0.01,
+            clip_norm=1.0,
+            b1=0.9,
+            b2=0.999,
+            label_smoothing=0.0,
+            table_optimizer="rows",
+            precision="float32",
+        ),
+        seed=0,
     )
-    match preset:
-        case "paper":
-            return config
-        case "best":
-            model = replace(config.model, word_dropout=0.4, dropout=0.0)
-            return replace(config, model=model, train=replace(config.train, epochs=8))
-    raise UserError(f"unknown preset {preset!r}{nearest(preset, PRESETS)}; one of {PRESETS}")
+    if preset == "best":
+        model = replace(config.model, word_dropout=0.4, dropout=0.0)
+        train = replace(config.train, epochs=8)
+        config = replace(config, model=model, train=train)
+    return config

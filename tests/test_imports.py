@@ -12,25 +12,25 @@ import pytest
 import wave_jax
 
 ROOT = Path(wave_jax.__file__).parent
-# Each piece with the pieces it may import, besides itself and the package's own version.
+# What each folder or module may import, besides itself and the package's version.
 LAYERS = ["errors", "ops", "models", "probe", "training", "runs", "inference", "experiments", "cli"]
-ALLOWED = {piece: set(LAYERS[:place]) for place, piece in enumerate(LAYERS)}
+ALLOWED = {layer: set(LAYERS[:index]) for index, layer in enumerate(LAYERS)}
 ALLOWED["data"] = {"errors"}
 for upper in ("training", "runs", "inference", "experiments", "cli"):
     ALLOWED[upper].add("data")
 ALLOWED["__main__"] = {"cli"}
 ALLOWED["__init__"] = {"ops", "models", "probe", "inference"}
 
-HEAVY = {"tensorflow_datasets", "grain", "tokenizers", "matplotlib", "orbax", "pyarrow", "tyro"}
+HEAVY = {"tensorflow_datasets", "tokenizers", "matplotlib", "orbax", "pyarrow", "tyro"}
 HEAVY |= {"tensorflow", "torch"}
 
 
-def _piece(path: Path) -> str:
+def _layer(path: Path) -> str:
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
 def _imported(path: Path) -> set[str]:
-    """The pieces of wave_jax that a file names in any import, inside functions too."""
+    """The folders and modules of wave_jax that a file imports, inside functions too."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
@@ -47,10 +47,10 @@ def _imported(path: Path) -> set[str]:
     "path", sorted(ROOT.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
 )
 def test_imports_go_one_way(path: Path) -> None:
-    piece = _piece(path)
-    assert piece in ALLOWED, f"say in this test which layer {piece!r} is"
-    wrong = _imported(path) - ALLOWED[piece] - {piece, "__version__"}
-    assert not wrong, f"{path}: {piece} must not import {sorted(wrong)}"
+    layer = _layer(path)
+    assert layer in ALLOWED, f"say in this test which layer {layer!r} is"
+    wrong = _imported(path) - ALLOWED[layer] - {layer, "__version__"}
+    assert not wrong, f"{path}: {layer} must not import {sorted(wrong)}"
 
 
 def test_light_imports_need_no_heavy_package() -> None:

@@ -22,3 +22,5 @@ def test_the_functional_example_runs() -> None:
 def test_files_that_are_named_exist() -> None:
     for path in set(re.findall(r"\b(?:configs|examples|benchmarks)/\w+\.py", README)):
         assert (ROOT / path).is_file(), path
+    for name in set(re.findall(r"--config (\w+)\b(?!/)", README)):
+        assert (ROOT / "configs" / f"{name}.py").is_file(), name

@@ -11,14 +11,14 @@ _MOST_LISTED = 12
 
 
 class UserError(ValueError):
-    """What the user gave cannot be used; the text says what was expected, what came and what to do.
+    """Input that cannot be used: the text says what was expected, what came and what to do.
 
     Commands print the text on one line and exit with status 2; from Python it is a ValueError.
     """
 
 
 class PeerLost(RuntimeError):
-    """Another process of a run has stopped, so this one cannot go on; the text says what to do.
+    """Another process of the run has ended, so this one cannot continue; says what to do.
 
     Commands print the text on one line and exit with status 1.
     """
@@ -33,14 +33,14 @@ class Interrupted(SystemExit):
 
 
 def listed(names: Sequence[str]) -> str:
-    """Returns the first few of `names` for a message, and how many more there are."""
+    """Returns the first few of `names` for a message, and the number of the others."""
     shown = ", ".join(shorten(repr(name)) for name in names[:_MOST_LISTED])
     more = len(names) - _MOST_LISTED
     return f"{shown} and {more} more" if more > 0 else shown
 
 
 def one_line(error: BaseException, most: int = 300) -> str:
-    """Returns what a library's exception says, its line breaks and its tail left out."""
+    """Returns the message of a library's exception, on one line and shortened."""
     return shorten(" ".join(str(error).split()), most)
 
 
@@ -50,7 +50,7 @@ def shorten(text: str, most: int = 40) -> str:
 
 
 def nearest(name: str, options: Iterable[str]) -> str:
-    """Returns `", did you mean 'x'?"` for the option that `name` resembles, or an empty string.
+    """Returns `", did you mean 'x'?"` for the option closest to `name`, or an empty string.
 
     >>> nearest("modulaton", ["interference", "modulation"])
     ", did you mean 'modulation'?"
@@ -62,10 +62,10 @@ def nearest(name: str, options: Iterable[str]) -> str:
 
 
 def nearest_path(path: Path, suffix: str = "") -> str:
-    """Returns `", did you mean 'x'?"` for the existing path that `path` resembles, or "".
+    """Returns `", did you mean 'x'?"` for the existing path closest to `path`, or an empty string.
 
-    Folders that do not exist are looked for in the same way, so a slip in each part is found. With
-    a `suffix` only files that end in it are offered.
+    Folders that do not exist are looked for in the same way, so each part may have its typo. With a
+    `suffix`, only names that end in it are suggested.
     """
     found = _nearest_path(path, suffix)
     return f", did you mean {str(found)!r}?" if found is not None else ""

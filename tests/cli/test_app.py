@@ -1,11 +1,14 @@
-"""The command line as a whole."""
+"""The command line as a whole: commands, options, and what is said about a slip."""
 
 from __future__ import annotations
 
 import pytest
 
 import wave_jax
-from wave_jax.cli.app import COMMANDS
+from wave_jax.cli import app
+from wave_jax.cli.app import COMMANDS, parse
+from wave_jax.errors import PeerLost, UserError
+from wave_jax.training.config import Config
 
 from .conftest import Command, assert_refused
 
@@ -21,17 +24,100 @@ def test_version(command: Command) -> None:
     assert command("--version").out == f"wave_jax {wave_jax.__version__}\n"
 
 
-def test_an_unknown_command_is_met_with_the_nearest(command: Command) -> None:
-    assert_refused(command("trian"), "'trian'", "'train'")
+def test_an_unknown_command_is_answered_with_the_nearest(command: Command) -> None:
+    assert_refused(command("trian"), "'trian'", "did you mean 'train'?")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_has_examples_and_options(
-    name: str, command: Command, capsys: pytest.CaptureFixture[str]
+def test_help_has_examples_and_options(name: str, command: Command) -> None:
+    done = command(name, "--help")
+    assert done.status == 0
+    assert "Examples:" in done.out
+    assert f"python -m wave_jax {name}" in done.out
+    assert "--help" in done.out.partition("Examples:")[2]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (UserError("two\nlines"), 2, "error: two lines\n"),
+        (PeerLost("process 1 has ended"), 1, "error: process 1 has ended\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+    ],
+)
+def test_an_exception_becomes_an_exit_status(
+    error: BaseException,
+    status: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with pytest.raises(SystemExit) as caught:
-        command(name, "--help")
-    assert caught.value.code == 0
-    shown = capsys.readouterr().out
-    assert "Examples:" in shown
-    assert f"python -m wave_jax {name}" in shown
+    def fail(argv: list[str], prog: str) -> int:
+        raise error
+
+    monkeypatch.setattr("wave_jax.cli.train.main", fail)
+    assert app.main(["train"]) == status
+    assert capsys.readouterr().err == said
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wave_jax.cli.train.main", lambda argv, prog: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        app.main(["train"])
+
+
+def _parse(*argv: str) -> Config:
+    return parse(
+        Config(), argv, prog="train.py", description="Trains.", file_option="--data.source"
+    )
+
+
+def test_no_option_changes_nothing() -> None:
+    assert _parse() == Config()
+
+
+def test_options_of_all_types() -> None:
+    config = _parse(
+        *["--data.text-columns", "title", "body", "--model.scopes", "input", "sentence"],
+        *["--train.steps", "7", "--train.batch_size=3", "--model.word-dropout", "0.25"],
+        *["--data.no-lowercase", "--train.wandb", "--seed", "5"],
+    )
+    assert config.data.text_columns == ("title", "body")
+    assert config.model.scopes == ("input", "sentence")
+    assert (config.train.steps, config.train.batch_size, config.seed) == (7, 3, 5)
+    assert config.model.word_dropout == 0.25
+    assert (config.data.lowercase, config.train.wandb) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("argv", "parts"),
+    [
+        (["--model.opp", "modulation"], ["--model.opp", "Perhaps you meant", "--model.op"]),
+        (["--model.op", "modulaton"], ["--model.op", "'modulaton'", "'modulation'"]),
+        (["--train.epochs", "many"], ["--train.epochs", "'many'"]),
+        (["--model.scopes", "input"], ["--model.scopes", "2 values"]),
+        (["--data.source", "--seed", "1"], ["--data.source"]),
+    ],
+)
+def test_a_wrong_option_is_refused(argv: list[str], parts: list[str], command: Command) -> None:
+    assert_refused(command("train", *argv), *parts)
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["seed", "1"], "unexpected argument 'seed': options begin with --"),
+        (["--seed", "1", "2"], "unexpected argument '2'"),
+        ([__file__], f"did you mean '--data.source {__file__}'"),
+    ],
+)
+def test_a_stray_argument_is_refused(argv: list[str], said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        _parse(*argv)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["evaluate", "predict", "probe"])
+def test_a_workdir_is_needed(name: str, command: Command) -> None:
+    assert_refused(command(name), "WORKDIR")
+    assert_refused(command(name, "a", "b"), "unexpected argument 'b'")

@@ -1,4 +1,4 @@
-"""What the user must mend is said in one line with status 2; what can be read is read."""
+"""Bad input is one line and exit status 2; what can be read is read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REFUSED = {
     "one class": ("text,label\n" + "words,a\n" * 40, [], ["'a'", "two classes"]),
     "no header": ("".join(f"{k % 2},some words\n" for k in range(40)), [], ["--data.columns"]),
     "invalid UTF-8": (GOOD.encode() + b"b\xffd,a\n", [], ["UTF-8", "--data.errors replace"]),
-    "unknown option": (GOOD, ["--data.sauce", "x"], ["'--data.source'"]),
+    "unknown option": (GOOD, ["--data.sauce", "x"], ["Perhaps you meant: --data.source"]),
     "unknown value": (GOOD, ["--model.pooling", "mxa"], ["'max'"]),
     "no epochs": (GOOD, ["--train.epochs", "0"], ["--train.epochs"]),
     "no dimensions": (GOOD, ["--model.dim", "0"], ["dim"]),
@@ -36,7 +36,7 @@ REFUSED = {
     "a preset that is not there": (GOOD, ["--preset", "bset"], ["'best'"]),
     "a config that is not there": (GOOD, ["--config", "config/agnews.py"], ["/ag_news.py'"]),
     "an empty label": (GOOD + "words,\n", [], ["row 41 (line 42)", "--data.on-unlabelled skip"]),
-    # No file, so that being told of the option shows that it is looked at before the texts are.
+    # There is no file: the message shows that the option is checked before the texts are read.
     "a probe of no waves": (
         None,
         ["--probe.every", "1", "--model.kind", "mean"],
@@ -76,7 +76,7 @@ def test_strange_but_readable(tmp_path: Path, command: Command) -> None:
     assert kept["test_examples"] == 9, "a fifth of 44 rows: none was dropped"
 
 
-def test_little_data_is_warned_of_and_the_columns_are_told(
+def test_little_data_is_warned_of_and_the_columns_are_reported(
     tmp_path: Path, command: Command
 ) -> None:
     content = GOOD + "unknown words,\n" * 3 + "rare words,c\n"

@@ -47,7 +47,7 @@ def test_nothing_is_overwritten(
         new = write_texts(tmp_path / "new.csv", count, seed=count)
         done = command("evaluate", folder, "--data.source", new, "--json")
         assert done.status == 0, done.err
-        assert json.loads(done.out)["examples"] == count, "a file without parts counts whole"
+        assert json.loads(done.out)["examples"] == count, "a file without splits is evaluated whole"
     names = sorted(path.name for path in (folder / "evaluation").glob("*new.csv*.json"))
     assert names == ["test-best-new.csv-2.json", "test-best-new.csv.json"]
 
@@ -73,15 +73,13 @@ def test_what_does_not_fit_is_refused(
 
 
 def test_what_the_training_decided_is_no_option(
-    trained: tuple[Path, Done], command: Command, capsys: pytest.CaptureFixture[str]
+    trained: tuple[Path, Done], command: Command
 ) -> None:
-    with pytest.raises(SystemExit):
-        command("evaluate", "--help")
-    shown = capsys.readouterr().out
+    shown = command("evaluate", "--help").out
     assert "--data.label-column" in shown
     for option in ("--data.vocab", "--data.split-seed", "--data.cache-dir"):
         assert option not in shown
-        assert_refused(command("evaluate", trained[0], option, "1"), option, "decided")
+        assert_refused(command("evaluate", trained[0], option, "1"), option)
 
 
 def test_rows_without_a_label_are_left_out_if_asked_to(
@@ -124,7 +122,7 @@ def test_a_vocabulary_of_another_run_is_refused(
 ) -> None:
     folder = tmp_path / "run"
     shutil.copytree(trained[0], folder)
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(f"w{k}" for k in range(300))]
-    (tmp_path / "vocab.txt").write_text("\n".join(pieces))
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(f"w{k}" for k in range(300))]
+    (tmp_path / "vocab.txt").write_text("\n".join(tokens))
     WordPiece.from_file(tmp_path / "vocab.txt").save(folder / "tokenizer.json")
     assert_refused(command("predict", folder, "--text", "x"), "embed/embedding", "tokenizer.json")

@@ -14,9 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from wave_jax.cli.texts import input_chunks
-from wave_jax.data.config import ColumnsConfig, DataConfig
-
 from .conftest import WORDS, Command, Done, assert_refused, process
 
 Trained = tuple[Path, Done]
@@ -109,15 +106,6 @@ def test_a_table_that_does_not_fit_is_refused(
     assert_refused(command("predict", folder, "--text", "a", *columns), "--input")
 
 
-def test_the_columns_found_by_name_are_told(
-    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "new.csv").write_text("label,text,title\nx,tide,sea\n")
-    with input_chunks(str(tmp_path / "new.csv"), "strict", ColumnsConfig(), DataConfig()) as chunks:
-        assert list(chunks) == [["sea tide"]]
-    assert "text from title + text" in capsys.readouterr().err
-
-
 def test_no_line_is_no_prediction(trained: Trained, command: Command) -> None:
     assert command("predict", trained[0]) == Done(0, "", "")
 
@@ -146,7 +134,7 @@ def test_wrong_options_are_refused(trained: Trained, command: Command, tmp_path:
     assert_refused(command("predict", folder, "--input", tmp_path / "none.txt"), "none.txt")
     assert_refused(command("predict", folder, "--input", tmp_path), str(tmp_path))
     assert_refused(command("predict", folder, "--text", "a", "--input", "b"), "exclude")
-    assert_refused(command("predict", folder, "--checkpont", "best"), "'--checkpoint'")
+    assert_refused(command("predict", folder, "--checkpont", "best"), "you meant: --checkpoint")
 
 
 def test_a_reader_that_leaves_is_no_error(trained: Trained) -> None:

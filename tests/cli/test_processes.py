@@ -1,4 +1,4 @@
-"""`--distributed`: what does not fit is refused before anything waits for other processes."""
+"""`--distributed`: wrong options are refused before anything waits for other processes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import socket
 
 import pytest
 
-from wave_jax.cli.processes import Distributed, taking_part
+from wave_jax.cli.processes import Distributed, join_processes
+from wave_jax.cli.train import read_arguments
 from wave_jax.errors import UserError
 
 
@@ -21,14 +22,21 @@ from wave_jax.errors import UserError
         ({"processes": 2, "process": 2}, "distributed.process is 2, expected 0 to"),
     ],
 )
-def test_options_that_do_not_fit(options, said):
-    with pytest.raises(UserError, match=said), taking_part(Distributed(**options)):
-        pytest.fail("it took part")
+def test_wrong_options(options, said):
+    with pytest.raises(UserError, match=said), join_processes(Distributed(**options)):
+        pytest.fail("it was joined")
 
 
 def test_a_port_that_is_taken():
     with socket.create_server(("", 0)) as taken:
         where = f"localhost:{taken.getsockname()[1]}"
         options = Distributed(coordinator=where, processes=2, process=0)
-        with pytest.raises(UserError, match="in use.*give another"), taking_part(options):
-            pytest.fail("it took part")
+        with pytest.raises(UserError, match="in use.*give another"), join_processes(options):
+            pytest.fail("it was joined")
+
+
+@pytest.mark.parametrize("flag", ["--distributed", "--distributed.auto"])
+def test_the_flag_alone_finds_the_others(flag):
+    where = ("--distributed.coordinator", "node:1234")
+    found = read_arguments([flag, *where, "--seed", "1"], prog="train").distributed
+    assert found == Distributed(auto=True, coordinator="node:1234")

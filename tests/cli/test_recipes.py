@@ -1,43 +1,65 @@
-"""Configuration files by path, and what is said when one is wrong."""
+"""Recipes by name and by path, and what is said when one is wrong."""
 
 from __future__ import annotations
 
+import ast
+import os
+import tomllib
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
-from wave_jax.cli.recipes import load_config_file, split_arguments
+from wave_jax.cli import recipes
+from wave_jax.cli.recipes import find_recipe, load_recipe, recipe_folder
+from wave_jax.cli.train import read_arguments
+from wave_jax.data.config import DataConfig
 from wave_jax.errors import UserError
-from wave_jax.training.config import Config
+from wave_jax.models.config import ModelConfig
+from wave_jax.runs.job import train
+from wave_jax.training.config import Config, TrainConfig
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+from .conftest import ROOT, write_texts
+
+RECIPES = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
 GOOD = """
 from wave_jax.training.config import Config
 def get_config(preset="paper"):
     return Config(seed=len(preset))
 """
+# Fields that decide nothing, or that only a user's own data, network or disk asks for.
+LEFT_OUT = {
+    DataConfig: {"text_columns", "columns", "test", "label_column", "on_unlabelled", "errors"}
+    | {"tfds_dir", "tfds_manual_dir", "vocab", "cache_dir"},
+    ModelConfig: {"heads", "pretrained"},
+    TrainConfig: {"steps", "on_nonfinite", "eval_every", "early_stopping", "checkpoint_every"}
+    | {"keep", "log_every", "eval_batch_size", "tensorboard", "wandb"},
+}
 
 
-def test_config_and_preset_are_taken_out() -> None:
-    choice = split_arguments(["--seed", "1", "--config=a.py", "--preset", "best", "--x"])
-    assert (choice.path, choice.preset, choice.rest) == (
-        Path("a.py"),
-        "best",
-        ["--seed", "1", "--x"],
-    )
+def test_a_bare_name_is_an_installed_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ag_news").write_text("raise SystemExit('executed')")
+    (tmp_path / "mine.py").write_text(GOOD)
+    assert find_recipe("ag_news") == recipe_folder() / "ag_news.py"
+    assert load_recipe("mine.py", "best") == Config(seed=4)
+    assert load_recipe(str(tmp_path / "mine.py")) == Config(seed=5)
+    assert sorted(os.listdir(tmp_path)) == ["ag_news", "mine.py"], "nothing is left beside it"
 
 
-@pytest.mark.parametrize("argv", [["--config"], ["--preset", "--seed"], ["--config="]])
-def test_a_missing_value_is_said(argv: list[str]) -> None:
-    with pytest.raises(UserError, match="needs a value"):
-        split_arguments(argv)
-
-
-def test_a_file_is_executed(tmp_path: Path) -> None:
-    path = tmp_path / "mine.py"
-    path.write_text(GOOD)
-    assert load_config_file(path, "best") == Config(seed=4)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["mine.py"], "nothing is left beside it"
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("agnews", "no recipe 'agnews': expected ag_news, .* did you mean 'ag_news'?"),
+        ("configs/agnews.py", "no config file 'configs/agnews.py', did you mean .*ag_news"),
+        ("elsewhere/ag_news.py", "no config file 'elsewhere/ag_news.py', did you mean 'ag_news'?"),
+    ],
+)
+def test_an_unknown_recipe_is_answered_with_the_nearest(name: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        load_recipe(name)
 
 
 @pytest.mark.parametrize(
@@ -54,23 +76,75 @@ def test_a_wrong_file_is_named_with_its_line(tmp_path: Path, text: str, parts: l
     path = tmp_path / "mine.py"
     path.write_text(text)
     with pytest.raises(UserError) as caught:
-        load_config_file(path)
+        load_recipe(str(path))
     assert all(part in str(caught.value) for part in parts), caught.value
 
 
-def test_a_missing_file_is_met_with_the_nearest() -> None:
-    with pytest.raises(UserError, match=r"did you mean .*ag_news\.py"):
-        load_config_file(CONFIGS / "agnews.py")
-    with pytest.raises(UserError, match=r"did you mean .*configs.ag_news\.py"):
-        load_config_file(Path("ag_news"))
-
-
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.py")), ids=lambda path: path.stem)
-def test_the_repositorys_files(path: Path) -> None:
-    paper, best = load_config_file(path, "paper"), load_config_file(path, "best")
+@pytest.mark.parametrize("name", RECIPES)
+def test_presets(name: str) -> None:
+    paper, best = load_recipe(name, "paper"), load_recipe(name, "best")
     assert paper.train.learning_rate == 1e-3, "the papers' settings"
     assert (paper.train.batch_size, paper.model.op) == (64, "modulation")
     assert paper.train.epochs <= 4
     assert best.data == paper.data, "'best' learns from the same texts"
-    with pytest.raises(UserError, match="did you mean 'best'"):
-        load_config_file(path, "bset")
+    with pytest.raises(UserError, match="no preset 'bset', only paper, best, did you mean 'best'"):
+        load_recipe(name, "bset")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_states_its_whole_run(name: str) -> None:
+    """Every field that decides the run is written in the file, whatever its default elsewhere."""
+    calls = {
+        node.func.id: {keyword.arg for keyword in node.keywords}
+        for node in ast.walk(ast.parse(find_recipe(name).read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    for cls, left_out in LEFT_OUT.items():
+        assert {each.name for each in fields(cls)} - left_out == calls[cls.__name__]
+    assert "seed" in calls["Config"]
+
+
+@pytest.mark.parametrize("preset", ["paper", "best"])
+@pytest.mark.parametrize("name", RECIPES)
+def test_one_step(name: str, preset: str, tmp_path: Path) -> None:
+    config = load_recipe(name, preset)
+    source = str(write_texts(tmp_path / "texts.csv", 100))
+    columns = {"text_columns": ("title", "body"), "label_column": "topic"}
+    cache = str(tmp_path / "cache")
+    config = replace(
+        config,
+        data=replace(config.data, source=source, cache_dir=cache, **columns),
+        model=replace(config.model, dim=16, ffn_dim=16),
+        train=replace(config.train, steps=1),
+    )
+    summary = train(config, workdir=tmp_path / "run")
+    assert summary.steps == 1
+    assert summary.test_examples == 20
+
+
+def test_without_config_the_default_recipe_is_used() -> None:
+    arguments = read_arguments(["--seed", "3"], prog="train")
+    expected = replace(load_recipe("default"), seed=3)
+    assert {each.name: getattr(arguments, each.name) for each in fields(Config)} == vars(expected)
+    assert read_arguments(["--preset", "paper"], prog="train").train.epochs == 4
+
+
+def test_the_wheel_has_every_package_and_the_recipes() -> None:
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+    folders = {path.parent for path in (ROOT / "wave_jax").rglob("__init__.py")}
+    packages = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
+    assert set(tool["packages"]) == packages | {"wave_jax.configs"}
+    assert tool["package-dir"] == {"wave_jax.configs": "configs"}
+
+
+def test_an_installation_reads_its_own_recipes_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not those of a folder configs/ that another package has put beside it."""
+    monkeypatch.setattr(recipes, "__file__", str(tmp_path / "wave_jax" / "cli" / "recipes.py"))
+    (tmp_path / "configs").mkdir()
+    assert recipe_folder() == tmp_path / "wave_jax" / "configs"
+    (tmp_path / "pyproject.toml").touch()
+    assert recipe_folder() == tmp_path / "configs", "a checkout"
+    (tmp_path / "wave_jax" / "configs").mkdir(parents=True)
+    assert recipe_folder() == tmp_path / "wave_jax" / "configs"

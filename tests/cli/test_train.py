@@ -1,4 +1,4 @@
-"""Training from the command line: what it prints, keeps, refuses, and how it goes on."""
+"""Training from the command line: what it prints, keeps, refuses, and how it resumes."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_without_workdir_there_is_always_a_new_folder(
     assert folders == [stem, f"{stem}-2", f"{stem}-3"]
 
 
-def test_ctrl_c_saves_and_the_command_shown_goes_on(tmp_path: Path, source: list[str]) -> None:
+def test_ctrl_c_saves_and_the_command_shown_resumes(tmp_path: Path, source: list[str]) -> None:
     folder = tmp_path / "run"
     options = [*source, *TINY, "--train.steps", "400", "--train.eval-every", "400"]
     start = [sys.executable, str(ROOT / "train.py"), *options, "--workdir", str(folder)]
@@ -89,7 +89,7 @@ def test_ctrl_c_saves_and_the_command_shown_goes_on(tmp_path: Path, source: list
 
     done = subprocess.run(start, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert "Going on from the checkpoint of step" in done.stdout
+    assert "from the checkpoint of step" in done.stdout
     steps = _steps(folder)
     assert steps == sorted(steps)
     assert steps[-1] == 400

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from tests.data.test_hostile import PIECES, SUFFIXES, load
 from tests.faults.runs import ROOT
-from wave_jax.cli.lines import text_chunks
+from wave_jax.cli.texts import read_lines
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.errors import UserError
 from wave_jax.runs.config_file import config_from_dict
@@ -236,7 +236,7 @@ def test_any_lines_for_predict(trained_classifier):
         COUNT["inputs"] += 1
         stream = io.BufferedReader(io.BytesIO(b"\n".join(lines)))
         try:
-            found = list(trained_classifier.predict_stream(text_chunks(stream, errors, "input")))
+            found = list(trained_classifier.predict_stream(read_lines(stream, errors, "input")))
         except UserError as error:
             one_line(error)
             return

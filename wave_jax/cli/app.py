@@ -6,27 +6,34 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
 
 from wave_jax import __version__
-from wave_jax.errors import UserError, nearest
+from wave_jax.errors import PeerLost, UserError, nearest
 
 OK, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 COMMANDS = {
-    "train": "train a network, or go on with an interrupted training",
-    "evaluate": "accuracy, precision, recall, F1 and confusions of a trained network",
+    "train": "train a network, or resume an interrupted training",
+    "evaluate": "accuracy, precision, recall, F1 and confusion matrix of a trained network",
     "predict": "label lines of text with a trained network",
-    "reproduce": "a table or figure of the papers, measured and drawn, or all of them",
+    "reproduce": "measure and draw one of the papers' tables and figures, or all of them",
     "probe": "gradients of a text through the magnitude and the phase of its waves",
 }
 """What each command does; the module wave_jax.cli.NAME has its `main(argv, prog) -> int`."""
+
+_T = TypeVar("_T")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `COMMAND [options]` and returns the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(_usage())
+        print("usage: python -m wave_jax COMMAND [options]\n")
+        print("\n".join(f"  {name:<10} {summary}" for name, summary in COMMANDS.items()))
+        print("\npython -m wave_jax COMMAND --help lists a command's options, with examples.")
         return OK if arguments else USER_ERROR
     if arguments[0] == "--version":
         print(f"wave_jax {__version__}")
@@ -37,34 +44,59 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
     """Runs one command and returns its exit status.
 
-    0 is success; 2 means that the user can mend it: one line on stderr says how; 130 follows
-    Ctrl-C. Any other exception keeps its traceback, which makes the interpreter's status 1.
+    0 is success, 2 a user-fixable error (one line on stderr), 130 follows Ctrl-C. Other exceptions
+    keep their traceback, and the interpreter's status is 1.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         if name not in COMMANDS:
-            raise UserError(
-                f"unknown command {name!r}{nearest(name, COMMANDS)}; "
-                f"the commands are {', '.join(COMMANDS)}"
-            )
+            near = nearest(name, COMMANDS)
+            raise UserError(f"no command {name!r}: expected {', '.join(COMMANDS)}{near}")
         module = importlib.import_module(f"wave_jax.cli.{name}")
-        status = module.main(arguments, prog=prog or f"python -m wave_jax {name}")
-        sys.stdout.flush()  # a closed pipe shows here, not in the interpreter's last moments
-        return int(status)
-    except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return USER_ERROR
-    except BrokenPipeError:
-        # The reader has gone (`... | head`): nobody is left to tell.
+        status: int = module.main(arguments, prog=prog or f"python -m wave_jax {name}")
+        sys.stdout.flush()  # a closed pipe shows here, not while the interpreter shuts down
+        return status
+    except BrokenPipeError:  # the reader has gone, as in `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except KeyboardInterrupt:
+    except (UserError, PeerLost, KeyboardInterrupt) as error:
+        return report(error)
+
+
+def report(error: UserError | PeerLost | KeyboardInterrupt) -> int:
+    """Prints an error that is not a bug as one line on stderr; returns the exit status."""
+    if isinstance(error, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    return USER_ERROR if isinstance(error, UserError) else FAILED
 
 
-def _usage() -> str:
-    lines = ["usage: python -m wave_jax COMMAND [options]", ""]
-    lines += [f"  {name:<10} {summary}" for name, summary in COMMANDS.items()]
-    lines += ["", "python -m wave_jax COMMAND --help lists a command's options with examples."]
-    return "\n".join(lines)
+def parse(
+    default: _T, argv: Sequence[str], *, prog: str, description: str, file_option: str = ""
+) -> _T:
+    """Returns the dataclass `default` with the fields replaced that `argv` names.
+
+    tyro exits for `--help` (0) and for wrong options and values (2, with similar options in a box).
+
+    Args:
+      file_option: suggested for a stray argument that is the path of an existing file.
+
+    Raises:
+      UserError: an argument that belongs to no option.
+    """
+    import tyro
+
+    call = partial(tyro.cli, type(default), prog=prog, description=description, default=default)
+    found, unknown = call(args=list(argv), return_unknown_args=True)
+    if not unknown:
+        return found
+    if unknown[0].startswith("-"):
+        return call(args=list(argv))
+    hint = ""
+    if file_option and Path(unknown[0]).exists():
+        hint = f", did you mean '{file_option} {unknown[0]}'?"
+    raise UserError(
+        f"unexpected argument {unknown[0]!r}: options begin with --, and a value with spaces needs "
+        f"quotes (--help has examples){hint}"
+    )

@@ -11,15 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import tyro
 
-from wave_jax.cli.arguments import options as options_of
-from wave_jax.cli.arguments import parse
-from wave_jax.cli.tables import print_report
+from wave_jax.cli.app import parse
+from wave_jax.cli.tables import print_table
 from wave_jax.data.config import DataConfig, SourceConfig
 from wave_jax.data.dataset import Split, SplitName, load_dataset, load_split
 from wave_jax.errors import UserError
-from wave_jax.inference import Classifier, load
+from wave_jax.inference import load
 from wave_jax.inference.figure import draw_confusion
 from wave_jax.inference.report import Report, make_report
 from wave_jax.runs.config_file import load_config
@@ -27,7 +27,7 @@ from wave_jax.runs.environment import ENVIRONMENT_FILE, check_unchanged
 from wave_jax.runs.workdir import with_snapshot
 from wave_jax.training.compilation import enable_compilation_cache
 
-_DESCRIPTION = """Evaluates a trained network; tables here, and a picture in the run's folder.
+_DESCRIPTION = """Evaluates a trained network: tables here, a picture in the run's workdir.
 
 Examples:
   python -m wave_jax evaluate runs/ag
@@ -35,15 +35,11 @@ Examples:
   python -m wave_jax evaluate runs/ag --data.source new.csv --data.text-columns title body
   python -m wave_jax evaluate runs/ag --json
 
-The data options are those of the run unless given here. A file without a test part is evaluated as
-a whole, unless the network was trained on it. What the training decided (its vocabulary, the cut
-into parts) stays as it was."""
+The data options are those of the run unless given here. A file without a test split is evaluated as
+a whole, unless the network was trained on it. The run's vocabulary and splits are fixed."""
 
-_FIELDS = fields(SourceConfig)
-_FIXED = dict.fromkeys(
-    options_of(DataConfig, "--data.").keys() - options_of(SourceConfig, "--data.").keys(),
-    "the training decided it, and the run's own is used",
-)
+_MOST_CLASSES = 14  # whose confusion matrix fits a terminal
+_MOST_CONFUSIONS = 15
 
 
 @dataclass(frozen=True)
@@ -53,100 +49,125 @@ class Options:
     workdir: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
     """Folder of a trained run."""
     split: SplitName = "test"
-    """Part of the texts."""
+    """Split of the data set."""
     checkpoint: Literal["best", "last"] = "best"
-    """Parameters of the best validation, or the newest."""
+    """Parameters of the best validation accuracy, or the newest."""
     json: bool = False
     """Print one line of JSON instead of tables."""
     data: SourceConfig = field(default_factory=SourceConfig)
-    """Texts: those of the run, unless given here."""
+    """The data set: that of the run, unless given here."""
 
 
 def main(argv: Sequence[str], *, prog: str) -> int:
     """Prints the scores; returns the exit status."""
-    options, data, trained_on = _options(argv, prog)
+    options, data, trained_on = _read(argv, prog)
     workdir = Path(options.workdir)
     enable_compilation_cache()
     classifier = load(workdir, options.checkpoint, max_length=data.max_length)
-    report = _evaluate(classifier, workdir, options.split, data, trained_on)
+    split = _load_split(options.split, data, trained_on, workdir, classifier.labels)
+    report = make_report(classifier.logits(split.texts), split.labels, classifier.labels)
     record = {"split": options.split, "checkpoint": options.checkpoint, **report.as_json()}
     record["source"] = data.source
-    picture = _keep(workdir, _name(options, trained_on), report, record, classifier.labels)
+    # the files are named after what decides their content
+    pairs = ((data.source, trained_on.source), (data.test, trained_on.test))
+    sources = [Path(path).name for path, own in pairs if path is not None and path != own]
+    name = re.sub(r"[^\w.-]+", "_", "-".join([options.split, options.checkpoint, *sources]))
+    picture = _write(workdir / "evaluation", name, report, record, classifier.labels)
     if options.json:
         print(json.dumps(record | {"picture": str(picture)}, ensure_ascii=True))
     else:
-        print_report(report, classifier.labels, title=_title(options))
+        source = data.test if data.test and options.split == "test" else data.source
+        print(f"{options.split} split of {source}, {options.checkpoint} checkpoint")
+        print_report(report, classifier.labels)
         print(f"Written: {picture} and {picture.with_suffix('.json').name} beside it")
     return 0
 
 
-def _options(argv: Sequence[str], prog: str) -> tuple[Options, DataConfig, DataConfig]:
-    """Returns the options, the data that they ask for, and the data of the training.
-
-    The arguments are read twice: the first time for the folder, whose data options then count.
-    """
-    read = partial(parse, argv=argv, prog=prog, description=_DESCRIPTION, elsewhere=_FIXED)
-    found = read(Options(tyro.MISSING))
-    trained_on = load_config(Path(found.workdir)).data
-    own = SourceConfig(**{each.name: getattr(trained_on, each.name) for each in _FIELDS})
-    options = read(replace(found, data=own))
-    if options.data.source != own.source and options.data.test == own.test:
-        # the run's test file belongs to the run's source
-        options = replace(options, data=replace(options.data, test=None))
-    data = replace(trained_on, **{each.name: getattr(options.data, each.name) for each in _FIELDS})
-    return options, data, trained_on
-
-
-def _evaluate(
-    classifier: Classifier,
-    workdir: Path,
-    part: SplitName,
-    asked: DataConfig,
-    trained_on: DataConfig,
-) -> Report:
-    own, data = with_snapshot(trained_on, workdir), with_snapshot(asked, workdir)
-    if data == own and (workdir / ENVIRONMENT_FILE).is_file():
-        corpus = load_dataset(own)
-        check_unchanged(workdir, data_hash=corpus.fingerprint, data=corpus.description)
-        split: Split = getattr(corpus, part)
-    else:
-        split = load_split(data, part, classifier.labels, trained_on=own)
-    if not len(split.labels):
-        raise UserError(f"{asked.source} has no text in its {part} part")
-    return make_report(classifier.logits(split.texts), split.labels, classifier.labels)
-
-
-def _name(options: Options, trained_on: DataConfig) -> str:
-    """Names the files after what decides their content."""
-    parts: list[str] = [options.split, options.checkpoint]
-    for value, own in (
-        (options.data.source, trained_on.source),
-        (options.data.test, trained_on.test),
-    ):
-        if value is not None and value != own:
-            parts.append(Path(value).name)
-    return re.sub(r"[^\w.-]+", "_", "-".join(parts))
-
-
-def _title(options: Options) -> str:
-    place = options.data.test if options.data.test and options.split == "test" else None
-    return (
-        f"{options.split} part of {place or options.data.source}, {options.checkpoint} checkpoint"
+def print_report(report: Report, labels: Sequence[str]) -> None:
+    """Prints overall scores, the scores of each class, and the confusions."""
+    print(f"accuracy        {report.accuracy:.4f} of {report.examples:,} texts")
+    print(f"majority class  {report.majority:.4f}")
+    print(f"loss            {report.loss:.4f}")
+    scores = report.per_class
+    print_table(
+        "Scores of each class",
+        {
+            "class": [*labels, "macro mean"],
+            "precision": [*(score.precision for score in scores), report.macro_precision],
+            "recall": [*(score.recall for score in scores), report.macro_recall],
+            "F1": [*(score.f1 for score in scores), report.macro_f1],
+            "examples": [*(score.examples for score in scores), report.examples],
+        },
+    )
+    if len(labels) <= _MOST_CLASSES:
+        rows = [f"{number:>2} {label}" for number, label in enumerate(labels, 1)]
+        columns = {
+            str(number): counts for number, counts in enumerate(report.confusion.T.tolist(), 1)
+        }
+        title = "Confusion matrix: rows are true classes, columns predicted ones"
+        print_table(title, {"true class": rows, **columns})
+        return
+    wrong = report.confusion - np.diag(np.diag(report.confusion))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_CONFUSIONS]
+    true, predicted = np.divmod(order, len(labels))
+    print_table(
+        "Most frequent confusions",
+        {
+            "true": [labels[k] for k in true],
+            "predicted": [labels[k] for k in predicted],
+            "examples": wrong[true, predicted].tolist(),
+        },
     )
 
 
-def _keep(
-    workdir: Path, name: str, report: Report, record: dict[str, Any], labels: Sequence[str]
-) -> Path:
-    """Writes record and picture under evaluation/, beside other ones; returns the picture's path.
+def _read(argv: Sequence[str], prog: str) -> tuple[Options, DataConfig, DataConfig]:
+    """Returns the options, the data to evaluate on, and the data of the training.
 
-    The same evaluation made again finds its record and writes nothing.
+    The arguments are parsed twice, as the defaults of the data options are those of the workdir.
     """
-    folder = workdir / "evaluation"
+    read = partial(
+        parse, argv=argv, prog=prog, description=_DESCRIPTION, file_option="--data.source"
+    )
+    options = read(Options(tyro.MISSING))
+    trained_on = load_config(Path(options.workdir)).data
+    names = [each.name for each in fields(SourceConfig)]
+    own = SourceConfig(**{name: getattr(trained_on, name) for name in names})
+    options = read(replace(options, data=own))
+    if options.data.source != own.source and options.data.test == own.test:
+        # the run's test file belongs to the run's source
+        options = replace(options, data=replace(options.data, test=None))
+    data = replace(trained_on, **{name: getattr(options.data, name) for name in names})
+    return options, data, trained_on
+
+
+def _load_split(
+    name: SplitName, data: DataConfig, trained_on: DataConfig, workdir: Path, labels: Sequence[str]
+) -> Split:
+    own, asked = with_snapshot(trained_on, workdir), with_snapshot(data, workdir)
+    if asked == own and (workdir / ENVIRONMENT_FILE).is_file():
+        dataset = load_dataset(own)
+        check_unchanged(workdir, data_hash=dataset.fingerprint, data=dataset.description)
+        split: Split = getattr(dataset, name)
+    else:
+        split = load_split(asked, name, tuple(labels), trained_on=own)
+    if not len(split.labels):
+        raise UserError(f"{data.source} has no text in its {name} split")
+    return split
+
+
+def _write(
+    folder: Path, name: str, report: Report, record: dict[str, Any], labels: Sequence[str]
+) -> Path:
+    """Writes NAME.json and NAME.png, or NAME-2 ...; returns the picture's path.
+
+    Nothing is overwritten: an evaluation that is repeated finds its record.
+    """
     text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    names = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
     try:
         folder.mkdir(exist_ok=True)
-        path = free_path(folder, name, text)
+        paths = (folder / f"{each}.json" for each in names)
+        path = next(p for p in paths if not p.exists() or p.read_text("utf-8") == text)
         picture = path.with_suffix(".png")
         if not picture.exists():
             title = f"{record['split']}: accuracy {report.accuracy:.4f} of {report.examples} texts"
@@ -155,12 +176,3 @@ def _keep(
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from error
     return picture
-
-
-def free_path(folder: Path, name: str, text: str) -> Path:
-    """Returns folder/NAME.json, or NAME-2.json ...: the first that is free or holds `text`."""
-    for number in itertools.count(1):
-        path = folder / (f"{name}.json" if number == 1 else f"{name}-{number}.json")
-        if not path.exists() or path.read_text("utf-8") == text:
-            return path
-    raise AssertionError("unreachable")

@@ -5,31 +5,25 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any
 
 import tyro
 
-from wave_jax.cli.arguments import parse
-from wave_jax.cli.probe_table import print_probe
-from wave_jax.cli.texts import input_chunks
-from wave_jax.data.config import ColumnsConfig
-from wave_jax.data.dataset import load_split
-from wave_jax.data.files import FORMATS
-from wave_jax.data.streams import plain_suffix
+from wave_jax.cli.app import parse
+from wave_jax.cli.tables import print_table
+from wave_jax.cli.texts import TextOptions, is_table, open_input
+from wave_jax.data.dataset import Split, SplitName, load_split
 from wave_jax.errors import UserError
 from wave_jax.inference import Classifier, load
 from wave_jax.inference.probing import probe_text
 from wave_jax.probe.page import render_page
-from wave_jax.probe.text import TextProbe, probe_record
+from wave_jax.probe.text import Of, TextProbe, probe_record
 from wave_jax.runs.workdir import with_snapshot
 from wave_jax.training.compilation import enable_compilation_cache
 
-_MOST_TEXTS = 64  # of one call: each is shown in full
-_MOST_ON_PAGE = 8
-
-_DESCRIPTION = """Shows how learning flows through the two components of a wave, for every token.
+_DESCRIPTION = """Shows how gradients flow through the two components of a wave, for every token.
 
 Examples:
   python -m wave_jax probe runs/ag --text "Shares rise on Wall Street"
@@ -38,111 +32,144 @@ Examples:
   python -m wave_jax probe runs/ag --example 17
 
 The gradients are those of the loss (or --of logit, margin) of the predicted class, of --label, or
-of an example's own class. --html writes one self-contained page to be opened in a browser."""
+of an example's own class. --html writes one self-contained page for a browser."""
+
+_MOST_TEXTS = 64  # of one call: each is shown in full
+_MOST_ON_PAGE = 8
+_BAR = 8  # characters of the longest bar
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(TextOptions):
     """What to probe, and what to show."""
 
-    workdir: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
-    """Folder of a trained run."""
-    text: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """A text to probe; may be given several times."""
-    input: str | None = None
-    """File with a text on each line; or a csv, tsv, jsonl or parquet file, a text in each row."""
     example: tyro.conf.UseAppendAction[tuple[int, ...]] = ()
-    """Number of an example of the run's data, from 0; may be given several times."""
-    split: Literal["validation", "test", "train"] = "validation"
-    """Part of the data that --example counts in."""
+    """Index of an example of the run's data set, from 0; may be given several times."""
+    split: SplitName = "validation"
+    """Split that --example indexes."""
     label: str | None = None
     """Class whose loss, logit or margin is differentiated."""
-    of: Literal["loss", "logit", "margin"] = "loss"
-    """What is differentiated: the class's loss, its logit, or its lead over the best other one."""
+    of: Of = "loss"
+    """What is differentiated: the class's loss, its logit, or its margin over the best other
+    one."""
     cut: bool = False
-    """Read the beginning of a text that is too long, instead of refusing it."""
+    """Truncate a text that is too long instead of refusing it."""
     json: bool = False
     """Print one JSON object a text instead of tables."""
     html: str | None = None
     """Write a page to this file."""
-    checkpoint: Literal["best", "last"] = "best"
-    """Parameters of the best validation, or the newest."""
-    errors: Literal["strict", "replace"] = "strict"
-    """Bytes of --input that are not UTF-8: 'strict' stops and names the line, 'replace' puts U+FFFD
-    in."""
-    data: ColumnsConfig = field(default_factory=ColumnsConfig)
-    """Columns of such a file: those of the training, unless given here."""
 
 
 def main(argv: Sequence[str], *, prog: str) -> int:
     """Prints the gradients; returns the exit status."""
-    options = parse(Options(tyro.MISSING), argv, prog=prog, description=_DESCRIPTION)
+    default = Options(tyro.MISSING)
+    options = parse(default, argv, prog=prog, description=_DESCRIPTION, file_option="--input")
+    options.check()
     if sum(map(bool, (options.text, options.input, options.example))) != 1:
         raise UserError("give the texts in one way: --text, --input FILE, or --example N")
-    if options.input is None and options.data != ColumnsConfig():
-        raise UserError("--data.text-columns and --data.columns need --input FILE, a table")
     enable_compilation_cache()
     classifier = load(options.workdir, options.checkpoint, fold=False)
-    wanted = _texts(options, classifier)
-    _check_number(len(wanted), options)
-    probes = [_probe(classifier, *one, options=options) for one in wanted]
+    probes = _probe(classifier, options)
     for probe in probes:
         if options.json:
             print(json.dumps(probe_record(probe), ensure_ascii=True))
         else:
-            print_probe(probe)
+            _print_probe(probe_record(probe))
     if options.html is not None:
-        _write(Path(options.html), render_page(probes), quiet=options.json)
+        page = Path(options.html)
+        try:
+            page.write_text(render_page(probes), encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"cannot write {page}: {error.strerror}") from error
+        if not options.json:
+            print(f"Written: {page} ({page.stat().st_size / 1e6:.2f} MB)")
     return 0
 
 
-def _probe(
-    classifier: Classifier, name: str, text: str, label: str | None, *, options: Options
-) -> TextProbe:
-    cut = options.cut or bool(options.example)  # examples are cut just as in training
-    try:
-        return probe_text(classifier, text, label=label, of=options.of, cut=cut)
-    except UserError as error:
-        raise UserError(f"{name}: {error}") from error
+def _probe(classifier: Classifier, options: Options) -> list[TextProbe]:
+    cut = options.cut or bool(options.example)  # examples are truncated, as in training
+    probes = []
+    for name, text, label in _texts(options, classifier):
+        try:
+            probes.append(probe_text(classifier, text, label=label, of=options.of, cut=cut))
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from error
+    return probes
 
 
 def _texts(options: Options, classifier: Classifier) -> list[tuple[str, str, str | None]]:
-    """Returns (what to call it in errors, text, label) for each text."""
+    """Returns each text with a name for error messages and the class to probe."""
     if options.text:
-        return [(f"text {i + 1}", text, options.label) for i, text in enumerate(options.text)]
-    if options.input is not None:
-        trained_on = classifier.config.data
-        with input_chunks(options.input, options.errors, options.data, trained_on) as chunks:
-            found = list(itertools.islice(itertools.chain.from_iterable(chunks), _MOST_TEXTS + 1))
-        what = "row" if plain_suffix(Path(options.input)) in FORMATS else "line"
-        return [(f"{what} {i + 1}", text, options.label) for i, text in enumerate(found)]
-    data = with_snapshot(classifier.config.data, Path(options.workdir))
-    split = load_split(data, options.split, classifier.labels)
-    texts: list[tuple[str, str, str | None]] = []
-    for number in options.example:
-        if not 0 <= number < len(split):
-            raise UserError(
-                f"the {options.split} part has the examples 0 to {len(split) - 1}; got {number}"
-            )
-        label = options.label or classifier.labels[int(split.labels[number])]
-        texts.append((f"{options.split} example {number}", split.texts[number], label))
-    return texts
-
-
-def _check_number(number: int, options: Options) -> None:
-    if number == 0:
-        raise UserError(f"{options.input} has no line, so there is nothing to probe")
+        found = [(f"text {i}", text, options.label) for i, text in enumerate(options.text, 1)]
+    elif options.input is not None:
+        with open_input(options, classifier.config.data) as chunks:
+            texts = list(itertools.islice(itertools.chain.from_iterable(chunks), _MOST_TEXTS + 1))
+        what = "row" if is_table(Path(options.input)) else "line"
+        found = [(f"{what} {i}", text, options.label) for i, text in enumerate(texts, 1)]
+        if not found:
+            raise UserError(f"{options.input} has no {what}, so there is nothing to probe")
+    else:
+        data = with_snapshot(classifier.config.data, Path(options.workdir))
+        split = load_split(data, options.split, classifier.labels)
+        found = [_example(split, index, options, classifier.labels) for index in options.example]
     most = _MOST_TEXTS if options.html is None else _MOST_ON_PAGE
-    if number > most:
+    if len(found) > most:
         where = "one call" if options.html is None else "a page"
-        count = f"more than {_MOST_TEXTS}" if number > _MOST_TEXTS and options.input else number
-        raise UserError(f"{count} texts are too many for {where}: at most {most}")
+        raise UserError(f"too many texts for {where}: at most {most} can be shown")
+    return found
 
 
-def _write(path: Path, page: str, *, quiet: bool) -> None:
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
-    if not quiet:
-        print(f"Written: {path} ({path.stat().st_size / 1e6:.2f} MB)")
+def _example(
+    split: Split, index: int, options: Options, labels: Sequence[str]
+) -> tuple[str, str, str]:
+    if not 0 <= index < len(split):
+        raise UserError(
+            f"the {options.split} split has the examples 0 to {len(split) - 1}; got {index}"
+        )
+    label = options.label or labels[int(split.labels[index])]
+    return f"{options.split} example {index}", split.texts[index], label
+
+
+def _print_probe(record: dict[str, Any]) -> None:
+    """Prints the prediction, each token's gradients and attributions, each layer's two paths."""
+    layers, gradient = record["layers"], record["gradient"]
+    integrated, longest = record["integrated_gradients"], max(gradient) or 1.0
+    ranked = sorted(record["probabilities"].items(), key=lambda pair: -pair[1])[:4]
+    print(record["text"])
+    print("prediction   " + "   ".join(f"{name} {share:.3f}" for name, share in ranked))
+    print(f"gradient of  the {record['of']} of {record['label']}: {record['value']:.5g}")
+    if record["tokens_cut"]:
+        print(f"truncated    by {record['tokens_cut']} tokens beyond the network's length")
+    paths = {
+        f"{name} {index}" if len(layers) > 1 else name: layer[f"{name}_path"]
+        for index, layer in enumerate(layers)
+        for name in ("magnitude", "phase")
+    }
+    print_table(
+        "Each token: gradient at its embedding, its two paths, attributions",
+        {
+            "token": record["tokens"],
+            "": ["█" * round(_BAR * value / longest) for value in gradient],
+            "gradient": gradient,
+            **paths,
+            "x input": record["gradient_times_input"],
+            "integrated": integrated["tokens"],
+        },
+        floats=".3g",
+    )
+    print_table(
+        "Each layer, over both variants",
+        {
+            "layer": list(range(len(layers))),
+            "share of magnitude": [layer["magnitude_share"] for layer in layers],
+            "mean |dL/dG|": [layer["mean_abs_d_magnitude"] for layer in layers],
+            "mean |dL/dalpha|": [layer["mean_abs_d_phase"] for layer in layers],
+        },
+        floats=".3g",
+    )
+    gap = "unbounded" if integrated["gap"] is None else f"{integrated['gap']:.2%}"
+    print(
+        f"Integrated gradients {'add up' if integrated['converged'] else 'do NOT add up'} from "
+        f"{integrated['baseline_value']:.4g} (all words [UNK]) to {integrated['value']:.4g}: the "
+        f"gap is {gap} after {integrated['evaluations']} points of the path"
+    )

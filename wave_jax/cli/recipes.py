@@ -1,68 +1,45 @@
-"""Configuration files: Python modules with `get_config(preset) -> Config`, named by path."""
+"""Recipes: Python files with `get_config(preset) -> Config`, the installed ones found by name."""
 
 from __future__ import annotations
 
-import sys
+import runpy
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import NamedTuple
+from typing import get_args, get_type_hints
 
-from wave_jax.errors import UserError, nearest_path
+from wave_jax.errors import UserError, nearest, nearest_path
 from wave_jax.training.config import Config
 
-
-class Choice(NamedTuple):
-    """What `--config` and `--preset` chose, and the arguments that are left."""
-
-    path: Path | None
-    preset: str | None
-    rest: list[str]
+DEFAULT = "default"
 
 
-def split_arguments(argv: Sequence[str]) -> Choice:
-    """Takes `--config PATH` and `--preset NAME` out of the arguments (the last one of each counts).
+def load_recipe(name: str, preset: str | None = None) -> Config:
+    """Returns the configuration of a recipe, by default that of its own default preset.
 
-    Raises:
-      UserError: one of them stands without a value.
-    """
-    found: dict[str, str] = {}
-    rest: list[str] = []
-    arguments = iter(argv)
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if name not in ("--config", "--preset"):
-            rest.append(argument)
-            continue
-        if not equals:
-            value = next(arguments, "")
-        if not value or value.startswith("--"):
-            raise UserError(f"{name} needs a value, such as {_EXAMPLES[name]}")
-        found[name] = value
-    path = Path(found["--config"]) if "--config" in found else None
-    return Choice(path, found.get("--preset"), rest)
-
-
-def load_config_file(path: Path, preset: str | None = None) -> Config:
-    """Returns what the file's `get_config(preset)` returns; without a preset, its own default.
-
-    The file is executed: name only files that you trust.
+    Args:
+      name: a bare name such as 'ag_news' is a recipe that is installed with the package; anything
+        else ('configs/ag_news.py', 'mine.py') the path of a file, which is executed: name only
+        files that you trust.
+      preset: passed on to `get_config`; checked first where its annotation is a Literal.
 
     Raises:
-      UserError: there is no such file (a near name is given), it has no `get_config`, it fails
-        (with the line), or it returns something else than a `Config`.
+      UserError: no such recipe or preset (with the nearest one), no `get_config`, an exception in
+        the file (with its line), or a result that is not a `Config`.
     """
-    module = _execute(path)
-    get_config = getattr(module, "get_config", None)
-    if not callable(get_config):
-        raise UserError(f"{path} has no function get_config(preset) that returns a Config")
+    path = find_recipe(name)
     try:
+        get_config = runpy.run_path(str(path)).get("get_config")
+        if not callable(get_config):
+            raise UserError(f"{path} has no function get_config(preset) that returns a Config")
+        presets = get_args(get_type_hints(get_config).get("preset"))
+        if preset is not None and presets and preset not in presets:
+            near = nearest(preset, presets)
+            raise UserError(f"{path} has no preset {preset!r}, only {', '.join(presets)}{near}")
         config = get_config() if preset is None else get_config(preset)
     except UserError:
         raise
     except Exception as error:
-        raise _located(path, error) from error
+        raise UserError(f"{path}{_line(path, error)}: {type(error).__name__}: {error}") from error
     if not isinstance(config, Config):
         raise UserError(
             f"{path}: get_config must return a wave_jax.training.config.Config, "
@@ -71,32 +48,38 @@ def load_config_file(path: Path, preset: str | None = None) -> Config:
     return config
 
 
-_CONFIGS = Path(__file__).parents[2] / "configs"
-_EXAMPLES = {"--config": "configs/ag_news.py", "--preset": "best"}
+def find_recipe(name: str) -> Path:
+    """Returns the file of an installed recipe's name, or of a path; UserError if there is none."""
+    path, installed = Path(name), {path.stem: path for path in recipe_folder().glob("*.py")}
+    if path.suffix or len(path.parts) != 1:
+        if not path.is_file():
+            near = nearest_path(path, ".py") or nearest(path.stem, installed)
+            raise UserError(f"no config file {name!r}{near}")
+        return path
+    if name not in installed:
+        raise UserError(
+            f"no recipe {name!r}: expected {', '.join(sorted(installed))}, or the path of a file "
+            f"that ends in .py{nearest(name, installed)}"
+        )
+    return installed[name]
 
 
-def _execute(path: Path) -> ModuleType:
-    if not path.is_file():
-        near = nearest_path(path, ".py") or nearest_path(_CONFIGS / path.name, ".py")
-        raise UserError(f"no config file {str(path)!r}{near}")
-    module = ModuleType(f"wave_jax_config_{path.stem}")
-    module.__file__ = str(path)
-    sys.modules[module.__name__] = module  # dataclasses of the file look their module up
-    try:
-        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
-    except UserError:
-        raise
-    except Exception as error:
-        raise _located(path, error) from error
-    return module
+def recipe_folder() -> Path:
+    """Returns wave_jax/configs of an installation, or configs/ of a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "configs"
+    if not installed.is_dir() and (package.parent / "pyproject.toml").is_file():
+        return package.parent / "configs"
+    return installed
 
 
-def _located(path: Path, error: Exception) -> UserError:
-    """Names the deepest line of the file that the error came through."""
+def _line(path: Path, error: Exception) -> str:
+    """Returns ', line N' for the deepest line of the file that the error came through, or ''."""
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == str(path)
+    ]
     if isinstance(error, SyntaxError) and error.filename == str(path):
         lines = [error.lineno]
-    else:
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if frame.filename == str(path)]
-    place = f", line {lines[-1]}" if lines else ""
-    return UserError(f"{path}{place}: {type(error).__name__}: {error}")
+    return f", line {lines[-1]}" if lines else ""

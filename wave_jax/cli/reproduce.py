@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from wave_jax.cli.arguments import parse
+from wave_jax.cli.app import parse
 from wave_jax.errors import UserError
 
 _DESCRIPTION = """Measures a table or figure of the papers, or all of them, and writes a report.
@@ -18,22 +18,22 @@ Examples:
   python -m wave_jax reproduce all                                   embedded texts, small
   python -m wave_jax reproduce wn-table1 --data ag_news_csv
   python -m wave_jax reproduce wn-table2 --data ag_news_csv dbpedia_csv --scale paper --seeds 5
-  python -m wave_jax reproduce all --out results/mine --draw         remake tables and pictures
+  python -m wave_jax reproduce all --out results/mine --draw         redraw tables and figures
 
-Records are kept in the folder --out, one for each measurement: what is there is not measured again,
-so an interrupted command goes on when it is given once more."""
+Every measurement is a record in the folder --out. What is there is not measured again, so an
+interrupted command resumes when it is repeated."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to reproduce, on which texts, how large."""
+    """What to reproduce, on which data sets, how large."""
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="ITEM")] = ""
     """An item of --list, or 'all'."""
     list: bool = False
-    """Show all items, one a line: name, what it shows, what it needs, estimated time."""
+    """Show all items, one a line: name, what it shows, what it needs."""
     data: tuple[str, ...] = ("docstrings",)
-    """Sources of texts, as --data.source of `train`; wn-table2 uses all, the others the first."""
+    """Data sets, as --data.source of `train`; wn-table2 uses all, the others the first."""
     seeds: int | None = None
     """Seeds of the tables; by default 3 at the small scale, 5 at the paper's."""
     scale: Literal["small", "paper"] = "small"
@@ -42,15 +42,14 @@ class Options:
     """Folder of a BERT checkpoint (config.json, model.safetensors, vocab.txt) for BERT, and for the
     Transformer's token embeddings."""
     out: str = "reproduced"
-    """Folder of records, pictures and report."""
+    """Folder of records, figures and report."""
     draw: bool = False
-    """Only remake tables and pictures from the records, which say of which texts, scale and
-    checkpoint."""
+    """Only redraw tables and figures; the records say of which data sets, scale and checkpoint."""
 
 
 def main(argv: Sequence[str], *, prog: str) -> int:
     """Measures and draws; returns the exit status."""
-    options = parse(Options(), argv, prog=prog, description=_DESCRIPTION)
+    options = parse(Options(), argv, prog=prog, description=_DESCRIPTION, file_option="--data")
     from rich.console import Console
 
     from wave_jax.data.streams import user_path
@@ -62,30 +61,23 @@ def main(argv: Sequence[str], *, prog: str) -> int:
         return 0
     if not options.name:
         raise UserError("name an item, or 'all'; --list shows them")
-    if options.draw:
-        _check_draw(argv)
-    given = None if options.pretrained is None else str(user_path(options.pretrained))
+    named = {argument.partition("=")[0] for argument in argv}
+    for option in ("--data", "--scale", "--pretrained"):
+        if options.draw and option in named:
+            raise UserError(
+                f"{option} has no effect with --draw, as the records in --out decide it: leave it "
+                "out, or leave out --draw to measure"
+            )
     enable_compilation_cache()
     page, text = reproduce(
         options.name,
         sources=options.data,
         scale=options.scale,
         seeds=options.seeds,
-        pretrained=given,
+        pretrained=None if options.pretrained is None else str(user_path(options.pretrained)),
         out=user_path(options.out),
         draw_only=options.draw,
         console=Console(soft_wrap=True),
     )
     print(f"Report: {page}\n        {text}")
     return 0
-
-
-def _check_draw(argv: Sequence[str]) -> None:
-    """Refuses what would be without effect."""
-    named = {argument.partition("=")[0] for argument in argv}
-    given = [name for name in ("--data", "--scale", "--pretrained") if name in named]
-    if given:
-        raise UserError(
-            f"{given[0]} has no effect with --draw, as the records in --out decide it: leave it "
-            "out, or leave out --draw to measure"
-        )

@@ -1,16 +1,19 @@
-"""The texts of `--input FILE`: rows of a table by its suffix, else lines."""
+"""The texts of `predict` and `probe`: from options, lines of a stream, or rows of a table."""
 
 from __future__ import annotations
 
+import codecs
 import itertools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from wave_jax.cli.lines import MOST_LINES, text_chunks
+import tyro
+
 from wave_jax.data.columns import ColumnSpec
 from wave_jax.data.config import ColumnsConfig, DataConfig
 from wave_jax.data.files import FORMATS
@@ -18,58 +21,132 @@ from wave_jax.data.folder import open_member_texts
 from wave_jax.data.streams import existing, plain_suffix, user_path
 from wave_jax.errors import UserError
 
+Errors = Literal["strict", "replace"]
+
+_BLOCK = 1 << 20  # bytes asked for at once; a pipe or terminal gives what it has
+_LONGEST = 1 << 24  # bytes kept of one line: far more than any network reads
+_CHUNK = 8192  # texts
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    """Options of the commands that read texts without labels."""
+
+    workdir: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
+    """Folder of a trained run."""
+    text: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A text; may be given several times."""
+    input: str | None = None
+    """File with a text on each line; or a csv, tsv, jsonl or parquet file, with or without labels,
+    a text in each row."""
+    errors: Errors = "strict"
+    """Bytes that are not UTF-8: 'strict' stops and names the line, 'replace' puts U+FFFD in."""
+    data: ColumnsConfig = field(default_factory=ColumnsConfig)
+    """Columns of such a file: those of the training, unless given here."""
+    checkpoint: Literal["best", "last"] = "best"
+    """Parameters of the best validation accuracy, or the newest."""
+
+    def check(self) -> None:
+        """Raises UserError where the column options have no table to apply to."""
+        table = self.input is not None and is_table(user_path(self.input))
+        if self.data != ColumnsConfig() and not table:
+            raise UserError(
+                "--data.text-columns and --data.columns need --input FILE with a .csv, .tsv, "
+                ".jsonl or .parquet file: other files are read line by line"
+            )
+
+
+def is_table(path: Path) -> bool:
+    """Returns whether each row of a file is a text, by its suffix, and not each line."""
+    return plain_suffix(path) in FORMATS and not path.is_dir()
+
 
 @contextmanager
-def input_chunks(
-    name: str,
-    errors: Literal["strict", "replace"],
-    columns: ColumnsConfig,
-    trained_on: DataConfig,
-) -> Iterator[Iterator[list[str]]]:
-    """Opens a file and gives its texts in lists, in memory that does not grow with it.
+def open_input(options: TextOptions, trained_on: DataConfig) -> Iterator[Iterator[list[str]]]:
+    """Opens `--input` and yields its texts in lists, in memory that does not grow with the file.
 
-    A csv, tsv, jsonl or parquet file, compressed or not, gives a text for each row, from `columns`,
-    or else from the columns of the training; whether it has labels does not matter. Any other file
-    gives a text for each line.
-
-    Raises:
-      UserError: the file cannot be read; one line says where and what to do.
+    A csv, tsv, jsonl or parquet file, compressed or not, has a text in each row, in the columns of
+    the options or else those of the training. Any other file has a text on each line.
     """
-    path = user_path(name)
-    if plain_suffix(path) in FORMATS and not path.is_dir():
-        asked = replace(
-            columns,
-            text_columns=columns.text_columns or trained_on.text_columns,
-            columns=columns.columns or trained_on.columns,
+    assert options.input is not None
+    path = user_path(options.input)
+    if is_table(path):
+        columns = ColumnSpec(
+            options.data.text_columns or trained_on.text_columns,
+            trained_on.label_column,
+            options.data.columns or trained_on.columns,
         )
-        yield _rows(path, errors, asked, trained_on.label_column)
+        yield _rows(path, options.errors, columns)
         return
-    if columns != ColumnsConfig():
-        raise UserError(
-            f"{path} is read line by line and has no columns: expected a .csv, .tsv, .jsonl or "
-            ".parquet file for --data.text-columns and --data.columns"
-        )
     try:
         file = path.open("rb")
-        file.peek()  # a folder opens on some systems and fails here
+        file.peek()  # some systems open a folder, and fail here
     except FileNotFoundError:
         existing(path)
         raise
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     with file:
-        yield text_chunks(file, errors, str(path))
+        yield read_lines(file, options.errors, str(path))
 
 
-def _rows(
-    path: Path, errors: Literal["strict", "replace"], asked: ColumnsConfig, label: str | None
-) -> Iterator[list[str]]:
-    wanted = ColumnSpec(asked.text_columns, label, asked.columns)
+def read_lines(stream: BufferedIOBase, errors: Errors, name: str) -> Iterator[list[str]]:
+    """Yields the stream's lines in lists, in order and as soon as they come.
+
+    Lines end with a newline; a carriage return before it and a byte order mark at the very start
+    are dropped. A line beyond 16 MiB is truncated.
+
+    Raises:
+      UserError: `errors` is 'strict' and a line is not UTF-8; the lines before it were yielded.
+    """
+    number = 0
+    for lines in _raw_lines(stream):
+        texts: list[str] = []
+        for line in lines:
+            number += 1
+            try:
+                texts.append(_decode(line, errors, first=number == 1))
+            except UnicodeDecodeError as error:
+                if texts:
+                    yield texts
+                raise UserError(
+                    f"line {number} of {name} is not UTF-8 (byte 0x{line[error.start]:02x} at "
+                    f"position {error.start + 1}); --errors replace puts U+FFFD in its place"
+                ) from error
+        yield texts
+
+
+def _raw_lines(stream: BufferedIOBase) -> Iterator[list[bytes]]:
+    tail: list[bytes] = []  # blocks of a line whose end has not come yet
+    size = 0
+    while block := stream.read1(_BLOCK):
+        *lines, rest = block.split(b"\n")
+        if lines:
+            lines[0] = b"".join([*tail, lines[0][: _LONGEST - size]])
+            tail, size = [], 0
+            for start in range(0, len(lines), _CHUNK):
+                yield lines[start : start + _CHUNK]
+        if rest and size < _LONGEST:
+            tail.append(rest[: _LONGEST - size])
+            size += len(tail[-1])
+    if tail:
+        yield [b"".join(tail)]
+
+
+def _decode(line: bytes, errors: Errors, *, first: bool) -> str:
+    if first and line.startswith(codecs.BOM_UTF8):
+        line = line[len(codecs.BOM_UTF8) :]
+    if len(line) == _LONGEST:  # truncated, perhaps within a character: drop that one's beginning
+        return codecs.getincrementaldecoder("utf-8")(errors).decode(line)
+    return line.removesuffix(b"\r").decode("utf-8", errors)
+
+
+def _rows(path: Path, errors: Errors, columns: ColumnSpec) -> Iterator[list[str]]:
     try:
-        columns, texts = open_member_texts(path, wanted, errors)
-        if columns and not asked.text_columns:
-            print(f"{path}: {columns}", file=sys.stderr)
-        while chunk := list(itertools.islice(texts, MOST_LINES)):
+        description, texts = open_member_texts(path, columns, errors)
+        if description and not columns.text:
+            print(f"{path}: {description}", file=sys.stderr)
+        while chunk := list(itertools.islice(texts, _CHUNK)):
             yield chunk
     except UserError as error:
         raise UserError(str(error).replace("--data.errors", "--errors")) from error

@@ -11,132 +11,125 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
-from wave_jax.cli.arguments import parse
-from wave_jax.cli.processes import FLAG, Distributed, spelled_out, taking_part
-from wave_jax.cli.recipes import load_config_file, split_arguments
-from wave_jax.errors import UserError
+import tyro
+
+from wave_jax.cli.app import parse
+from wave_jax.cli.processes import Distributed, join_processes
+from wave_jax.cli.recipes import DEFAULT, load_recipe
+from wave_jax.errors import Interrupted, UserError
 from wave_jax.training.config import Config
 
-_DEFAULT_CONFIG = Path(__file__).parents[2] / "configs" / "default.py"
-
-_DESCRIPTION = """Trains a Wave Network and evaluates it on the test part.
+_DESCRIPTION = """Trains a Wave Network and evaluates it on the test split.
 
 Examples:
   {prog}                                      a first run, offline, about a minute
-  {prog} --config configs/ag_news.py          the paper's settings for AG News
-  {prog} --config configs/ag_news.py --preset best --workdir runs/ag
+  {prog} --config ag_news                     the paper's settings for AG News
+  {prog} --config ag_news --preset best --workdir runs/ag
   {prog} --data.source mine.csv --data.text-columns title body --data.label-column topic
   {prog} --data.source train.jsonl --data.test test.jsonl --model.op interference
 
---config PATH takes a file with get_config(preset), --preset NAME one of its variants (paper, best);
-every field below can be overridden. The same command on the folder of an unfinished run goes on
-with it; on a finished one it prints the summary."""
-
-
-def main(argv: Sequence[str], *, prog: str) -> int:
-    """Runs a training; returns the exit status."""
-    arguments, name = read_arguments(argv, prog=prog)
-    with taking_part(arguments.distributed):
-        from rich.console import Console
-
-        from wave_jax.runs.job import train
-        from wave_jax.training.distributed import is_primary, on_primary
-
-        config = arguments.config
-        workdir = Path(config.workdir or on_primary(lambda: str(new_folder(name))))
-        guard = no_trace_of_failed_start(workdir) if is_primary() else nullcontext()
-        with guard, leaving_at_once():
-            again = _command(argv, prog, workdir)
-            train(config, workdir=workdir, console=Console(soft_wrap=True), resume_command=again)
-        if is_primary():
-            print(_next_steps(workdir, prog))
-    return 0
+The defaults below are those of the recipe; every field can be overridden. The same command on the
+workdir of an unfinished run resumes it; on that of a finished one it prints the summary."""
 
 
 @dataclass(frozen=True)
-class Arguments(Config):
-    """All options: the configuration, and what does not belong to it."""
+class Recipe:
+    """Where the defaults come from."""
+
+    config: str = DEFAULT
+    """Recipe installed with the package (ag_news, dbpedia14, default, imdb, sst2), or the path of a
+    Python file with get_config(preset), which is executed."""
+    preset: str | None = None
+    """Variant of the recipe: 'paper' or 'best' for the installed ones."""
+
+
+@dataclass(frozen=True)
+class Arguments(Config, Recipe):
+    """All options: recipe and processes, too, which are not part of config.json."""
 
     distributed: Distributed = field(default_factory=Distributed)
     """The other processes of the same training, on this machine or others."""
 
-    @property
-    def config(self) -> Config:
-        """The configuration alone."""
-        return Config(**{each.name: getattr(self, each.name) for each in fields(Config)})
+
+def main(argv: Sequence[str], *, prog: str) -> int:
+    """Runs a training; returns the exit status."""
+    arguments = read_arguments(argv, prog=prog)
+    with join_processes(arguments.distributed):
+        from rich.console import Console
+
+        from wave_jax.runs.job import train
+        from wave_jax.training.distributed import alone, is_primary, on_primary
+
+        name = Path(arguments.config).stem
+        workdir = Path(arguments.workdir or on_primary(lambda: str(new_folder(name))))
+        guard = no_trace_of_failed_start(workdir) if is_primary() else nullcontext()
+        again = argv if arguments.workdir else [*argv, "--workdir", str(workdir)]
+        try:
+            with guard:
+                train(
+                    Config(**_fields_of(Config, arguments)),
+                    workdir=workdir,
+                    console=Console(soft_wrap=True),
+                    resume_command=f"{prog} {shlex.join(again)}",
+                )
+        except Interrupted as stop:
+            if not alone():  # the other processes must be notified first
+                raise
+            # Everything is written; at the ordinary exit the interpreter would wait for threads
+            # that compile, perhaps for minutes.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(128 + stop.signal)
+        if is_primary():
+            folder = shlex.quote(str(workdir))
+            print("Next:")
+            print(f"  python -m wave_jax evaluate {folder}")
+            print(f'  python -m wave_jax predict {folder} --text "any text"')
+            print(f"  {prog} --data.source YOUR.csv    (--help explains every option)")
+    return 0
 
 
-def read_arguments(argv: Sequence[str], *, prog: str) -> tuple[Arguments, str]:
-    """Returns what the arguments say, and the name of the configuration's file."""
-    path, preset, rest = split_arguments(argv)
-    if path is None and _DEFAULT_CONFIG.is_file():
-        path = _DEFAULT_CONFIG
-    if path is None:  # an installation without the repository's configs/
-        if preset is not None:
-            raise UserError(f"--preset {preset} needs --config PATH: a file that has this preset")
-        default, name = Config(), "default"
-    else:
-        default, name = load_config_file(path, preset), path.stem
-    arguments = parse(
-        Arguments(**{each.name: getattr(default, each.name) for each in fields(Config)}),
-        spelled_out(rest),
-        prog=prog,
-        description=_DESCRIPTION.format(prog=_runnable(prog)),
-        also=("--config", "--preset", FLAG),
+def read_arguments(argv: Sequence[str], *, prog: str) -> Arguments:
+    """Returns what the arguments say, over the defaults of the recipe that they choose."""
+    recipe, _ = tyro.cli(
+        Recipe, args=list(argv), prog=prog, add_help=False, return_unknown_args=True
     )
-    return arguments, name
-
-
-def read_config(argv: Sequence[str], *, prog: str) -> tuple[Config, str]:
-    """Returns the configuration that the arguments make, and the name of its file."""
-    arguments, name = read_arguments(argv, prog=prog)
-    return arguments.config, name
+    config = load_recipe(recipe.config, recipe.preset)
+    return parse(
+        Arguments(**_fields_of(Recipe, recipe), **_fields_of(Config, config)),
+        argv,
+        prog=prog,
+        description=_DESCRIPTION.format(prog=prog),
+        file_option="--data.source",
+    )
 
 
 def new_folder(name: str) -> Path:
     """Makes and returns runs/NAME-DATE-TIME; never one that exists."""
     stem = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    for attempt in range(1, 1000):
-        folder = stem if attempt == 1 else stem.with_name(f"{stem.name}-{attempt}")
+    folder, attempt = stem, 1
+    while True:
         try:
             folder.mkdir(parents=True)
+            return folder
         except FileExistsError:
-            continue
+            attempt += 1
+            folder = stem.with_name(f"{stem.name}-{attempt}")
         except OSError as error:
             raise UserError(f"cannot make {folder}: {error.strerror}; give --workdir") from error
-        return folder
-    raise UserError(f"{stem} and 999 more exist already; give --workdir")
-
-
-@contextmanager
-def leaving_at_once() -> Iterator[None]:
-    """Ends a process that was stopped by a signal here, where all is written.
-
-    The interpreter would wait for programs that threads compile, which may take minutes.
-    """
-    from wave_jax.errors import Interrupted
-    from wave_jax.training.distributed import alone
-
-    try:
-        yield
-    except Interrupted as stop:
-        if not alone():  # the others are told first
-            raise
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(128 + stop.signal)
 
 
 @contextmanager
 def no_trace_of_failed_start(workdir: Path) -> Iterator[None]:
-    """Removes a folder that was new or empty if what was asked for turns out to be impossible.
+    """Removes a workdir that was new or empty if a user-fixable error comes before any result.
 
-    So the corrected command may name the same folder. Once something was learned all is kept.
+    So the corrected command may name the same folder.
     """
     try:
         existed = workdir.is_dir()
-        fresh = not workdir.exists() or (existed and not any(workdir.iterdir()))
+        fresh = not existed or not any(workdir.iterdir())
     except OSError as error:
         raise UserError(f"--workdir {workdir} cannot be used: {error.strerror}") from error
     try:
@@ -144,36 +137,15 @@ def no_trace_of_failed_start(workdir: Path) -> Iterator[None]:
     except UserError as error:
         from wave_jax.runs.workdir import Occupied
 
-        if isinstance(error, Occupied):  # it has become another's
-            raise
-        metrics = workdir / "metrics.jsonl"
-        learned = metrics.is_file() and metrics.stat().st_size > 0
-        kept = [*(workdir / "checkpoints").glob("*"), *(workdir / "nonfinite").glob("*")]
-        if fresh and not learned and not kept:
+        results = [*workdir.glob("checkpoints/*"), *workdir.glob("nonfinite/*")]
+        results += [path for path in workdir.glob("metrics.jsonl") if path.stat().st_size]
+        # Occupied: another training has claimed the folder meanwhile.
+        if fresh and not results and not isinstance(error, Occupied):
             shutil.rmtree(workdir, ignore_errors=True)
             if existed:
                 workdir.mkdir(exist_ok=True)
         raise
 
 
-def _command(argv: Sequence[str], prog: str, workdir: Path) -> str:
-    """The command line that goes on with this run."""
-    given = any(argument.partition("=")[0] == "--workdir" for argument in argv)
-    words = [*argv] if given else [*argv, "--workdir", str(workdir)]
-    return f"{_runnable(prog)} {shlex.join(words)}"
-
-
-def _runnable(prog: str) -> str:
-    return f"python {prog}" if prog.endswith(".py") else prog
-
-
-def _next_steps(workdir: Path, prog: str) -> str:
-    folder = shlex.quote(str(workdir))
-    return "\n".join(
-        (
-            "Next:",
-            f"  python -m wave_jax evaluate {folder}",
-            f'  python -m wave_jax predict {folder} --text "any text"',
-            f"  {_runnable(prog)} --data.source YOUR.csv    (--help explains every option)",
-        )
-    )
+def _fields_of(cls: type, instance: Any) -> dict[str, Any]:
+    return {each.name: getattr(instance, each.name) for each in fields(cls)}

@@ -1,14 +1,16 @@
-"""Lines from streams: order, ends, encodings, and memory that stays flat."""
+"""Lines from streams and rows of tables: order, ends, encodings, memory that stays flat."""
 
 from __future__ import annotations
 
 import io
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
-from wave_jax.cli import lines as module
-from wave_jax.cli.lines import text_chunks
+from wave_jax.cli import texts as module
+from wave_jax.cli.texts import TextOptions, open_input, read_lines
+from wave_jax.data.config import DataConfig
 from wave_jax.errors import UserError
 
 
@@ -23,7 +25,7 @@ class _Slow(io.BufferedIOBase):
 
 
 def _read(data: bytes, errors: str = "strict", size: int = 3) -> list[str]:
-    chunks = text_chunks(_Slow(data, size), errors, "the input")  # type: ignore[arg-type]
+    chunks = read_lines(_Slow(data, size), errors, "the input")  # type: ignore[arg-type]
     return [text for chunk in chunks for text in chunk]
 
 
@@ -47,7 +49,7 @@ def test_lines(data: bytes, expected: list[str], size: int) -> None:
 def test_invalid_bytes_are_named_or_replaced() -> None:
     data = b"good\nb\xffd\nmore\n"
     assert _read(data, "replace") == ["good", "b\ufffdd", "more"]
-    chunks = text_chunks(_Slow(data, 1000), "strict", "the input")
+    chunks = read_lines(_Slow(data, 1000), "strict", "the input")
     assert next(chunks) == ["good"], "what came before is not lost"
     with pytest.raises(UserError, match=r"line 2 of the input .*0xff at position 2.*replace"):
         next(chunks)
@@ -69,8 +71,18 @@ def test_many_lines_in_the_same_memory() -> None:
             return line * 3000 if self.left > 0 else b""
 
     tracemalloc.start()
-    total = sum(len(chunk) for chunk in text_chunks(Endless(), "strict", "x"))
+    total = sum(len(chunk) for chunk in read_lines(Endless(), "strict", "x"))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert total == 199 * 3000
     assert peak < 4e6, "13 MB went through; a chunk and its strings are well below 4 MB"
+
+
+def test_the_columns_found_by_name_are_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "new.csv").write_text("label,text,title\nx,tide,sea\n")
+    options = TextOptions("runs/a", input=str(tmp_path / "new.csv"))
+    with open_input(options, DataConfig()) as chunks:
+        assert list(chunks) == [["sea tide"]]
+    assert "text from title + text" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from wave_jax import ops
 from wave_jax.models.config import Activation
 from wave_jax.models.products import contract_last
 from wave_jax.models.tokens import drop
-from wave_jax.ops.superposition import ReadoutKind, Superposition, combine
+from wave_jax.ops.superposition import ReadoutKind, Superposition, superpose_parts
 
 Wave = tuple[Float[Array, "b *n d"], Float[Array, "b *n d"]]
 Scopes = tuple[Int[Array, "b n"] | None, Int[Array, "b n"] | None]
@@ -95,7 +95,7 @@ class WaveLayer(nn.Module):
     ) -> list[Wave]:
         """Returns the superposed waves of one token a text, from its variants and their r."""
         first, second = (own[:, 0], rest[:, 0]), (own[:, 1], rest[:, 1])
-        return [combine(first, second, op) for op, _ in self.readouts]
+        return [superpose_parts(first, second, op) for op, _ in self.readouts]
 
     def finish(self, waves: list[Wave], deterministic: bool) -> Float[Array, "b *n d"]:
         """Returns the layer's output for superposed waves of any number of tokens."""

@@ -10,21 +10,40 @@ is no epsilon and no clamp. Gradients are finite wherever the result is represen
 
 from wave_jax.ops.norms import leave_one_out_norm, magnitude
 from wave_jax.ops.polar import from_polar, to_polar
-from wave_jax.ops.superposition import ReadoutKind, Superposition, readout, superpose
+from wave_jax.ops.pooled import (
+    first_token_norm,
+    norm_from_squares,
+    others_of_first,
+    scaled_squares,
+    sum_by_counts,
+)
+from wave_jax.ops.superposition import (
+    ReadoutKind,
+    Superposition,
+    readout,
+    superpose,
+    superpose_parts,
+)
 from wave_jax.ops.waves import interfere, interference_term, modulate, phase, token_to_wave
 
 __all__ = [
     "ReadoutKind",
     "Superposition",
+    "first_token_norm",
     "from_polar",
     "interfere",
     "interference_term",
     "leave_one_out_norm",
     "magnitude",
     "modulate",
+    "norm_from_squares",
+    "others_of_first",
     "phase",
     "readout",
+    "scaled_squares",
+    "sum_by_counts",
     "superpose",
+    "superpose_parts",
     "to_polar",
     "token_to_wave",
 ]

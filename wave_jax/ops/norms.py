@@ -88,7 +88,7 @@ def ratio(x: Array, norm: Array) -> Array:
 
 @jax.custom_jvp
 def _scope_norm(u: Tokens, segments: Segments | None) -> Tokens:
-    scale = _power_of_two(scope_max(jnp.abs(u), segments))
+    scale = power_of_two(scope_max(jnp.abs(u), segments))
     return scale * jnp.sqrt(scope_sum((u / scale) ** 2, segments))
 
 
@@ -135,10 +135,10 @@ def _largest(u: Tokens, segments: Segments | None) -> tuple[Tokens, Bool[Array, 
     """Returns a power of two near the scope's largest |u|, and where its first largest stands."""
     size = jax.lax.stop_gradient(jnp.abs(u))
     top = scope_max(size, segments)
-    return _power_of_two(top), first_in_scope(size == top, segments)
+    return power_of_two(top), first_in_scope(size == top, segments)
 
 
-def _power_of_two(x: Array) -> Array:
+def power_of_two(x: Array) -> Array:
     """Returns 2^floor(log2 x), kept where it and its reciprocal are normal numbers.
 
     Dividing by it is exact, however the compiler rewrites the division; dividing by x itself is not

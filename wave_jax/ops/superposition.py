@@ -70,7 +70,7 @@ def superpose(
     for u, m, s in zip((u1, u2), masks, segments, strict=True):
         real = keep(jnp.asarray(u).astype(dtype), m, s)
         parts.append((real, leave_one_out_norm(real, mask=m, segment_ids=s)))
-    real, imag = combine(parts[0], parts[1], op)
+    real, imag = superpose_parts(parts[0], parts[1], op)
     return real.astype(u1.dtype), imag.astype(u1.dtype)
 
 
@@ -91,12 +91,12 @@ def branch_scopes(
     return (real if first is None else None, real if second is None else None), (first, second)
 
 
-def combine(
+def superpose_parts(
     first: tuple[Array, Array], second: tuple[Array, Array], op: Superposition
 ) -> tuple[Array, Array]:
     """Returns (real, imag) of two waves, given as such pairs, superposed.
 
-    >>> combine((3.0, 4.0), (4.0, 3.0), "interference")
+    >>> superpose_parts((3.0, 4.0), (4.0, 3.0), "interference")
     (7.0, 7.0)
     """
     (a, r), (b, s) = first, second

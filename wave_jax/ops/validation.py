@@ -27,6 +27,18 @@ def check_tokens(u: Any, mask: Any = None, segment_ids: Any = None, name: str = 
         _check_companion(segment_ids, u, "segment_ids", jnp.integer, "integer, 0 at padding")
 
 
+def check_inverse(rows: Any, inverse: Any, kept: Any) -> None:
+    """Raises TypeError or ValueError unless texts [b, n] are given by `inverse` and a mask."""
+    if jnp.ndim(rows) < 2 or jnp.ndim(inverse) != 2:
+        raise ValueError(
+            "expected rows [..., m, d] and inverse [b texts, n tokens], got shapes "
+            f"{jnp.shape(rows)} and {jnp.shape(inverse)}"
+        )
+    _check_dtype(inverse, "inverse", jnp.integer, "an array of integer, the row of each token")
+    _check_dtype(kept, "the mask", jnp.bool_, "an array of bool")
+    check_pair(inverse, kept, ("inverse", "the mask"))
+
+
 def check_real(x: Any, name: str) -> None:
     """Raises TypeError unless `x` is a real floating-point array."""
     _check_dtype(x, name, jnp.floating, "a real floating-point array")

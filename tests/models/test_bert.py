@@ -48,6 +48,13 @@ def rewrite(folder, change):
     path.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + length :])
 
 
+def edit(folder, change):
+    """Lets `change` alter the tensors {name: array} of the folder's weights."""
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors")
+
+
 def test_bert_gives_the_numbers_of_hugging_face():
     expected = np.load(GOLDEN / "expected.npz")
     model, fresh, found = load()
@@ -88,12 +95,12 @@ def test_other_kinds_take_the_token_embeddings_alone(kind):
 def test_older_names_are_known(copied):
     """Without the prefix 'bert.', and norms with gamma and beta."""
 
-    def change(header):
-        for name in list(header):
+    def change(tensors):
+        for name in list(tensors):
             new = name.removeprefix("bert.").replace("LayerNorm.weight", "LayerNorm.gamma")
-            header[new.replace("LayerNorm.bias", "LayerNorm.beta")] = header.pop(name)
+            tensors[new.replace("LayerNorm.bias", "LayerNorm.beta")] = tensors.pop(name)
 
-    rewrite(copied, change)
+    edit(copied, change)
     for got, expected in zip(
         jax.tree.leaves(load(copied)[2]), jax.tree.leaves(load()[2]), strict=True
     ):
@@ -112,16 +119,18 @@ def test_other_precisions_are_read_as_float32(copied, dtype):
         np.testing.assert_allclose(got, expected, rtol=2**-7, atol=1e-7)  # bfloat16 keeps 8 bits
 
 
+def transpose_words(tensors):
+    name = "bert.embeddings.word_embeddings.weight"
+    tensors[name] = np.ascontiguousarray(tensors[name].T)
+
+
 def test_missing_and_misshapen_tensors_are_named(copied):
-    rewrite(copied, lambda header: header.pop("bert.encoder.layer.1.attention.self.key.weight"))
+    edit(copied, lambda tensors: tensors.pop("bert.encoder.layer.1.attention.self.key.weight"))
     with pytest.raises(UserError, match=r"lacks the tensor encoder.layer.1.*key.weight.*\[16, 16"):
         load(copied)
 
-    def change(header):
-        header["bert.embeddings.word_embeddings.weight"]["shape"] = [19, 32]
-
-    rewrite(copied, change)
-    with pytest.raises(UserError, match=r"word_embeddings.weight is \[19, 32\].*\[38, 16\]"):
+    edit(shutil.copytree(GOLDEN, copied, dirs_exist_ok=True), transpose_words)
+    with pytest.raises(UserError, match=r"word_embeddings.weight is \[16, 38\].*\[38, 16\]"):
         load(copied)
 
 
@@ -167,7 +176,7 @@ def test_a_folder_is_checked_from_shapes_alone(copied, monkeypatch):
         check_folder(str(copied), config, **shape, advice=lambda option, value: f"{option} {value}")
 
     check()
-    rewrite(copied, lambda header: header.pop("bert.encoder.layer.1.output.dense.bias"))
+    edit(copied, lambda tensors: tensors.pop("bert.encoder.layer.1.output.dense.bias"))
     with pytest.raises(UserError, match="lacks the tensor encoder.layer.1.output.dense.bias"):
         check()
     content = json.loads((copied / "config.json").read_text())

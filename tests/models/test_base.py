@@ -1,12 +1,13 @@
 """What the networks share: sentences, positions, dropout, pooling, and checks of a batch."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from wave_jax.models import ModelConfig, build_model, sentence_ids
-from wave_jax.models.base import drop_activations, drop_words, pool, sinusoids
+from wave_jax.models.base import drop, pool, sinusoids
 
 CLS, SEP, DOT, BANG = 2, 3, 5, 6
 
@@ -41,17 +42,27 @@ def test_sinusoids_are_those_of_the_transformer():
             np.testing.assert_allclose(got[position, 2 * k : 2 * k + 2], expected, atol=5e-6)
 
 
+class Dropout(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return drop(self, x, 0.5, deterministic=False)
+
+
 def test_dropout_does_not_depend_on_padding_or_on_other_tokens():
-    key = jax.random.key(0)
+    rngs = {"dropout": jax.random.key(0), "word_dropout": jax.random.key(1)}
     x = jnp.ones((3, 9, 4))
-    longer = drop_activations(jnp.ones((3, 14, 4)), 0.5, key)
-    np.testing.assert_array_equal(drop_activations(x, 0.5, key), longer[:, :9])
-    np.testing.assert_array_equal(drop_activations(x[:, 0], 0.5, key), longer[:, 0])
+    found, first = (Dropout().apply({}, y, rngs=rngs) for y in (x, x[:, 0]))
+    longer = Dropout().apply({}, jnp.ones((3, 14, 4)), rngs=rngs)
+    np.testing.assert_array_equal(found, longer[:, :9])
+    np.testing.assert_array_equal(first, longer[:, 0])
     assert set(np.unique(longer)) == {0.0, 2.0}
-    mask = jnp.ones((3, 14), bool)
-    np.testing.assert_array_equal(
-        drop_words(mask[:, :9], 0.5, key), drop_words(mask, 0.5, key)[:, :9]
+    config = ModelConfig(dim=8, word_dropout=0.5)
+    model = build_model(config, vocab_size=9, num_classes=2, max_length=8)
+    short, long = (
+        model.apply({}, jnp.ones((3, n), bool), False, method="keep_words", rngs=rngs)
+        for n in (9, 14)
     )
+    np.testing.assert_array_equal(short, long[:, :9])
 
 
 def test_pooling_sees_real_tokens_alone():

@@ -5,7 +5,7 @@ through `model.apply`.
 """
 
 from wave_jax.models.base import sentence_ids
-from wave_jax.models.baselines import FNetClassifier, MeanClassifier, TransformerClassifier
+from wave_jax.models.baselines import EncoderClassifier, MeanClassifier
 from wave_jax.models.bert import read_pretrained
 from wave_jax.models.build import build_model
 from wave_jax.models.config import ModelConfig, Sizes, sizes, table_rows
@@ -13,11 +13,10 @@ from wave_jax.models.wave_classifier import WaveClassifier
 from wave_jax.models.wave_layer import WaveLayer
 
 __all__ = [
-    "FNetClassifier",
+    "EncoderClassifier",
     "MeanClassifier",
     "ModelConfig",
     "Sizes",
-    "TransformerClassifier",
     "WaveClassifier",
     "WaveLayer",
     "build_model",

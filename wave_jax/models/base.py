@@ -20,6 +20,9 @@ from wave_jax.models.config import Pooling, Position, table_rows
 
 Ids = Int[Array, "b n"]
 Mask = Bool[Array, "b n"]
+Tokens = Float[Array, "b n d"]
+Rows = Float[Array, "m d"]
+RowIds = Int[Array, " m"]
 Logits = Float[Array, "b c"]
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -50,14 +53,10 @@ class TextClassifier(nn.Module):
     word_dropout: float
 
     def setup(self) -> None:
-        init = self.table_init()
-        self.token_embedding = nn.Embed(
-            table_rows(self.vocab_size), self.dim, embedding_init=init, name="embed"
-        )
+        table = partial(nn.Embed, features=self.dim, embedding_init=self.table_init())
+        self.token_embedding = table(table_rows(self.vocab_size), name="embed")
         if self.position == "learned":
-            self.position_embedding = nn.Embed(
-                self.max_length, self.dim, embedding_init=init, name="position"
-            )
+            self.position_embedding = table(self.max_length, name="position")
 
     def table_init(self) -> nn.initializers.Initializer:
         """Returns the initializer of embeddings; by default a token's has a length of about 1."""
@@ -74,7 +73,7 @@ class TextClassifier(nn.Module):
             deterministic=deterministic,
         )
 
-    def embed(self, ids: Ids) -> Float[Array, "b n d"]:
+    def embed(self, ids: Ids) -> Tokens:
         """Returns the token embeddings, positions included."""
         x = self.token_embedding(ids)
         positions = self.positions(ids.shape[1])
@@ -86,12 +85,7 @@ class TextClassifier(nn.Module):
         return None
 
     def logits_from_embeddings(
-        self,
-        emb: Float[Array, "b n d"],
-        mask: Mask,
-        *,
-        segment_ids: Ids | None = None,
-        deterministic: bool = True,
+        self, emb: Tokens, mask: Mask, *, segment_ids: Ids | None = None, deterministic: bool = True
     ) -> Logits:
         """Returns logits from token embeddings.
 
@@ -121,30 +115,26 @@ class TextClassifier(nn.Module):
         return table[np.minimum(np.arange(length), len(table) - 1)]
 
     def keep_words(self, mask: Mask, deterministic: bool) -> Mask:
-        """Returns the mask without the words that training drops."""
+        """Returns the mask without the words that training drops; the first, [CLS], stays."""
         if deterministic or self.word_dropout == 0:
             return mask
-        return drop_words(mask, self.word_dropout, self.make_rng("word_dropout"))
+        key, rate = self.make_rng("word_dropout"), self.word_dropout
+        kept = jax.random.bernoulli(key, 1 - rate, mask.shape[::-1]).T
+        return mask & kept.at[:, 0].set(True)
 
 
 class DistinctTokensClassifier(TextClassifier):
     """A classifier with a second entry point, which computes with a batch's distinct tokens."""
 
     def logits_from_distinct(
-        self, distinct: Int[Array, " m"], inverse: Ids, mask: Mask, *, deterministic: bool = True
+        self, distinct: RowIds, inverse: Ids, mask: Mask, *, deterministic: bool = True
     ) -> Logits:
         """Returns the logits of ids = distinct[inverse]; ids beyond the table are padding."""
         rows = self.token_embedding.embedding.at[distinct].get(mode="clip")
         return self.logits_from_rows(rows, distinct, inverse, mask, deterministic=deterministic)
 
     def logits_from_rows(
-        self,
-        rows: Float[Array, "m d"],
-        distinct: Int[Array, " m"],
-        inverse: Ids,
-        mask: Mask,
-        *,
-        deterministic: bool = True,
+        self, rows: Rows, distinct: RowIds, inverse: Ids, mask: Mask, *, deterministic: bool = True
     ) -> Logits:
         """Returns logits from the distinct ids' embeddings, so that gradients arrive as rows.
 
@@ -160,7 +150,7 @@ def check_batch(ids: Ids, mask: Mask) -> None:
     chex.assert_equal_shape([ids, mask])
 
 
-def pool(x: Float[Array, "b n d"], mask: Mask, pooling: Pooling) -> Float[Array, "b d"]:
+def pool(x: Tokens, mask: Mask, pooling: Pooling) -> Float[Array, "b d"]:
     """Returns one embedding a text: that of its first token, or the mean or maximum over all."""
     if pooling == "cls":
         return x[:, 0]
@@ -174,30 +164,16 @@ def pool(x: Float[Array, "b n d"], mask: Mask, pooling: Pooling) -> Float[Array,
 
 
 def drop(module: nn.Module, x: Array, rate: float, deterministic: bool) -> Array:
-    """Drops activations [b, n, d] or [b, d] with the module's stream 'dropout', in training."""
+    """Sets a share of activations to 0 and scales up the rest (inverted dropout), in training.
+
+    Draws from the module's stream 'dropout'. `x` is [b, n, d], or [b, d] for the first token alone,
+    which gets the same random numbers.
+    """
     if deterministic or rate == 0:
         return x
-    return drop_activations(x, rate, module.make_rng("dropout"))
-
-
-def drop_activations(
-    x: Float[Array, "b *n d"], rate: float, key: jax.Array
-) -> Float[Array, "b *n d"]:
-    """Sets a share of the activations to 0 and scales up the rest (inverted dropout).
-
-    `x` is [b, n, d], or [b, d] for the first token alone, which gets the same random numbers.
-    """
     tokens_first = x if x.ndim == 2 else jnp.swapaxes(x, 0, 1)
-    kept = jax.random.bernoulli(key, 1 - rate, tokens_first.shape)
-    if x.ndim == 3:
-        kept = jnp.swapaxes(kept, 0, 1)
-    return jnp.where(kept, x / (1 - rate), 0)
-
-
-def drop_words(mask: Mask, rate: float, key: jax.Array) -> Mask:
-    """Takes a share of the tokens out of the mask; the first, [CLS], stays."""
-    kept = jax.random.bernoulli(key, 1 - rate, mask.shape[::-1]).T
-    return mask & kept.at[:, 0].set(True)
+    kept = jax.random.bernoulli(module.make_rng("dropout"), 1 - rate, tokens_first.shape)
+    return jnp.where(kept if x.ndim == 2 else jnp.swapaxes(kept, 0, 1), x / (1 - rate), 0)
 
 
 def sinusoids(length: int, dim: int) -> Float[Array, "n d"]:

@@ -1,13 +1,14 @@
-"""The networks that waves are compared with: mean of embeddings, Transformer and BERT, FNet."""
+"""The networks that waves are compared with: mean of embeddings, Transformer, BERT, FNet."""
 
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from wave_jax import ops
 from wave_jax.models.base import (
@@ -16,13 +17,17 @@ from wave_jax.models.base import (
     Ids,
     Logits,
     Mask,
+    RowIds,
+    Rows,
     TextClassifier,
+    Tokens,
     check_batch,
     drop,
     pool,
 )
 from wave_jax.models.config import Activation, Pooling
 
+Mixing = Literal["attention", "fourier"]
 NORM_EPSILON = 1e-12  # BERT's
 _BERT_INIT = nn.initializers.truncated_normal(0.02)
 
@@ -35,25 +40,14 @@ class MeanClassifier(DistinctTokensClassifier):
         self.classifier = nn.Dense(self.num_classes)
 
     def logits_from_embeddings(
-        self,
-        emb: Float[Array, "b n d"],
-        mask: Mask,
-        *,
-        segment_ids: Ids | None = None,
-        deterministic: bool = True,
+        self, emb: Tokens, mask: Mask, *, segment_ids: Ids | None = None, deterministic: bool = True
     ) -> Logits:
         """See `TextClassifier`; `segment_ids` is not used."""
         del segment_ids
         return self._classify(pool(emb, mask, "mean"), deterministic)
 
     def logits_from_rows(
-        self,
-        rows: Float[Array, "m d"],
-        distinct: Int[Array, " m"],
-        inverse: Ids,
-        mask: Mask,
-        *,
-        deterministic: bool = True,
+        self, rows: Rows, distinct: RowIds, inverse: Ids, mask: Mask, *, deterministic: bool = True
     ) -> Logits:
         """See `DistinctTokensClassifier`; the sum is a product with the tokens' counts."""
         del distinct
@@ -69,59 +63,43 @@ class MeanClassifier(DistinctTokensClassifier):
 class EncoderLayer(nn.Module):
     """Token mixing and feed-forward, each with a residual connection and a norm after it.
 
-    (Vaswani et al., arXiv 1706.03762, section 3.1.) Padding is mixed into no token.
+    Self-attention (Vaswani et al., arXiv 1706.03762, section 3.1), or Fourier transforms
+    (Lee-Thorp et al., arXiv 2105.03824, figure 1). Padding is mixed into no token.
 
     Attributes:
-      dim: dimensions of an embedding.
+      dim: dimensions of an embedding; `heads` divides it.
       ffn_dim: inner width of the feed-forward.
+      mixing: of tokens.
+      heads: attention heads.
       activation: non-linearity of the feed-forward.
-      dropout: share of the feed-forward's outputs dropped in training.
+      dropout: share of attention weights, and of the outputs of attention and feed-forward, dropped
+        in training.
       kernel_init: of all kernels.
     """
 
     dim: int
     ffn_dim: int
+    mixing: Mixing
+    heads: int
     activation: Activation
     dropout: float
     kernel_init: nn.initializers.Initializer
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "b n d"], mask: Mask, *, deterministic: bool = True
-    ) -> Float[Array, "b n d"]:
+    def __call__(self, x: Tokens, mask: Mask, *, deterministic: bool = True) -> Tokens:
         """Returns the layer's output [b, n, d]."""
-        x = self.mix(x, mask, deterministic)
-        hidden = ACTIVATIONS[self.activation](self.dense("ffn_in", self.ffn_dim)(x))
-        out = drop(self, self.dense("ffn_out", self.dim)(hidden), self.dropout, deterministic)
-        return norm("norm_ffn")(x + out)
+        if self.mixing == "fourier":
+            x = self._norm("norm_mixing")(x + fourier_mix(x, mask))
+        else:
+            x = self._norm("norm_attention")(x + self._attend(x, mask, deterministic))
+        hidden = ACTIVATIONS[self.activation](self._dense("ffn_in", self.ffn_dim)(x))
+        out = drop(self, self._dense("ffn_out", self.dim)(hidden), self.dropout, deterministic)
+        return self._norm("norm_ffn")(x + out)
 
-    def mix(
-        self, x: Float[Array, "b n d"], mask: Mask, deterministic: bool
-    ) -> Float[Array, "b n d"]:
-        """Returns the tokens after mixing, residual connection and norm."""
-        raise NotImplementedError
-
-    def dense(self, name: str, width: int) -> nn.Dense:
-        """Returns a dense layer of this name."""
-        return nn.Dense(width, kernel_init=self.kernel_init, name=name)
-
-
-class AttentionLayer(EncoderLayer):
-    """A Transformer's encoder layer.
-
-    Attributes: those of `EncoderLayer`; `dropout` also of attention weights and outputs.
-      heads: attention heads; a divisor of `dim`.
-    """
-
-    heads: int
-
-    def mix(
-        self, x: Float[Array, "b n d"], mask: Mask, deterministic: bool
-    ) -> Float[Array, "b n d"]:
-        """Self-attention."""
+    def _attend(self, x: Tokens, mask: Mask, deterministic: bool) -> Tokens:
         head_dim = self.dim // self.heads
         query, key, value = (
-            self.dense(name, self.dim)(x).reshape(*x.shape[:2], self.heads, head_dim)
+            self._dense(name, self.dim)(x).reshape(*x.shape[:2], self.heads, head_dim)
             for name in ("query", "key", "value")
         )
         scores = jnp.einsum("bqhd,bkhd->bhqk", query, key) / math.sqrt(head_dim)
@@ -129,46 +107,57 @@ class AttentionLayer(EncoderLayer):
         if not deterministic and self.dropout > 0:
             weights = drop_weights(weights, self.dropout, self.make_rng("dropout"))
         mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, value).reshape(x.shape)
-        attended = self.dense("attention_out", self.dim)(mixed)
-        return norm("norm_attention")(x + drop(self, attended, self.dropout, deterministic))
+        out = self._dense("attention_out", self.dim)(mixed)
+        return drop(self, out, self.dropout, deterministic)
 
+    def _dense(self, name: str, width: int) -> nn.Dense:
+        return nn.Dense(width, kernel_init=self.kernel_init, name=name)
 
-class FourierLayer(EncoderLayer):
-    """An FNet's layer (Lee-Thorp et al., arXiv 2105.03824, figure 1)."""
-
-    def mix(
-        self, x: Float[Array, "b n d"], mask: Mask, deterministic: bool
-    ) -> Float[Array, "b n d"]:
-        """Fourier transform, without dropout."""
-        del deterministic
-        return norm("norm_mixing")(x + fourier_mix(x, mask))
+    def _norm(self, name: str) -> nn.LayerNorm:
+        return nn.LayerNorm(epsilon=NORM_EPSILON, use_fast_variance=False, name=name)
 
 
 class EncoderClassifier(TextClassifier):
-    """Token embeddings -> norm -> encoder layers -> pooling -> classifier."""
+    """Token embeddings -> norm -> encoder layers -> pooling -> classifier.
+
+    A Transformer encoder (the papers' has one layer), BERT or FNet. BERT (Devlin et al., arXiv
+    1810.04805) has learned positions, token types (every text is of the first) and a pooler, a
+    dense layer with tanh on [CLS].
+
+    Attributes: see `ModelConfig`.
+      mixing: attention, or FNet's Fourier transforms.
+      bert: token types, pooler and BERT's initialisation.
+    """
 
     ffn_dim: int
     layers: int
+    heads: int
     pooling: Pooling
     activation: Activation
+    mixing: Mixing = "attention"
+    bert: bool = False
 
     def setup(self) -> None:
         super().setup()
+        init = _BERT_INIT if self.bert else nn.initializers.lecun_normal()
+        if self.bert:
+            self.type_embedding = nn.Embed(2, self.dim, embedding_init=init, name="token_type")
+            self.pooler = nn.Dense(self.dim, kernel_init=init)
         self.norm = nn.LayerNorm(epsilon=NORM_EPSILON, use_fast_variance=False)
-        self.layer = [self.new_layer() for _ in range(self.layers)]
-        self.classifier = nn.Dense(self.num_classes, kernel_init=self.kernel_init())
+        shape = (self.dim, self.ffn_dim, self.mixing, self.heads, self.activation, self.dropout)
+        self.layer = [EncoderLayer(*shape, kernel_init=init) for _ in range(self.layers)]
+        self.classifier = nn.Dense(self.num_classes, kernel_init=init)
 
-    def kernel_init(self) -> nn.initializers.Initializer:
-        """Returns the initializer of kernels."""
-        return nn.initializers.lecun_normal()
+    def table_init(self) -> nn.initializers.Initializer:
+        """Returns the initializer of embeddings."""
+        return _BERT_INIT if self.bert else super().table_init()
 
-    def new_layer(self) -> EncoderLayer:
-        """Returns a new encoder layer."""
-        raise NotImplementedError
+    def embed(self, ids: Ids) -> Tokens:
+        """Returns the sum of token and position embeddings, for BERT of type embeddings too."""
+        x = super().embed(ids)
+        return x + self.type_embedding.embedding[0] if self.bert else x
 
-    def encode(
-        self, emb: Float[Array, "b n d"], mask: Mask, *, deterministic: bool = True
-    ) -> Float[Array, "b n d"]:
+    def encode(self, emb: Tokens, mask: Mask, *, deterministic: bool = True) -> Tokens:
         """Returns the last layer's output for every token."""
         x = drop(self, self.norm(emb), self.dropout, deterministic)
         for layer in self.layer:
@@ -176,83 +165,16 @@ class EncoderClassifier(TextClassifier):
         return x
 
     def logits_from_embeddings(
-        self,
-        emb: Float[Array, "b n d"],
-        mask: Mask,
-        *,
-        segment_ids: Ids | None = None,
-        deterministic: bool = True,
+        self, emb: Tokens, mask: Mask, *, segment_ids: Ids | None = None, deterministic: bool = True
     ) -> Logits:
         """See `TextClassifier`; `segment_ids` is not used."""
         del segment_ids
-        x = self.encode(emb, mask, deterministic=deterministic)
-        return self.classifier(self.head(pool(x, mask, self.pooling), deterministic))
-
-    def head(self, pooled: Float[Array, "b d"], deterministic: bool) -> Float[Array, "b d"]:
-        """Returns the classifier's input."""
-        del deterministic
-        return pooled
-
-
-class FNetClassifier(EncoderClassifier):
-    """FNet: a Transformer with Fourier transforms in place of attention."""
-
-    def new_layer(self) -> EncoderLayer:
-        """Returns a new FNet layer."""
-        return FourierLayer(
-            self.dim, self.ffn_dim, self.activation, self.dropout, self.kernel_init()
-        )
-
-
-class TransformerClassifier(EncoderClassifier):
-    """A Transformer encoder; the papers' has one layer.
-
-    As BERT (Devlin et al., arXiv 1810.04805) it has learned positions, token types (every text is
-    of the first) and a pooler, a dense layer with tanh on [CLS].
-
-    Attributes: see `ModelConfig`.
-      bert: token types, pooler and BERT's initialisation.
-    """
-
-    heads: int
-    bert: bool
-
-    def setup(self) -> None:
-        super().setup()
-        if self.bert:
-            self.type_embedding = nn.Embed(
-                2, self.dim, embedding_init=self.table_init(), name="token_type"
-            )
-            self.pooler = nn.Dense(self.dim, kernel_init=self.kernel_init())
-
-    def kernel_init(self) -> nn.initializers.Initializer:
-        """Returns the initializer of kernels."""
-        return _BERT_INIT if self.bert else super().kernel_init()
-
-    def table_init(self) -> nn.initializers.Initializer:
-        """Returns the initializer of embeddings."""
-        return _BERT_INIT if self.bert else super().table_init()
-
-    def new_layer(self) -> EncoderLayer:
-        """Returns a new Transformer layer."""
-        shape = (self.dim, self.ffn_dim, self.activation, self.dropout)
-        return AttentionLayer(*shape, self.kernel_init(), self.heads)
-
-    def embed(self, ids: Ids) -> Float[Array, "b n d"]:
-        """Returns the sum of token, position and type embeddings."""
-        x = super().embed(ids)
-        return x + self.type_embedding.embedding[0] if self.bert else x
-
-    def head(self, pooled: Float[Array, "b d"], deterministic: bool) -> Float[Array, "b d"]:
-        """Returns the classifier's input: the pooler's output with dropout."""
+        pooled = pool(self.encode(emb, mask, deterministic=deterministic), mask, self.pooling)
         if self.bert:
             pooled = nn.tanh(self.pooler(pooled))
-        return drop(self, pooled, self.dropout, deterministic)
-
-
-def norm(name: str) -> nn.LayerNorm:
-    """Returns a layer norm as BERT's."""
-    return nn.LayerNorm(epsilon=NORM_EPSILON, use_fast_variance=False, name=name)
+        if self.mixing == "attention":
+            pooled = drop(self, pooled, self.dropout, deterministic)
+        return self.classifier(pooled)
 
 
 def drop_weights(

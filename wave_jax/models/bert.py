@@ -73,8 +73,7 @@ def read_pretrained(
         names = _tensor_names(weights, config, vocab_size, max_length, like, advice)
 
         def read(path: tuple, name: str, leaf: Any) -> np.ndarray:
-            found = weights.file.get_tensor(name).astype(np.float32)
-            return _fitted(found, path[-1].key, leaf.shape)
+            return _fitted(weights.read(name), path[-1].key, leaf.shape)
 
         wanted = {module: like[module] for module in names}
         params: Params = jax.tree_util.tree_map_with_path(read, names, wanted)
@@ -86,12 +85,7 @@ def check_folder(
 ) -> None:
     """Checks all that `read_pretrained` will ask of a folder, without reading any numbers.
 
-    Args:
-      folder: of the checkpoint.
-      config: of the model that is to start from it.
-      vocab_size: tokens of the folder's vocabulary.
-      max_length: positions that the model has.
-      advice: what to do about sizes that differ, as the caller has options for them.
+    `advice` says what to do about a size that differs, as the caller has options for it.
 
     Raises:
       UserError: as `read_pretrained`.
@@ -117,19 +111,24 @@ def lowercases(folder: str) -> bool | None:
 
 
 class _Weights:
-    """An open file of tensors, and their shapes by name."""
+    """The tensors of an open file, by their names in today's BERT, without a prefix."""
 
     def __init__(self, path: Path, file: Any) -> None:
         self.path, self.file = path, file
-        self.shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        self.names = {_today(name): name for name in file.keys()}  # noqa: SIM118
 
-    def find(self, name: str) -> str | None:
-        """Returns the name in the file: with or without the prefix, old names of norms too."""
-        old = name
-        for new, legacy in _LEGACY.items():
-            old = old.replace(new, legacy)
-        candidates = [prefix + n for n in (name, old) for prefix in ("", "bert.")]
-        return next((n for n in candidates if n in self.shapes), None)
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        found = self.names.get(name)
+        return None if found is None else tuple(self.file.get_slice(found).get_shape())
+
+    def read(self, name: str) -> np.ndarray:
+        return self.file.get_tensor(self.names[name]).astype(np.float32)
+
+
+def _today(name: str) -> str:
+    for new, legacy in _LEGACY.items():
+        name = name.replace(legacy, new)
+    return name.removeprefix("bert.")
 
 
 @contextmanager
@@ -167,15 +166,14 @@ def _tensor_names(
         shape = leaf.shape[::-1] if kind == "kernel" else leaf.shape
         shape = (rows.get(module, shape[0]), *shape[1:])
         why = f", a row for each token of {VOCABULARY}" if module == "embed" else ""
-        actual = weights.find(name)
-        if actual is None:
+        found = weights.shape(name)
+        if found is None:
             raise UserError(f"{weights.path} lacks the tensor {name}, expected {list(shape)}{why}")
-        found = weights.shapes[actual]
         if found != shape:
             raise UserError(
-                f"{weights.path}: the tensor {actual} is {list(found)}, expected {list(shape)}{why}"
+                f"{weights.path}: the tensor {name} is {list(found)}, expected {list(shape)}{why}"
             )
-        return actual
+        return name
 
     names: Params = jax.tree_util.tree_map_with_path(checked, wanted)
     return names
@@ -218,8 +216,8 @@ def _check_architecture(
     for key, wanted in (fixed | {"type_vocab_size": 2}).items():
         if found.get(key, wanted) != wanted:
             raise UserError(f"{path}: {key} is {_shown(found[key])}; only {wanted!r} can be loaded")
-    table = weights.shapes.get(weights.find(_tensor_name(["position", "embedding"])) or "")
-    reach = _positive(found.get(_POSITIONS, (table or (max_length,))[0]), _POSITIONS, path)
+    table = weights.shape(_tensor_name(["position", "embedding"])) or (max_length,)
+    reach = _positive(found.get(_POSITIONS, table[0]), _POSITIONS, path)
     if max_length > reach:
         raise UserError(
             f"{path}: the checkpoint has {reach} positions, but a text may have {max_length} "

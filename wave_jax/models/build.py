@@ -6,12 +6,12 @@ import dataclasses
 from typing import Any, TypeAlias, get_args
 
 from wave_jax.errors import UserError
-from wave_jax.models.baselines import FNetClassifier, MeanClassifier, TransformerClassifier
+from wave_jax.models.baselines import EncoderClassifier, MeanClassifier
 from wave_jax.models.config import Kind, ModelConfig, Sizes, sizes
 from wave_jax.models.wave_classifier import WaveClassifier
 from wave_jax.ops import ReadoutKind, Superposition
 
-Classifier: TypeAlias = WaveClassifier | TransformerClassifier | FNetClassifier | MeanClassifier
+Classifier: TypeAlias = WaveClassifier | EncoderClassifier | MeanClassifier
 Readouts: TypeAlias = tuple[tuple[Superposition, ReadoutKind], ...]
 
 # What validated best on AG News, see docs/CHOICES.md; other operations are read as real.
@@ -72,11 +72,13 @@ def build_model(
         "pooling": config.pooling,
         "activation": config.activation,
     }
-    if config.kind == "fnet":
-        return FNetClassifier(**fields)
-    if config.kind in ("transformer", "bert"):
-        return TransformerClassifier(**fields, heads=size.heads, bert=config.kind == "bert")
-    readouts = _readouts(config)
+    if config.kind != "wave":
+        fields |= {"heads": size.heads, "bert": config.kind == "bert"}
+        fields["mixing"] = "fourier" if config.kind == "fnet" else "attention"
+        return EncoderClassifier(**fields)
+    ops = get_args(Superposition) if config.op == "both" else (config.op,)
+    best = config.readout == "auto"
+    readouts = tuple((op, _BEST_READOUT.get(op, "real") if best else config.readout) for op in ops)
     _check_waves(config, size, readouts, sentence_end_ids)
     return WaveClassifier(
         **fields,
@@ -85,14 +87,6 @@ def build_model(
         sentence_end_ids=tuple(sentence_end_ids),
         sep_id=sep_id,
     )
-
-
-def _readouts(config: ModelConfig) -> Readouts:
-    def readout(op: Superposition) -> ReadoutKind:
-        return _BEST_READOUT.get(op, "real") if config.readout == "auto" else config.readout
-
-    ops = get_args(Superposition) if config.op == "both" else (config.op,)
-    return tuple((op, readout(op)) for op in ops)
 
 
 def _check(config: ModelConfig, size: Sizes) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import chex
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from wave_jax import ops
 from wave_jax.models.base import (
@@ -15,6 +15,9 @@ from wave_jax.models.base import (
     Ids,
     Logits,
     Mask,
+    RowIds,
+    Rows,
+    Tokens,
     check_batch,
     pool,
     sentence_ids,
@@ -51,12 +54,7 @@ class WaveClassifier(DistinctTokensClassifier):
         self.classifier = nn.Dense(self.num_classes)
 
     def logits_from_embeddings(
-        self,
-        emb: Float[Array, "b n d"],
-        mask: Mask,
-        *,
-        segment_ids: Ids | None = None,
-        deterministic: bool = True,
+        self, emb: Tokens, mask: Mask, *, segment_ids: Ids | None = None, deterministic: bool = True
     ) -> Logits:
         """See `TextClassifier`; computes every token's wave in every layer."""
         chex.assert_rank(emb, 3)
@@ -69,13 +67,7 @@ class WaveClassifier(DistinctTokensClassifier):
         return self._classify(pool(emb, mask, self.pooling), deterministic)
 
     def logits_from_rows(
-        self,
-        rows: Float[Array, "m d"],
-        distinct: Int[Array, " m"],
-        inverse: Ids,
-        mask: Mask,
-        *,
-        deterministic: bool = True,
+        self, rows: Rows, distinct: RowIds, inverse: Ids, mask: Mask, *, deterministic: bool = True
     ) -> Logits:
         """See `DistinctTokensClassifier`; under [CLS] pooling the last layer makes one wave a text.
 

@@ -9,7 +9,7 @@ import jax
 from jaxtyping import Array, Float, Int
 
 from wave_jax import ops
-from wave_jax.models.base import ACTIVATIONS, Mask, drop
+from wave_jax.models.base import ACTIVATIONS, Mask, Tokens, drop
 from wave_jax.models.config import Activation
 from wave_jax.models.products import contract_last
 
@@ -52,12 +52,12 @@ class WaveLayer(nn.Module):
 
     def __call__(
         self,
-        x: Float[Array, "b n d"],
+        x: Tokens,
         mask: Mask,
         segment_ids: Scopes = (None, None),
         *,
         deterministic: bool = True,
-    ) -> Float[Array, "b n d"]:
+    ) -> Tokens:
         """Returns the layer's output for every token of texts [b, n, d]."""
         return self.finish(self.superpose(self.project(x), mask, segment_ids), deterministic)
 

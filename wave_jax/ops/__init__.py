@@ -2,10 +2,13 @@
 
 Arrays end in [..., n tokens, d dimensions]. Every function works on one text [n, d] and on batches,
 under jit, vmap and grad alike. Padding is given by `mask` (True at real tokens) or by `segment_ids`
-(0 at padding; equal positive ids share a scope), and takes part in nothing.
+(0 at padding; equal positive ids share a scope), and takes part in nothing. Wrong dtypes, shapes
+and names raise TypeError or ValueError, which say what was expected and what came.
 
 Numerics: sums and norms are in float32 for bfloat16 and float16, else in the input's dtype; there
 is no epsilon and no clamp. Gradients are finite wherever the result is representable.
+
+Equation numbers are those of Zhang & Sheng, Wave Network, arXiv 2411.02674.
 """
 
 from wave_jax.ops.norms import leave_one_out_norm, magnitude

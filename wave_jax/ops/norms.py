@@ -33,12 +33,6 @@ def magnitude(
       [..., 1, d], one vector a text; with `segment_ids` [..., n, d], each token's own scope. In the
       dtype of `u`. Its derivative is u/G, and 0 (the least subgradient) where G is 0.
 
-    Raises:
-      TypeError, ValueError: wrong dtypes or shapes, or both `mask` and `segment_ids`.
-
-    Reference:
-      Zhang & Sheng, Wave Network, arXiv 2411.02674, eq. 1.
-
     >>> magnitude(jnp.array([[3.0, 1.0], [4.0, 0.0]]))
     Array([[5., 1.]], dtype=float32)
     """
@@ -63,9 +57,6 @@ def leave_one_out_norm(
       derivative is dr_j/du_i = u_i/r_j for i != j; where r_j is 0 (no other token, or all others
       0) it is 0, the least subgradient and the mean of the one-sided derivatives. Differentiable
       in forward and in reverse mode, to any order where r > 0.
-
-    Raises:
-      TypeError, ValueError: wrong dtypes or shapes, or both `mask` and `segment_ids`.
 
     >>> leave_one_out_norm(jnp.array([[3.0], [4.0], [0.0]])).T
     Array([[4., 3., 5.]], dtype=float32)

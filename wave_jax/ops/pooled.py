@@ -6,8 +6,8 @@ every token. With C[text, row] how often a row occurs among the tokens of a text
     sum of the tokens        C u
     r_0, norm of the others  sqrt(C u^2)     C over the tokens that share the first token's scope
 
-so no array over texts x tokens x dimensions is made. No subtraction is involved, hence no
-cancellation; a power of two for each dimension keeps the squares from overflowing and vanishing.
+so no array over texts x tokens x dimensions is made. Nothing is subtracted, so nothing cancels; a
+power of two for each dimension keeps the squares from overflowing and vanishing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from wave_jax.ops.norms import ratio, scale_of
 from wave_jax.ops.scope import Mask, Segments
@@ -23,9 +23,10 @@ from wave_jax.ops.validation import check_real, check_texts, compute_dtype
 
 Rows = Float[Array, "*k m d"]
 Pooled = Float[Array, "*k b d"]
+Inverse = Int[Array, "b n"]
 
 
-def first_token_norm(u: Rows, inverse: Int[Array, "b n"], others: Bool[Array, "b n"]) -> Pooled:
+def first_token_norm(u: Rows, inverse: Inverse, others: Mask) -> Pooled:
     """Returns r_0, the norm over all tokens of a text but the first: its wave's imaginary part.
 
     The first row of `leave_one_out_norm`, without the others.
@@ -42,9 +43,6 @@ def first_token_norm(u: Rows, inverse: Int[Array, "b n"], others: Bool[Array, "b
       dr_0/du_i = u_i/r_0 for each occurrence, and 0 (the least subgradient) where r_0 is 0.
       Differentiable in forward and in reverse mode, to any order where r_0 > 0.
 
-    Raises:
-      TypeError, ValueError: wrong dtypes or shapes.
-
     >>> u = jnp.array([[9.0], [3.0], [4.0]])
     >>> inverse = jnp.array([[0, 1, 2], [0, 2, 2]])
     >>> first_token_norm(u, inverse, others_of_first(jnp.array([[True] * 3, [True, True, False]])))
@@ -59,19 +57,11 @@ def first_token_norm(u: Rows, inverse: Int[Array, "b n"], others: Bool[Array, "b
     return _norm(rows, scale_of(rows), counts, transposed).astype(u.dtype)
 
 
-def sum_by_counts(x: Rows, inverse: Int[Array, "b n"], kept: Bool[Array, "b n"]) -> Pooled:
+def sum_by_counts(x: Rows, inverse: Inverse, kept: Mask) -> Pooled:
     """Returns the sums of x[inverse] over the tokens in `kept`, as the product C x.
 
-    Args:
-      x: the batch's distinct rows, [..., m, d], floating point and finite.
-      inverse: int [b, n], the row of each token.
-      kept: bool [b, n], True at the tokens to add up.
-
-    Returns:
-      [..., b, d] in the dtype of `x`.
-
-    Raises:
-      TypeError, ValueError: wrong dtypes or shapes.
+    Arguments as for `first_token_norm`; all rows must be finite. Returns [..., b, d] in the dtype
+    of `x`.
 
     >>> x = jnp.array([[1.0], [2.0], [4.0]])
     >>> sum_by_counts(x, jnp.array([[0, 2, 2]]), jnp.array([[True, True, True]]))
@@ -87,12 +77,7 @@ def scaled_squares(u: Rows) -> tuple[Rows, Float[Array, "*k 1 d"]]:
     Sums of these rows neither overflow nor vanish; `norm_from_squares` turns them into norms.
     Within a dimension, rows below 1e-18 (float32) of the largest come out 0.
 
-    Args:
-      u: [..., m, d], floating point.
-
-    Returns:
-      (squares [..., m, d], scale [..., 1, d]), in float32, or float64 for float64. The scale is a
-      constant to differentiation.
+    Both are in float32, or float64 for float64. The scale is a constant to differentiation.
 
     >>> squares, scale = scaled_squares(jnp.array([[3e30], [4e30]]))
     >>> norm_from_squares(squares.sum(axis=0), scale)
@@ -149,7 +134,7 @@ def _count_product_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
 
 
 def _counts(
-    inverse: Int[Array, "b n"], kept: Bool[Array, "b n"], rows: int, dtype: DTypeLike
+    inverse: Inverse, kept: Mask, rows: int, dtype: DTypeLike
 ) -> tuple[Float[Array, "b m"], Float[Array, "m b"]]:
     """Returns how often each row occurs among a text's kept tokens, and the transpose of that."""
     texts = jnp.broadcast_to(jnp.arange(inverse.shape[0])[:, None], inverse.shape)

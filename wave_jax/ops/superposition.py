@@ -74,9 +74,6 @@ def superpose(
     Returns:
       (real, imag), each [..., n, d] in the dtype of `u1`, 0 at padding.
 
-    Raises:
-      TypeError, ValueError: wrong dtypes, shapes or names, or both `mask` and `segment_ids`.
-
     >>> u = jnp.array([[3.0], [4.0]])
     >>> real, imag = superpose(u, u, "modulation")  # (3 + 4i)^2 and (4 + 3i)^2
     >>> real.T, imag.T
@@ -151,10 +148,8 @@ def readout(
     check_real(real, "real")
     check_real(imag, "imag")
     check_pair(real, imag, ("real", "imag"))
-    if kind == "real":
-        return real
-    if kind == "imag":
-        return imag
+    if kind in ("real", "imag"):
+        return real if kind == "real" else imag
     dtype = compute_dtype(real)
     to_polar = modulus if kind == "magnitude" else angle
     return to_polar(real.astype(dtype), imag.astype(dtype)).astype(real.dtype)

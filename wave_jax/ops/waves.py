@@ -24,12 +24,6 @@ def phase(u: Tokens, *, mask: Mask | None = None, segment_ids: Segments | None =
       0 throughout the scope (G = 0). There, and where r = 0, derivatives are those of
       `leave_one_out_norm` and finite.
 
-    Raises:
-      TypeError, ValueError: wrong dtypes or shapes, or both `mask` and `segment_ids`.
-
-    Reference:
-      Zhang & Sheng, Wave Network, arXiv 2411.02674, eq. 2.
-
     >>> phase(jnp.array([[1.0], [0.0]])).T  # the first token is all there is, the second nothing
     Array([[0.       , 1.5707964]], dtype=float32)
     """
@@ -51,9 +45,6 @@ def token_to_wave(
 
     Returns:
       complex [..., n, d]: complex64, or complex128 for float64; 0 at padding.
-
-    Raises:
-      TypeError, ValueError: wrong dtypes or shapes, or both `mask` and `segment_ids`.
 
     >>> token_to_wave(jnp.array([[3.0], [4.0]])).T
     Array([[3.+4.j, 4.+3.j]], dtype=complex64)

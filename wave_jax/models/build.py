@@ -77,8 +77,7 @@ def build_model(
         fields["mixing"] = "fourier" if config.kind == "fnet" else "attention"
         return EncoderClassifier(**fields)
     ops = get_args(Superposition) if config.op == "both" else (config.op,)
-    best = config.readout == "auto"
-    readouts = tuple((op, _BEST_READOUT.get(op, "real") if best else config.readout) for op in ops)
+    readouts = tuple((op, _readout(config, op)) for op in ops)
     _check_waves(config, size, readouts, sentence_end_ids)
     return WaveClassifier(
         **fields,
@@ -87,6 +86,10 @@ def build_model(
         sentence_end_ids=tuple(sentence_end_ids),
         sep_id=sep_id,
     )
+
+
+def _readout(config: ModelConfig, op: Superposition) -> ReadoutKind:
+    return _BEST_READOUT.get(op, "real") if config.readout == "auto" else config.readout
 
 
 def _check(config: ModelConfig, size: Sizes) -> None:

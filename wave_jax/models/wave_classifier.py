@@ -23,7 +23,7 @@ from wave_jax.models.base import (
     sentence_ids,
 )
 from wave_jax.models.config import Activation, Pooling, Scope
-from wave_jax.models.wave_layer import Scopes, WaveLayer
+from wave_jax.models.wave_layer import Scopes, Variants, WaveLayer
 
 
 class WaveClassifier(DistinctTokensClassifier):
@@ -103,26 +103,21 @@ class WaveClassifier(DistinctTokensClassifier):
         return self._classify(pool(x, kept, self.pooling), deterministic)
 
     def logits_of_first(
-        self,
-        own: Float[Array, "b 2 d"],
-        rest: Float[Array, "b 2 d"],
-        x: Float[Array, "b d"] | None = None,
-        *,
-        deterministic: bool = True,
+        self, own: Variants, rest: Variants, x: Array | None = None, *, deterministic: bool = True
     ) -> Logits:
         """Returns the logits under [CLS] pooling: the last layer for the first token alone.
 
         Args:
-          own: the variants of each text's first token in the last layer.
-          rest: r_0 of both variants, see `ops.first_token_norm`.
-          x: the first token's embeddings before the last layer; needed only with several layers.
+          own: [b, 2, d], the variants of each text's first token in the last layer.
+          rest: [b, 2, d], r_0 of both variants, see `ops.first_token_norm`.
+          x: [b, d], the first token's embeddings before the last of several layers.
           deterministic: False in training, for dropout.
         """
         last = self.layers - 1
         out = self.layer[last].finish(self.layer[last].superpose_first(own, rest), deterministic)
         return self._classify(self._connect(last, x, out, deterministic), deterministic)
 
-    def project(self, x: Float[Array, "*b d"]) -> Float[Array, "*b 2 d"]:
+    def project(self, x: Float[Array, "*b d"]) -> Variants:
         """Returns the two variants that the first layer makes of token embeddings."""
         return self.layer[0].project(x)
 
@@ -133,12 +128,8 @@ class WaveClassifier(DistinctTokensClassifier):
         return sentence_ids(ids, mask, self.sentence_end_ids, self.sep_id)
 
     def _norm_of_others(
-        self,
-        u: Float[Array, "*m 2 d"],
-        mask: Mask,
-        scopes: Scopes,
-        norm: Callable[[Array, Mask], Array],
-    ) -> Float[Array, "b 2 d"]:
+        self, u: Variants, mask: Mask, scopes: Scopes, norm: Callable[[Array, Mask], Array]
+    ) -> Variants:
         """Returns r_0 of both variants by `norm`; with equal scopes from one call."""
         others = [ops.others_of_first(mask, segments) for segments in scopes]
         if self.scopes[0] == self.scopes[1]:

@@ -14,6 +14,7 @@ from wave_jax.models.config import Activation
 from wave_jax.models.products import contract_last
 
 Wave = tuple[Float[Array, "b *n d"], Float[Array, "b *n d"]]
+Variants = Float[Array, "*b 2 d"]
 Scopes = tuple[Int[Array, "b n"] | None, Int[Array, "b n"] | None]
 
 
@@ -51,21 +52,16 @@ class WaveLayer(nn.Module):
             self.mix = self.param("mix", nn.initializers.zeros, (len(self.readouts),))
 
     def __call__(
-        self,
-        x: Tokens,
-        mask: Mask,
-        segment_ids: Scopes = (None, None),
-        *,
-        deterministic: bool = True,
+        self, x: Tokens, mask: Mask, segment_ids: Scopes, *, deterministic: bool = True
     ) -> Tokens:
         """Returns the layer's output for every token of texts [b, n, d]."""
         return self.finish(self.superpose(self.project(x), mask, segment_ids), deterministic)
 
-    def project(self, x: Float[Array, "*b d"]) -> Float[Array, "*b 2 d"]:
+    def project(self, x: Float[Array, "*b d"]) -> Variants:
         """Returns the two variants of each token embedding."""
         return self.variants(x)
 
-    def superpose(self, u: Float[Array, "b n 2 d"], mask: Mask, segment_ids: Scopes) -> list[Wave]:
+    def superpose(self, u: Variants, mask: Mask, segment_ids: Scopes) -> list[Wave]:
         """Returns the superposed waves of all tokens, one for each operation, text by text."""
         self.sow("intermediates", "tokens", u)
         whole = segment_ids == (None, None)
@@ -80,9 +76,7 @@ class WaveLayer(nn.Module):
             waves.append((self.perturb(f"{op}_real", real), self.perturb(f"{op}_imag", imag)))
         return waves
 
-    def superpose_first(
-        self, own: Float[Array, "b 2 d"], rest: Float[Array, "b 2 d"]
-    ) -> list[Wave]:
+    def superpose_first(self, own: Variants, rest: Variants) -> list[Wave]:
         """Returns the superposed waves of one token a text, from its variants and their r."""
         first, second = (own[:, 0], rest[:, 0]), (own[:, 1], rest[:, 1])
         return [ops.superpose_parts(first, second, op) for op, _ in self.readouts]

@@ -87,23 +87,14 @@ class TextClassifier(nn.Module):
     def logits_from_embeddings(
         self, emb: Tokens, mask: Mask, *, segment_ids: Ids | None = None, deterministic: bool = True
     ) -> Logits:
-        """Returns logits from token embeddings.
+        """Returns logits from token embeddings, as `embed` gives them.
 
-        Args:
-          emb: token embeddings [b, n, d], as `embed` gives them.
-          mask: bool [b, n], True at real tokens.
-          segment_ids: sentences, as `segment_ids(ids, mask)` gives them; needed, and used, only
-            where they are not None.
-          deterministic: False in training, for dropout.
+        `segment_ids` are those that `segment_ids(ids, mask)` gives. Training is not deterministic.
         """
         raise NotImplementedError
 
     def positions(self, length: int) -> Float[Array, "n d"] | None:
-        """Returns the encodings added to the first `length` tokens, or None.
-
-        Raises:
-          ValueError: texts are longer than the table of learned positions.
-        """
+        """Returns the encodings added to the first `length` tokens, or None where nothing is."""
         if self.position == "none":
             return None
         if self.position == "sinusoidal":
@@ -179,9 +170,8 @@ def drop(module: nn.Module, x: Array, rate: float, deterministic: bool) -> Array
 def sinusoids(length: int, dim: int) -> Float[Array, "n d"]:
     """Returns the sinusoidal encodings of positions 0 ... length - 1, scaled by 1/sqrt(dim).
 
-    Sines in the even dimensions, cosines in the odd ones, wavelengths from 2 pi to 10,000 times
-    that (Vaswani et al., arXiv 1706.03762, section 3.5). The scale brings them to the size of
-    freshly initialised token embeddings, which they would otherwise drown.
+    (Vaswani et al., arXiv 1706.03762, section 3.5.) The scale brings them to the size of freshly
+    initialised token embeddings, which they would otherwise drown.
 
     >>> sinusoids(2, 4)[0]
     Array([0. , 0.5, 0. , 0.5], dtype=float32)

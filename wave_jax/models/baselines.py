@@ -66,15 +66,8 @@ class EncoderLayer(nn.Module):
     Self-attention (Vaswani et al., arXiv 1706.03762, section 3.1), or Fourier transforms
     (Lee-Thorp et al., arXiv 2105.03824, figure 1). Padding is mixed into no token.
 
-    Attributes:
-      dim: dimensions of an embedding; `heads` divides it.
-      ffn_dim: inner width of the feed-forward.
-      mixing: of tokens.
-      heads: attention heads.
-      activation: non-linearity of the feed-forward.
-      dropout: share of attention weights, and of the outputs of attention and feed-forward, dropped
-        in training.
-      kernel_init: of all kernels.
+    Attributes: see `EncoderClassifier`; `heads` divides `dim`. Dropout acts on attention weights
+    and on the outputs of attention and feed-forward.
     """
 
     dim: int
@@ -193,13 +186,10 @@ def drop_weights(
 def fourier_mix(x: Float[Array, "*b n d"], mask: Bool[Array, "*b n"]) -> Float[Array, "*b n d"]:
     """Returns the real part of each text's Fourier transform over tokens and dimensions.
 
-    `Re(F_n x F_d)`, as `numpy.fft.fft2(text).real` of the n kept tokens alone, in their order
-    (FNet, arXiv 2105.03824, equation 3). The tokens' transform is a product with cosines and sines
-    of the text's own length, so that padding and dropped words leave no trace: n^2 d operations,
-    where a batch of equal lengths would need n log(n) d. Angles are reduced as integers, and so are
-    exact.
-
-    Masked positions come out 0.
+    As `numpy.fft.fft2(text).real` of the kept tokens alone, in their order (FNet, arXiv 2105.03824,
+    equation 3): the tokens' transform is a product with cosines and sines of the text's own length,
+    so that padding and dropped words leave no trace. Angles are reduced as integers, and so are
+    exact. Masked positions come out 0.
 
     >>> fourier_mix(jnp.ones((3, 2)), jnp.array([True, True, False]))[:, 0]
     Array([4., 0., 0.], dtype=float32)

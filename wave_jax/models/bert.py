@@ -52,7 +52,7 @@ def read_pretrained(
 
     Args:
       config: with `pretrained`, the folder with config.json, model.safetensors and vocab.txt.
-      vocab_size: tokens of the vocabulary, those of vocab.txt.
+      vocab_size: tokens of vocab.txt.
       max_length: positions that the model has; the checkpoint may have more.
       like: the model's own parameters, or their shapes, as `init` makes them.
 
@@ -61,8 +61,7 @@ def read_pretrained(
 
     Raises:
       UserError: the folder lacks a file, holds a pickle instead, is of another architecture or size
-        than `config`, or a tensor is missing or of another shape; it is named, with what was
-        expected and what was found.
+        than `config`, or a tensor is missing or of another shape.
     """
     assert config.pretrained is not None
 

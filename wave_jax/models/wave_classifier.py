@@ -71,8 +71,7 @@ class WaveClassifier(DistinctTokensClassifier):
     ) -> Logits:
         """See `DistinctTokensClassifier`; under [CLS] pooling the last layer makes one wave a text.
 
-        Every distinct row is projected once (first layer). Without positions, a single layer needs
-        no array over texts x tokens x dimensions.
+        Without positions, a single layer needs no array over texts x tokens x dimensions.
         """
         check_batch(inverse, mask)
         ids = distinct[inverse]

@@ -27,13 +27,9 @@ class WaveLayer(nn.Module):
     For probing, the variants are sown as 'tokens' into the collection 'intermediates', and real and
     imaginary part of each superposition are perturbable as '<op>_real' and '<op>_imag'.
 
-    Attributes:
-      dim: dimensions of an embedding.
-      ffn_dim: inner width of the feed-forward.
+    Attributes: see `ModelConfig`.
       readouts: for each operation in use, how its wave is read; several are mixed by learned
         weights (a softmax over one logit each) after their norms.
-      activation: non-linearity of the feed-forward.
-      dropout: share of activations dropped inside the feed-forward, and by `drop`.
     """
 
     dim: int

@@ -3,9 +3,9 @@
     G[k]   = sqrt(sum_j u[j,k]^2)             the magnitude
     r[j,k] = sqrt(sum_{i != j} u[i,k]^2)      the norm that leaves token j out
 
-`sqrt(G^2 - u^2)` would be the textbook form of r. It cancels when one token dominates, its
-derivative divides by a vanishing r, and squares overflow; none of this happens here. Dominance is
-resolved as long as the second largest of a scope is above 1e-18 (float32) of the largest.
+The textbook form of r, `sqrt(G^2 - u^2)`, cancels when one token dominates, its derivative divides
+by a vanishing r, and squares overflow; none of this happens here. Tokens below 1e-18 (float32) of
+the largest of their scope count as 0.
 """
 
 from __future__ import annotations
@@ -105,11 +105,9 @@ def _leave_one_out_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     """dr_j = sum_{i != j} (u_i / r_j) du_i, with every factor bounded by 2.
 
     For the largest token the sum leaves its own term out. For any other, r_j is at least the
-    largest |u|, so subtracting its own term from the whole sum loses nothing. `scale` is a constant
-    to differentiation: it cancels in the product, which keeps higher orders right.
+    largest |u|, so subtracting its own term from the whole sum loses nothing.
     """
-    u, segments = primals
-    du = tangents[0]
+    (u, segments), du = primals, tangents[0]
     r = _leave_one_out(u, segments)
     scale, largest = scale_of(u, segments), _largest(u, segments)
     terms = (u / scale) * du
@@ -126,11 +124,10 @@ def _largest(u: Tokens, segments: Segments | None) -> Bool[Array, "*b n d"]:
 
 
 def scale_of(u: Tokens, segments: Segments | None = None) -> Tokens:
-    """Returns a power of two for each scope and dimension: 2^floor(log2 max |u|).
+    """Returns 2^floor(log2 max |u|) for each scope and dimension, a constant to differentiation.
 
     Dividing by it is exact, however the compiler rewrites the division; dividing by the maximum
-    itself is not (x * (1/x) need not be 1). Kept where it and its reciprocal are normal numbers; a
-    constant to differentiation.
+    itself is not (x * (1/x) need not be 1). It and its reciprocal are normal numbers.
     """
     top = scope_max(jnp.abs(jax.lax.stop_gradient(u)), segments)
     info = jnp.finfo(top.dtype)

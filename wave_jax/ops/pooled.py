@@ -38,10 +38,9 @@ def first_token_norm(u: Rows, inverse: Inverse, others: Mask) -> Pooled:
 
     Returns:
       [..., b, d] in the dtype of `u`; 0 where a text has no others. Relative error at most 1e-6 in
-      float32. Within a dimension, tokens below 1e-18 (float32) of the batch's largest count as 0.
-      Rows that occur in no text have no influence, whatever they hold. The derivative is
-      dr_0/du_i = u_i/r_0 for each occurrence, and 0 (the least subgradient) where r_0 is 0.
-      Differentiable in forward and in reverse mode, to any order where r_0 > 0.
+      float32. Within a dimension, tokens below 1e-18 (float32) of the batch's largest count as 0;
+      rows that occur in no text have no influence, whatever they hold. Differentiable as
+      `leave_one_out_norm`: dr_0/du_i = u_i/r_0 for each occurrence, and 0 where r_0 is 0.
 
     >>> u = jnp.array([[9.0], [3.0], [4.0]])
     >>> inverse = jnp.array([[0, 1, 2], [0, 2, 2]])

@@ -66,7 +66,7 @@ def superpose(
 
     Args:
       u1, u2: the variants, [..., n, d], floating point, of one shape and dtype.
-      op: 'interference' or 'modulation'.
+      op: the operation.
       mask: bool [..., n], True at real tokens.
       segment_ids: int [..., n], 0 at padding: tokens with the same positive id share a scope. A
         pair gives each variant its own scopes (None: the whole text, padding being the other's).
@@ -136,10 +136,8 @@ def readout(
 ) -> Tokens:
     """Returns the real embedding that a superposed wave is read as (the map g of eq. 8).
 
-    Args:
-      real, imag: the wave's parts, of one shape.
-      kind: 'real' or 'imag' part, 'magnitude' |Z|, or 'phase' in radians, in (-pi, pi]. Magnitude
-        and phase are 0 with derivative 0 where the wave is 0.
+    The wave's 'real' or 'imag' part, its 'magnitude' |Z|, or its 'phase' in radians, in (-pi, pi].
+    Magnitude and phase are 0 with derivative 0 where the wave is 0.
 
     >>> readout(jnp.array([[3.0]]), jnp.array([[4.0]]), "magnitude")
     Array([[5.]], dtype=float32)

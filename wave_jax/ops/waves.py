@@ -56,9 +56,7 @@ def token_to_wave(
 def from_polar(magnitude: Float[Array, "..."], phase: Float[Array, "..."]) -> Complex[Array, "..."]:
     """Returns the wave G exp(i alpha) (eq. 2), in complex64, or complex128 for float64.
 
-    Args:
-      magnitude: G, any shape that broadcasts with `phase`; [..., 1, d] as `ops.magnitude` gives it.
-      phase: alpha in radians.
+    The magnitude is of any shape that broadcasts with `phase`, such as `ops.magnitude` gives.
 
     >>> from_polar(jnp.array([2.0]), jnp.array([jnp.pi / 2])).imag
     Array([2.], dtype=float32)
@@ -74,9 +72,6 @@ def to_polar(wave: Complex[Array, "..."]) -> tuple[Float[Array, "..."], Float[Ar
     """Returns (magnitude, phase) of a wave; the inverse of `from_polar`.
 
     The phase is in (-pi, pi]. Both have derivative 0 at 0, so gradients stay finite.
-
-    Raises:
-      TypeError: `wave` is not complex.
 
     >>> magnitude, phase = to_polar(jnp.array([2j]))
     >>> magnitude, phase

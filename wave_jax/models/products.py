@@ -39,7 +39,8 @@ def contract_last(
     if tuple(map(tuple, dimension_numbers[0])) != expected:
         raise ValueError(f"expected contraction over {expected}, got {dimension_numbers[0]}")
     left, right = x.reshape(-1, x.shape[-1]), kernel.reshape(kernel.shape[0], -1)
-    if precision is None and _bfloat16_wanted(left.dtype):
+    asked_for = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+    if precision is None and asked_for == BFLOAT16_PRODUCTS and left.dtype == jnp.float32:
         flat = bfloat16_product(left, right)
     else:
         kind = preferred_element_type
@@ -64,11 +65,6 @@ def _backward(kept: tuple[Array, Array], grad: Array) -> tuple[Array, Array]:
 
 
 bfloat16_product.defvjp(_forward, _backward)
-
-
-def _bfloat16_wanted(dtype: Any) -> bool:
-    wanted = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
-    return wanted == BFLOAT16_PRODUCTS and dtype == jnp.float32
 
 
 def _narrow(x: Array) -> Array:

@@ -6,8 +6,6 @@ tokens, `d` dimensions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Shaped
@@ -16,21 +14,22 @@ Mask = Bool[Array, "*b n"]
 Segments = Int[Array, "*b n"]
 Tokens = Float[Array, "*b n d"]
 
-_BLOCK = 128  # longer sums are cut in blocks of this many terms, which bounds their rounding error
+# Longer sums are taken in blocks of this many terms, which bounds their rounding error.
+_BLOCK = 128
 
 
 def scope_sum(x: Tokens, segments: Segments | None) -> Tokens:
     """Returns the sum over the scope of each token: [*b, 1, d], with segments [*b, n, d]."""
     if segments is None:
         return _blocked_sum(x)
-    return _over_segments(x, segments, lambda out, at, rows: out.at[at].add(rows), 0)
+    return _over_segments(x, segments, "add", 0)
 
 
 def scope_max(x: Tokens, segments: Segments | None) -> Tokens:
     """Returns the maximum over the scope of each token, for non-negative `x`."""
     if segments is None:
         return jnp.max(x, axis=-2, keepdims=True, initial=0)
-    return _over_segments(x, segments, lambda out, at, rows: out.at[at].max(rows), 0)
+    return _over_segments(x, segments, "max", 0)
 
 
 def first_in_scope(hit: Bool[Array, "*b n d"], segments: Segments | None) -> Bool[Array, "*b n d"]:
@@ -44,7 +43,7 @@ def first_in_scope(hit: Bool[Array, "*b n d"], segments: Segments | None) -> Boo
     if segments is None:
         first = jnp.min(candidates, axis=-2, keepdims=True, initial=n)
     else:
-        first = _over_segments(candidates, segments, lambda out, at, rows: out.at[at].min(rows), n)
+        first = _over_segments(candidates, segments, "min", n)
     return candidates == jnp.minimum(first, n - 1)
 
 
@@ -62,15 +61,13 @@ def _blocked_sum(x: Tokens) -> Tokens:
 
 
 def _over_segments(
-    x: Shaped[Array, "*b n d"],
-    segments: Segments,
-    scatter: Callable[..., Array],
-    initial: int,
+    x: Shaped[Array, "*b n d"], segments: Segments, reduction: str, initial: int
 ) -> Shaped[Array, "*b n d"]:
     """Reduces over equal segment ids and hands every token its segment's result."""
     n, d = x.shape[-2:]
-    rows = x.reshape(-1, d)
-    texts = jnp.arange(rows.shape[0] // n if n else 0, dtype=segments.dtype)
+    segments = jnp.asarray(segments)
+    texts = jnp.arange(x.size // (n * d) if n * d else 0, dtype=segments.dtype)
     at = (segments.reshape(-1, n) + texts[:, None] * (n + 1)).reshape(-1)
     empty = jnp.full((texts.size * (n + 1), d), initial, x.dtype)
-    return scatter(empty, at, rows)[at].reshape(x.shape)
+    reduced = getattr(empty.at[at], reduction)(x.reshape(-1, d))
+    return reduced[at].reshape(x.shape)

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from wave_jax import ops
 from wave_jax.errors import UserError
-from wave_jax.ops.superposition import Superposition, combine
+from wave_jax.ops.superposition import Superposition, superpose_parts
 from wave_jax.probe.model_api import (
     Embeddings,
     Ids,
@@ -226,7 +226,7 @@ def _wave(u: Tokens, scope: Scope) -> tuple[Tokens, Tokens]:
 def _combined(
     waves: tuple[tuple[Tokens, Tokens], tuple[Tokens, Tokens]], op: Superposition
 ) -> tuple[Tokens, Tokens]:
-    return combine(waves[0], waves[1], op)
+    return superpose_parts(waves[0], waves[1], op)
 
 
 def _variant(u: Tokens, wave_cotangents: tuple[Tokens, Tokens], scope: Scope) -> VariantGradients:

@@ -1,0 +1,166 @@
+"""Norms and sums from distinct rows and counts, against the oracle on hard inputs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from tests import oracle
+from tests.ops.test_norms import BACKWARD, FORWARD, hard_inputs
+from wave_jax import ops
+
+TEXTS = 4
+
+
+def value_and_pullback(u, inverse, others, q):
+    r, pullback = jax.vjp(lambda u: ops.first_token_norm(u, inverse, others), u)
+    return r, pullback(q)[0]
+
+
+RUNS = {"eager": value_and_pullback, "jit": jax.jit(value_and_pullback)}
+
+
+def texts_of(rows, seed):
+    """Texts of up to 2 `rows` tokens with repetitions; the last consists of its first token."""
+    rng = np.random.default_rng(seed)
+    inverse = rng.integers(0, rows, (TEXTS, 2 * rows)).astype(np.int32)
+    mask = rng.random(inverse.shape) < 0.7
+    mask[-1, 1:] = False
+    return inverse, np.asarray(ops.others_of_first(jnp.asarray(mask)))
+
+
+def expected(u, inverse, others, q):
+    """r_0 [b, d], the gradient [m, d], and the size of the terms that it is the sum of."""
+    u, q = np.asarray(u, np.float64), np.asarray(q, np.float64)
+    r = np.stack([oracle.norm(u[i[kept]]) for i, kept in zip(inverse, others, strict=True)])
+    share = np.where(r > 0, q / np.where(r > 0, r, 1), 0)
+    grad, bound = np.zeros_like(u), np.zeros_like(u)
+    for text, place in zip(*np.nonzero(others), strict=True):
+        row = inverse[text, place]
+        grad[row] += u[row] * share[text]
+        bound[row] += np.abs(u[row] * share[text])
+    return r, grad, bound
+
+
+@pytest.mark.parametrize("run", sorted(RUNS))
+@pytest.mark.parametrize("rows", [1, 2, 3, 17, 150])
+def test_first_token_norm_matches_the_oracle_on_hard_inputs(rows, run):
+    u = hard_inputs(rows)
+    inverse, others = texts_of(rows, seed=rows)
+    q = np.random.default_rng(5).standard_normal((TEXTS, u.shape[1])).astype(np.float32)
+    r, grad = (np.asarray(x, np.float64) for x in RUNS[run](u, inverse, others, q))
+    value, gradient, bound = expected(u, inverse, others, q)
+    np.testing.assert_allclose(r, value, rtol=FORWARD, atol=0)
+    assert np.isfinite(grad).all()
+    assert (np.abs(grad - gradient) <= BACKWARD * bound).all()
+
+
+@pytest.mark.parametrize("run", sorted(RUNS))
+def test_it_is_the_first_row_of_the_leave_one_out_norm(run):
+    u = np.random.default_rng(0).standard_normal((30, 8)).astype(np.float32)
+    inverse, mask = np.arange(30)[None], np.arange(30)[None] < 20
+    others = ops.others_of_first(jnp.asarray(mask))
+    r, _ = RUNS[run](u, inverse, others, np.ones((1, 8), np.float32))
+    whole = ops.leave_one_out_norm(u, mask=mask[0])
+    np.testing.assert_allclose(r[0], whole[0], rtol=FORWARD)
+
+
+@pytest.mark.parametrize("run", sorted(RUNS))
+def test_texts_of_very_different_size_share_a_batch(run):
+    """Down to the limit that the docstring states: 1e-18 of the largest in a dimension."""
+    u = np.array([[1e20], [1e2], [2e2]], np.float32)
+    inverse = np.array([[0, 0, 1], [0, 1, 2]])
+    others = np.array([[False, True, False], [False, True, True]])
+    r, grad = RUNS[run](u, inverse, others, np.ones((2, 1), np.float32))
+    np.testing.assert_allclose(r[:, 0], [1e20, np.hypot(1e2, 2e2)], rtol=FORWARD)
+    expected = [1, 1 / np.sqrt(5), 2 / np.sqrt(5)]
+    np.testing.assert_allclose(grad[:, 0], expected, rtol=BACKWARD)
+
+
+@pytest.mark.parametrize("run", sorted(RUNS))
+@pytest.mark.parametrize("hostile", [3e38, np.inf, np.nan])
+def test_rows_that_occur_nowhere_have_no_influence(run, hostile):
+    u = np.array([[3.0], [4.0], [hostile]], np.float32)
+    inverse, others = np.array([[2, 0, 1]]), np.array([[False, True, True]])
+    r, grad = RUNS[run](u, inverse, others, np.ones((1, 1), np.float32))
+    np.testing.assert_array_equal(r, [[5.0]])
+    np.testing.assert_allclose(grad[:, 0], [0.6, 0.8, 0.0])
+
+
+def test_zero_is_the_subgradient_without_others():
+    u, nothing = jnp.ones((2, 4)), jnp.zeros((1, 3), bool)
+    for inverse in (jnp.zeros((1, 3), jnp.int32), jnp.ones((1, 3), jnp.int32)):
+        value, grad = jax.value_and_grad(
+            lambda u, i=inverse: ops.first_token_norm(u, i, nothing).sum()
+        )(u)
+        assert value == 0
+        np.testing.assert_array_equal(grad, jnp.zeros((2, 4)))
+
+
+@pytest.mark.parametrize("modes", [["fwd"], ["rev"]])
+def test_derivatives_to_second_order(modes):
+    u = np.random.default_rng(1).standard_normal((2, 5, 3))
+    inverse, mask = texts_of(5, seed=2)
+    with jax.enable_x64(True):
+        for f in (
+            lambda u: ops.first_token_norm(u, inverse[:-1], mask[:-1]),
+            lambda u: ops.sum_by_counts(u, inverse, mask) ** 2,
+            lambda u: ops.norm_from_squares(*(x.sum(-2) for x in ops.scaled_squares(u))),
+        ):
+            # Central differences in float64 with step 1e-5 leave about 1e-6 after two orders.
+            check_grads(f, (jnp.asarray(u),), order=2, modes=modes, atol=1e-4, rtol=1e-4, eps=1e-5)
+
+
+def test_leading_axes_and_vmap_agree():
+    u = np.random.default_rng(1).standard_normal((3, 5, 4)).astype(np.float32)
+    inverse, others = texts_of(5, seed=2)
+    for f in (ops.first_token_norm, ops.sum_by_counts):
+        loop = np.stack([f(x, inverse, others) for x in u])
+        np.testing.assert_allclose(f(u, inverse, others), loop, rtol=1e-6, atol=1e-6)
+        mapped = jax.vmap(lambda x, f=f: f(x, inverse, others))(u)
+        np.testing.assert_allclose(mapped, loop, rtol=1e-6, atol=1e-6)
+
+
+def test_half_precision_is_summed_in_float32():
+    u = jnp.full((1, 1), 0.1, jnp.bfloat16)
+    inverse, others = np.zeros((1, 3000), int), np.arange(3000)[None] > 0
+    r = ops.first_token_norm(u, inverse, others)
+    assert r.dtype == jnp.bfloat16
+    expected = np.sqrt(2999) * float(u[0, 0])
+    np.testing.assert_allclose(float(r[0, 0]), expected, rtol=float(jnp.finfo(jnp.bfloat16).eps))
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_squares_add_up_to_norms_at_any_scale(scale):
+    u = (scale * np.random.default_rng(0).standard_normal((50, 6))).astype(np.float32)
+    squares, power = jax.jit(ops.scaled_squares)(u)
+    assert squares.max() < 4
+    np.testing.assert_array_equal(np.frexp(power)[0], 0.5)
+    got = ops.norm_from_squares(squares.sum(axis=0), power)
+    np.testing.assert_allclose(got[0], oracle.norm(u), rtol=FORWARD)
+    nothing = jax.grad(lambda total: ops.norm_from_squares(total, power).sum())(jnp.zeros(6))
+    np.testing.assert_array_equal(nothing, 0)
+
+
+def test_others_share_the_scope_of_the_first():
+    mask = jnp.array([[True, True, True, True, False]])
+    segments = jnp.array([[1, 1, 2, 1, 0]])
+    np.testing.assert_array_equal(ops.others_of_first(mask), [[0, 1, 1, 1, 0]])
+    np.testing.assert_array_equal(ops.others_of_first(mask, segments), [[0, 1, 0, 1, 0]])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ((np.ones((2, 2), int), [[0]], [[True]]), TypeError, "must be a real floating-point array"),
+        ((np.ones(2), [[0]], [[True]]), ValueError, r"got shapes \(2,\) and \(1, 1\)"),
+        ((np.ones((2, 2)), [[0.5]], [[True]]), TypeError, "inverse must be an array of integer"),
+        ((np.ones((2, 2)), [[0]], [[1.0]]), TypeError, "the mask must be an array of bool"),
+        ((np.ones((2, 2)), [[0]], [[True, True]]), ValueError, "must have the same shape"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, error, text):
+    for function in (ops.first_token_norm, ops.sum_by_counts):
+        with pytest.raises(error, match=text):
+            function(*map(np.asarray, arguments))

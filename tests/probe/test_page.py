@@ -57,9 +57,7 @@ def test_several_texts_share_the_room():
 
 def test_the_most_influential_dimensions_come_first():
     probed = fabricate(TOKENS, 40)
-    total = sum(
-        v.total[0].astype(float) ** 2 for v in probed.examination.gradients.layers[0].variants
-    )
+    total = sum(v.total[0].astype(float) ** 2 for v in probed.result.gradients.layers[0].variants)
     order = embedded(render_page([probed]))[0]["layers"][0]["order"]
     influence = np.sqrt(total).sum(axis=0)[order]
     assert (np.diff(influence) <= 0).all()
@@ -149,7 +147,7 @@ def test_the_keyboard_reaches_everything(browser, page):
 
 def test_hovering_tells_the_numbers(browser, page, probed):
     browser.open(page)
-    layer = probed.examination.gradients.layers[0]
+    layer = probed.result.gradients.layers[0]
     order = embedded(page.read_text())[0]["layers"][0]["order"]
     # Row 2 of 7, the middle of column 10 of 40; the names of the rows take 74 pixels.
     width = browser.script("return document.querySelector('#map-phase').clientWidth")

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from wave_jax.probe.text import TextProbe, probe_record
+from wave_jax.probe.result import TextProbe, probe_record
 
 _BAR = 8  # characters of the longest bar
 

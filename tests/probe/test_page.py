@@ -1,4 +1,4 @@
-"""The page: what it holds, and what it does in a browser."""
+"""The page: its content, and how it behaves in a browser."""
 
 import json
 import re
@@ -158,9 +158,9 @@ def test_hovering_tells_the_numbers(browser, page, probed):
     }
     for name, (value, place) in expected.items():
         browser.hover(f"#{place}", x, 2.5 / 7)
-        told = browser.text(f"#{place} + output")
-        assert told.startswith(f"wave, dimension {order[10]}: {name} ")
-        number = float(re.search(name + r" ([+−\d.e]+)", told)[1].replace("−", "-"))
+        shown = browser.text(f"#{place} + output")
+        assert shown.startswith(f"wave, dimension {order[10]}: {name} ")
+        number = float(re.search(name + r" ([+−\d.e]+)", shown)[1].replace("−", "-"))
         assert number == pytest.approx(float(value), rel=6e-3, abs=1e-9)  # three digits are shown
     browser.hover("#phasors .dial:nth-child(2)")
     assert re.fullmatch(

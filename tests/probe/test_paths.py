@@ -118,7 +118,7 @@ def test_polar_gradient_equals_autodiff_of_the_polar_formula():
             np.testing.assert_allclose(x, y, rtol=1e-12, atol=1e-13)
 
 
-def test_polar_gradient_is_told_per_segment():
+def test_polar_gradient_is_of_each_segment():
     u, p, q = inputs("normal", 6, np.float32)
     segments = np.array([1, 2, 1, 2, 1, 0])
     found = polar(u, p, q, segment_ids=segments)

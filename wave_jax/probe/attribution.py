@@ -90,8 +90,7 @@ def integrated_gradients(
     Args:
       model, params, ids, labels, mask, scalar: as for `gradient_times_input`.
       baseline_ids: int [b, n], neutral tokens at the same positions; see `unknown_baseline`.
-      tolerance: the relative gap to reach.
-      max_evaluations: points of the last round at most; at least 8.
+      tolerance, max_evaluations: the relative gap to reach, and most points of a round (8 or more).
     """
     real = model_api.real_tokens(ids, mask)
     values, gradient = _scalar(model, params, ids, labels, real, scalar)

@@ -83,11 +83,12 @@ def _branch(
     dr_j/du_i = u_i/r_j is a product of factors of at most 1: (m/r_j) (u_i/m), m the dimension's
     largest |u|; for the largest token itself u_i/r_j, as its r_j is the norm of all these u_i.
     """
+    segments = None if segments is None else jnp.asarray(segments)
     r = leave_one_out_norm(u, mask=mask, segment_ids=segments)
     top, largest = largest_in_scope(u, segments)
     by_r, by_top = jnp.where(largest, 0, ratio(top, r)), ratio(u, top)
     by_rest = jnp.where(largest, 0, ratio(u, scope_sum(jnp.where(largest, r, 0), segments)))
-    ids = jnp.ones(u.shape[:-1], jnp.int32) if segments is None else jnp.asarray(segments)
+    ids = jnp.ones(u.shape[:-1], jnp.int32) if segments is None else segments
     ids = ids if mask is None else jnp.where(mask, ids, 0)
     same = (ids[..., :, None] == ids[..., None, :]) & (ids > 0)[..., None]
     pairs = same & ~jnp.eye(u.shape[-2], dtype=bool)  # of different tokens in one scope

@@ -33,7 +33,7 @@ def render_page(probes: Sequence[TextProbe]) -> str:
     if not probes:
         raise ValueError("a page needs at least one probed text")
     budget = _MOST_BYTES // sum(len(p.result.gradients.layers) for p in probes)
-    data = json.dumps([_text(probe, budget) for probe in probes], separators=(",", ":"))
+    data = json.dumps([_text_data(probe, budget) for probe in probes], separators=(",", ":"))
     for mark in "<>&":  # so that nothing in the data can be taken for, or end, an element
         data = data.replace(mark, f"\\u{ord(mark):04x}")
     style, script = _asset("page.css"), "\n".join(map(_asset, _SCRIPTS))
@@ -46,16 +46,15 @@ def render_page(probes: Sequence[TextProbe]) -> str:
     return "".join(values[part] if i % 2 else part for i, part in enumerate(parts))
 
 
-def _text(probe: TextProbe, budget: int) -> dict[str, Any]:
-    """Returns one text as the page's script reads it: its record, and arrays for each layer."""
+def _text_data(probe: TextProbe, budget: int) -> dict[str, Any]:
     record, result = probe_record(probe), probe.result
     layers = zip(record["layers"], result.gradients.layers, result.couplings, strict=True)
     for numbers, layer, couplings in layers:
-        numbers.update(_layer(layer, couplings, budget))
+        numbers.update(_layer_data(layer, couplings, budget))
     return record
 
 
-def _layer(layer: LayerGradients, couplings: dict[str, Any], budget: int) -> dict[str, Any]:
+def _layer_data(layer: LayerGradients, couplings: dict[str, Any], budget: int) -> dict[str, Any]:
     influence = np.sqrt(sum(np.square(v.total[0], dtype=np.float64) for v in layer.variants))
     tokens, dims = influence.shape
     rows = sum(v.magnitude.shape[1] + 2 * tokens for v in layer.variants) + tokens
@@ -82,14 +81,12 @@ def _layer(layer: LayerGradients, couplings: dict[str, Any], budget: int) -> dic
 
 
 def _floats(x: ArrayLike) -> dict[str, Any]:
-    """Encodes [rows, columns] as 16-bit floats times a scale."""
     wide = np.asarray(x, np.float64)
     scale = float(np.abs(wide).max(initial=0.0)) or 1.0
     return _encoded((wide / scale).astype("<f2"), "float", scale)
 
 
 def _phases(x: ArrayLike) -> dict[str, Any]:
-    """Encodes phases in [0, pi] as 16-bit integers."""
     steps = np.round(np.clip(np.asarray(x, np.float64) / np.pi, 0, 1) * 65535)
     return _encoded(steps.astype("<u2"), "integer", float(np.pi / 65535))
 

@@ -17,6 +17,8 @@ derivative of `ops.leave_one_out_norm`: every factor here is bounded by the numb
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
@@ -59,8 +61,8 @@ def split_gradient(
     0.36 0.48
     0.64 -0.48
     """
-    dtype, segments = u.dtype, segment_ids
-    u, p, q, norm, rest, cos, sin = _wave(u, p, q, mask, segments)
+    dtype = u.dtype
+    u, p, q, norm, rest, cos, sin, segments = _wave(u, p, q, mask, segment_ids)
     magnitude_path = scope_sum(p * cos + q * sin, segments) * cos
     own = (p * sin - q * cos) * sin
     _, largest = largest_in_scope(u, segments)
@@ -94,8 +96,8 @@ def polar_gradient(
       dL/dalpha, [..., n, d], G and the other phases held fixed: each phase is a variable of its
       own, although all of a scope follow from the same u. Both in the dtype of `u`; 0 where G is 0.
     """
-    dtype, segments = u.dtype, segment_ids
-    _, p, q, norm, _, cos, sin = _wave(u, p, q, mask, segments)
+    dtype = u.dtype
+    _, p, q, norm, _, cos, sin, segments = _wave(u, p, q, mask, segment_ids)
     d_magnitude = keep(scope_sum(p * cos + q * sin, segments), None, segments)
     d_phase = keep(norm * (q * cos - p * sin), mask, segments)
     return d_magnitude.astype(dtype), d_phase.astype(dtype)
@@ -110,14 +112,15 @@ def largest_in_scope(u: Tokens, segments: Segments | None) -> tuple[Tokens, Bool
 
 def _wave(
     u: Tokens, p: Tokens, q: Tokens, mask: Mask | None, segments: Segments | None
-) -> tuple[Tokens, ...]:
-    """Returns u, p, q, 0 at padding and in float32 or float64, G, r, cos(alpha) and sin(alpha)."""
+) -> tuple[Any, ...]:
+    """Returns (u, p, q, G, r, cos, sin, segments): arrays, 0 at padding, in float32 or float64."""
     check_tokens(u, mask, segments)
     for x, name in ((p, "p"), (q, "q")):
         check_real(x, name)
         check_pair(u, x, ("u", name))
+    segments = None if segments is None else jnp.asarray(segments)
     dtype = compute_dtype(u)
     u, p, q = (keep(jnp.asarray(x).astype(dtype), mask, segments) for x in (u, p, q))
     norm = magnitude(u, mask=mask, segment_ids=segments)
     rest = leave_one_out_norm(u, mask=mask, segment_ids=segments)
-    return u, p, q, norm, rest, ratio(u, norm), ratio(rest, norm)
+    return u, p, q, norm, rest, ratio(u, norm), ratio(rest, norm), segments

@@ -139,5 +139,5 @@ def _layer_record(layer: LayerGradients) -> dict[str, Any]:
 
 
 def _norms(x: Any) -> Any:
-    """L2 norms over the last axis, in float64 as squares of small gradients underflow float32."""
-    return np.linalg.norm(np.asarray(x, np.float64), axis=-1).tolist()
+    wide = np.asarray(x, np.float64)  # squares of small gradients vanish in float32
+    return np.linalg.norm(wide, axis=-1).tolist()

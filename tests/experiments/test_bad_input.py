@@ -157,7 +157,7 @@ CHECKPOINTS: list[tuple[Callable[[Path], object], str]] = [
     (lambda f: (f / "vocab.txt").unlink(), "holds no vocab.txt"),
     (lambda f: (f / "vocab.txt").write_text(""), "no line [PAD]"),
     (lambda f: (f / "vocab.txt").write_bytes(b"\xff\x00\xfe"), "vocab.txt: not UTF-8 text"),
-    (lambda f: _append(f / "vocab.txt", "\nmore"), "expected [58, 8], a row for each piece of"),
+    (lambda f: _append(f / "vocab.txt", "\nmore"), "expected [58, 8], a row for each token of"),
     (lambda f: (f / "config.json").write_text(DEEP), "config.json cannot be read as JSON"),
     (lambda f: (f / "tokenizer_config.json").write_text('{"do_lower_case": false}'), "uncased"),
 ]

@@ -1,4 +1,4 @@
-"""The networks that waves are compared with: exact mixing, no trace of padding, one seam."""
+"""The networks that waves are compared with: exact mixing, no trace of padding, gradients."""
 
 from functools import partial
 
@@ -7,10 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wave_jax.errors import UserError
-from wave_jax.models import ModelConfig, build_model, sizes, table_rows
-from wave_jax.models.tokens import drop_weights
-from wave_jax.ops.fourier import fourier_mix
+from wave_jax.models import ModelConfig, build_model, table_rows
+from wave_jax.models.baselines import drop_weights, fourier_mix
 from wave_jax.probe import gradient_norms
 
 VOCAB, LENGTH = 40, 12
@@ -76,7 +74,7 @@ def test_padding_and_neighbours_change_nothing(kind, batch):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_gradients_are_found_at_the_seam_and_at_every_parameter(kind, batch):
+def test_gradients_are_found_at_the_embeddings_and_at_every_parameter(kind, batch):
     model = build(kind)
     params = initialised(model, batch)
     labels = np.array([0, 1, 2, 0])
@@ -164,29 +162,6 @@ def test_parameters_of_bert_base_and_of_fnet():
         counts[kind] = sum(leaf.size for leaf in jax.tree.leaves(shapes))
     assert counts["bert"] + 30_522 * 768 == 109_482_240
     assert abs(counts["fnet"] / counts["wave"] - 1) < 0.001
-
-
-def test_defaults_belong_to_the_kind():
-    assert sizes(ModelConfig(dim=256)).ffn_dim == 256
-    assert sizes(ModelConfig(kind="transformer", dim=256)).heads == 4
-    assert sizes(ModelConfig(kind="fnet", dim=256, ffn_dim=9)).ffn_dim == 9
-
-
-@pytest.mark.parametrize(
-    ("options", "text"),
-    [
-        ({"kind": "bert", "pooling": "max"}, "--model.pooling max has no effect.*kind bert"),
-        ({"kind": "mean", "ffn_dim": 8}, "--model.ffn-dim 8 has no effect with --model.kind mean"),
-        ({"kind": "fnet", "op": "both"}, "--model.op both has no effect"),
-        ({"heads": 4}, "--model.heads 4 has no effect with --model.kind wave"),
-        ({"kind": "transformer", "heads": 5}, "dim 64 cannot be shared out over 5 attention heads"),
-        ({"kind": "transformer", "heads": 0}, "model.heads must be at least 1, got 0"),
-        ({"kind": "mean", "word_dropout": 1.0}, r"word-dropout must be in \[0, 1\), got 1.0"),
-    ],
-)
-def test_options_without_meaning_are_refused(options, text):
-    with pytest.raises(UserError, match=text):
-        build_model(ModelConfig(dim=64, **options), vocab_size=9, num_classes=2, max_length=8)
 
 
 @pytest.mark.parametrize("kind", ["bert", "fnet"])

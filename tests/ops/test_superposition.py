@@ -1,4 +1,6 @@
-"""Waves and their superposition against the literal polar formulae."""
+"""The superposition of waves against the literal polar formulae."""
+
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +27,10 @@ def pair():
 @pytest.fixture(params=[False, True], ids=["eager", "jit"])
 def run(request):
     return jax.jit if request.param else lambda f: f
+
+
+def test_every_operation_that_has_a_name_has_a_test():
+    assert set(OPS) == set(get_args(ops.Superposition))
 
 
 @pytest.mark.parametrize("op", sorted(OPS))
@@ -112,20 +118,6 @@ def test_everything_is_finite_at_singular_points(op, kind, run):
         assert np.isfinite(grad).all()
 
 
-def test_polar_round_trip(pair, run):
-    z = run(ops.token_to_wave)(pair[0])
-    np.testing.assert_allclose(run(lambda z: ops.from_polar(*ops.to_polar(z)))(z), z, rtol=1e-6)
-    magnitude, phase = ops.magnitude(pair[0]), ops.phase(pair[0])
-    np.testing.assert_allclose(ops.from_polar(magnitude, phase), z, rtol=1e-5, atol=1e-6)
-
-
-def test_phase_is_an_angle_between_0_and_pi_and_0_for_nothing():
-    u = jnp.array([[-1.0, 0.0, -0.0, 2.0]])
-    np.testing.assert_allclose(ops.phase(u), [[np.pi, 0.0, 0.0, 0.0]])
-    many = ops.phase(np.random.default_rng(0).standard_normal((50, 9)).astype(np.float32))
-    assert ((many >= 0) & (many <= np.pi)).all()
-
-
 def test_interference_term_tells_reinforcement_from_cancellation(pair, run):
     z1, z2 = (ops.token_to_wave(u) for u in pair)
     term = run(ops.interference_term)(z1, z2)
@@ -169,8 +161,6 @@ def test_real_part_of_interference_is_local_and_modulation_couples_all(pair):
         (lambda a, b: ops.readout(a, b, "angle"), ValueError, "kind must be one of 'real'"),
         (lambda a, b: ops.interfere(a, b), TypeError, "z1 must be a complex array"),
         (lambda a, b: ops.modulate(a + 0j, b[:2] + 0j), ValueError, "z1 and z2 must have"),
-        (lambda a, b: ops.to_polar(a), TypeError, "wave must be a complex array"),
-        (lambda a, b: ops.from_polar(a + 0j, b), TypeError, "magnitude must be a real"),
     ],
 )
 def test_wrong_arguments_are_named(call, error, text, pair):

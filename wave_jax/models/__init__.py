@@ -4,13 +4,11 @@ Parameters are plain nested dicts of real arrays; everything is a pure function 
 through `model.apply`.
 """
 
+from wave_jax.models.base import sentence_ids
+from wave_jax.models.baselines import FNetClassifier, MeanClassifier, TransformerClassifier
 from wave_jax.models.bert import read_pretrained
 from wave_jax.models.build import build_model
 from wave_jax.models.config import ModelConfig, Sizes, sizes, table_rows
-from wave_jax.models.fnet import FNetClassifier
-from wave_jax.models.mean import MeanClassifier
-from wave_jax.models.sentences import sentence_ids
-from wave_jax.models.transformer import TransformerClassifier
 from wave_jax.models.wave_classifier import WaveClassifier
 from wave_jax.models.wave_layer import WaveLayer
 

@@ -1,26 +1,42 @@
-"""What all networks share: the table of token embeddings, positions, and the seam after them."""
+"""What all networks share: token embeddings, positions, dropout, pooling, sentences.
+
+Random numbers are drawn with the token axis first, so that those of a token are the same whatever
+comes after it: longer padding, or no other token at all where only [CLS] is computed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import chex
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from wave_jax.models.config import Position, table_rows
-from wave_jax.models.positions import sinusoids
-from wave_jax.models.tokens import keep_words, learned_positions
+from wave_jax.models.config import Pooling, Position, table_rows
 
 Ids = Int[Array, "b n"]
 Mask = Bool[Array, "b n"]
 Logits = Float[Array, "b c"]
 
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "gelu": partial(nn.gelu, approximate=False),
+    "relu": nn.relu,
+    "tanh": nn.tanh,
+}
+_LENGTH_MULTIPLE = 8  # to which batches are padded
+_LONGEST_WAVE = 10_000.0
+
 
 class TextClassifier(nn.Module):
     """Token ids -> embeddings -> logits.
 
-    `embed`, then `logits_from_embeddings`: between the two gradients are probed. In training
-    (`deterministic=False`) the streams 'dropout' and 'word_dropout' are drawn from. Results do not
-    depend on padding, beyond rounding.
+    `__call__` composes `embed` and `logits_from_embeddings`: between the two gradients are probed.
+    Training (`deterministic=False`) draws from the streams 'dropout' and 'word_dropout'. Results
+    do not depend on padding, beyond rounding.
 
     Attributes: see `ModelConfig`; `wave_jax.models.build_model` checks them.
     """
@@ -34,26 +50,26 @@ class TextClassifier(nn.Module):
     word_dropout: float
 
     def setup(self) -> None:
-        scale = self.table_init()
+        init = self.table_init()
         self.token_embedding = nn.Embed(
-            table_rows(self.vocab_size), self.dim, embedding_init=scale, name="embed"
+            table_rows(self.vocab_size), self.dim, embedding_init=init, name="embed"
         )
         if self.position == "learned":
             self.position_embedding = nn.Embed(
-                self.max_length, self.dim, embedding_init=scale, name="position"
+                self.max_length, self.dim, embedding_init=init, name="position"
             )
 
     def table_init(self) -> nn.initializers.Initializer:
-        """Returns how embeddings are drawn: by default a token's has a length of about 1."""
+        """Returns the initializer of embeddings; by default a token's has a length of about 1."""
         return nn.initializers.normal(self.dim**-0.5)
 
     def __call__(self, ids: Ids, mask: Mask | None = None, *, deterministic: bool = True) -> Logits:
         """Returns logits [b, c] for token ids [b, n]; without a mask every token is real."""
         real = jnp.ones(ids.shape, bool) if mask is None else mask
-        kept = self.keep_words(real, deterministic)
+        check_batch(ids, real)
         return self.logits_from_embeddings(
             self.embed(ids),
-            kept,
+            self.keep_words(real, deterministic),
             segment_ids=self.segment_ids(ids, real),
             deterministic=deterministic,
         )
@@ -82,19 +98,139 @@ class TextClassifier(nn.Module):
         Args:
           emb: token embeddings [b, n, d], as `embed` gives them.
           mask: bool [b, n], True at real tokens.
-          segment_ids: sentences, as `segment_ids(ids, mask)` gives them.
+          segment_ids: sentences, as `segment_ids(ids, mask)` gives them; needed, and used, only
+            where they are not None.
           deterministic: False in training, for dropout.
         """
         raise NotImplementedError
 
     def positions(self, length: int) -> Float[Array, "n d"] | None:
-        """Returns what is added to the first `length` tokens, or None where nothing is."""
+        """Returns the encodings added to the first `length` tokens, or None.
+
+        Raises:
+          ValueError: texts are longer than the table of learned positions.
+        """
         if self.position == "none":
             return None
         if self.position == "sinusoidal":
             return sinusoids(length, self.dim)
-        return learned_positions(self.position_embedding, length)
+        table = self.position_embedding.embedding
+        # Whatever lies beyond the table by less than the multiple is padding.
+        if length >= len(table) + _LENGTH_MULTIPLE:
+            raise ValueError(f"learned positions reach {len(table)} tokens, the batch has {length}")
+        return table[np.minimum(np.arange(length), len(table) - 1)]
 
     def keep_words(self, mask: Mask, deterministic: bool) -> Mask:
         """Returns the mask without the words that training drops."""
-        return keep_words(self, mask, self.word_dropout, deterministic)
+        if deterministic or self.word_dropout == 0:
+            return mask
+        return drop_words(mask, self.word_dropout, self.make_rng("word_dropout"))
+
+
+class DistinctTokensClassifier(TextClassifier):
+    """A classifier with a second entry point, which computes with a batch's distinct tokens."""
+
+    def logits_from_distinct(
+        self, distinct: Int[Array, " m"], inverse: Ids, mask: Mask, *, deterministic: bool = True
+    ) -> Logits:
+        """Returns the logits of ids = distinct[inverse]; ids beyond the table are padding."""
+        rows = self.token_embedding.embedding.at[distinct].get(mode="clip")
+        return self.logits_from_rows(rows, distinct, inverse, mask, deterministic=deterministic)
+
+    def logits_from_rows(
+        self,
+        rows: Float[Array, "m d"],
+        distinct: Int[Array, " m"],
+        inverse: Ids,
+        mask: Mask,
+        *,
+        deterministic: bool = True,
+    ) -> Logits:
+        """Returns logits from the distinct ids' embeddings, so that gradients arrive as rows.
+
+        The parameter 'embed' is not used.
+        """
+        raise NotImplementedError
+
+
+def check_batch(ids: Ids, mask: Mask) -> None:
+    """Raises AssertionError unless `ids` are integers [b, n] and `mask` is bool [b, n]."""
+    chex.assert_rank(ids, 2)
+    chex.assert_type([ids, mask], [int, bool])
+    chex.assert_equal_shape([ids, mask])
+
+
+def pool(x: Float[Array, "b n d"], mask: Mask, pooling: Pooling) -> Float[Array, "b d"]:
+    """Returns one embedding a text: that of its first token, or the mean or maximum over all."""
+    if pooling == "cls":
+        return x[:, 0]
+    if pooling == "max":
+        # By index: the derivative of a maximum looks for equal values, which a compiler that
+        # computes x twice need not find.
+        best = jnp.argmax(jnp.where(mask[..., None], x, -jnp.inf), axis=1, keepdims=True)
+        return jnp.take_along_axis(x, best, axis=1)[:, 0]
+    total = jnp.sum(jnp.where(mask[..., None], x, 0), axis=1)
+    return total / jnp.sum(mask, axis=1, keepdims=True)
+
+
+def drop(module: nn.Module, x: Array, rate: float, deterministic: bool) -> Array:
+    """Drops activations [b, n, d] or [b, d] with the module's stream 'dropout', in training."""
+    if deterministic or rate == 0:
+        return x
+    return drop_activations(x, rate, module.make_rng("dropout"))
+
+
+def drop_activations(
+    x: Float[Array, "b *n d"], rate: float, key: jax.Array
+) -> Float[Array, "b *n d"]:
+    """Sets a share of the activations to 0 and scales up the rest (inverted dropout).
+
+    `x` is [b, n, d], or [b, d] for the first token alone, which gets the same random numbers.
+    """
+    tokens_first = x if x.ndim == 2 else jnp.swapaxes(x, 0, 1)
+    kept = jax.random.bernoulli(key, 1 - rate, tokens_first.shape)
+    if x.ndim == 3:
+        kept = jnp.swapaxes(kept, 0, 1)
+    return jnp.where(kept, x / (1 - rate), 0)
+
+
+def drop_words(mask: Mask, rate: float, key: jax.Array) -> Mask:
+    """Takes a share of the tokens out of the mask; the first, [CLS], stays."""
+    kept = jax.random.bernoulli(key, 1 - rate, mask.shape[::-1]).T
+    return mask & kept.at[:, 0].set(True)
+
+
+def sinusoids(length: int, dim: int) -> Float[Array, "n d"]:
+    """Returns the sinusoidal encodings of positions 0 ... length - 1, scaled by 1/sqrt(dim).
+
+    Sines in the even dimensions, cosines in the odd ones, wavelengths from 2 pi to 10,000 times
+    that (Vaswani et al., arXiv 1706.03762, section 3.5). The scale brings them to the size of
+    freshly initialised token embeddings, which they would otherwise drown.
+
+    >>> sinusoids(2, 4)[0]
+    Array([0. , 0.5, 0. , 0.5], dtype=float32)
+    """
+    index = jnp.arange(dim, dtype=jnp.float32)
+    frequency = _LONGEST_WAVE ** (-2.0 * (index // 2) / dim)
+    angles = jnp.arange(length, dtype=jnp.float32)[:, None] * frequency
+    waves = jnp.where(index % 2 == 0, jnp.sin(angles), jnp.cos(angles))
+    return waves * dim**-0.5
+
+
+def sentence_ids(
+    ids: Int[Array, "*b n"], mask: Bool[Array, "*b n"], end_ids: Sequence[int], sep_id: int
+) -> Int[Array, "*b n"]:
+    """Numbers the sentences of each text from 1; padding gets 0.
+
+    A sentence ends after '.', '!' or '?' (`end_ids`), and the next one starts at the next token
+    that is none of these, so that '...' and '?!' end one sentence only. [CLS] belongs to the
+    first sentence, [SEP] (`sep_id`) to the last.
+
+    >>> ids = jnp.array([2, 10, 9, 9, 11, 12, 9, 3, 0])  # [CLS] a . . b c . [SEP] [PAD]
+    >>> sentence_ids(ids, ids > 0, end_ids=(9,), sep_id=3)
+    Array([1, 1, 1, 1, 2, 2, 2, 2, 0], dtype=int32)
+    """
+    ends = jnp.isin(ids, jnp.asarray(end_ids, jnp.int32)) & mask
+    after_end = jnp.pad(ends[..., :-1], [(0, 0)] * (ids.ndim - 1) + [(1, 0)])
+    starts = after_end & ~ends & (ids != sep_id)
+    return jnp.where(mask, 1 + jnp.cumsum(starts, axis=-1, dtype=jnp.int32), 0)

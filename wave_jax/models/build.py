@@ -6,21 +6,17 @@ import dataclasses
 from typing import Any, TypeAlias, get_args
 
 from wave_jax.errors import UserError
+from wave_jax.models.baselines import FNetClassifier, MeanClassifier, TransformerClassifier
 from wave_jax.models.config import Kind, ModelConfig, Sizes, sizes
-from wave_jax.models.fnet import FNetClassifier
-from wave_jax.models.mean import MeanClassifier
-from wave_jax.models.transformer import TransformerClassifier
 from wave_jax.models.wave_classifier import WaveClassifier
-from wave_jax.ops.superposition import ReadoutKind, Superposition
+from wave_jax.ops import ReadoutKind, Superposition
 
 Classifier: TypeAlias = WaveClassifier | TransformerClassifier | FNetClassifier | MeanClassifier
+Readouts: TypeAlias = tuple[tuple[Superposition, ReadoutKind], ...]
 
-# What validated best on AG News, see docs/CHOICES.md.
-_BEST_READOUT: dict[Superposition, ReadoutKind] = {
-    "modulation": "real",
-    "interference": "magnitude",
-}
-# Options that a kind has no use for: given all the same, they would be silently without effect.
+# What validated best on AG News, see docs/CHOICES.md; other operations are read as real.
+_BEST_READOUT: dict[Superposition, ReadoutKind] = {"interference": "magnitude"}
+# Options that a kind has no use for: silently ignoring them would mislead.
 _WAVES_ALONE = ("op", "readout", "scopes")
 _WITHOUT_EFFECT: dict[Kind, tuple[str, ...]] = {
     "wave": ("heads",),
@@ -59,7 +55,7 @@ def build_model(
     """
     size = sizes(config)
     _check(config, size)
-    ends: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "vocab_size": vocab_size,
         "num_classes": num_classes,
         "max_length": max_length,
@@ -69,22 +65,21 @@ def build_model(
         "word_dropout": size.word_dropout,
     }
     if config.kind == "mean":
-        return MeanClassifier(**ends)
-    shape: dict[str, Any] = {
+        return MeanClassifier(**fields)
+    fields |= {
         "ffn_dim": size.ffn_dim,
         "layers": size.layers,
         "pooling": config.pooling,
         "activation": config.activation,
     }
     if config.kind == "fnet":
-        return FNetClassifier(**ends, **shape)
+        return FNetClassifier(**fields)
     if config.kind in ("transformer", "bert"):
-        return TransformerClassifier(**ends, **shape, heads=size.heads, bert=config.kind == "bert")
+        return TransformerClassifier(**fields, heads=size.heads, bert=config.kind == "bert")
     readouts = _readouts(config)
     _check_waves(config, size, readouts, sentence_end_ids)
     return WaveClassifier(
-        **ends,
-        **shape,
+        **fields,
         readouts=readouts,
         scopes=(config.scopes[0], config.scopes[1]),
         sentence_end_ids=tuple(sentence_end_ids),
@@ -92,51 +87,48 @@ def build_model(
     )
 
 
-def _readouts(config: ModelConfig) -> tuple[tuple[Superposition, ReadoutKind], ...]:
-    ops: tuple[Superposition, ...] = (
-        get_args(Superposition) if config.op == "both" else (config.op,)
-    )
-    return tuple(
-        (op, _BEST_READOUT[op] if config.readout == "auto" else config.readout) for op in ops
-    )
+def _readouts(config: ModelConfig) -> Readouts:
+    def readout(op: Superposition) -> ReadoutKind:
+        return _BEST_READOUT.get(op, "real") if config.readout == "auto" else config.readout
+
+    ops = get_args(Superposition) if config.op == "both" else (config.op,)
+    return tuple((op, readout(op)) for op in ops)
 
 
 def _check(config: ModelConfig, size: Sizes) -> None:
+    def option(name: str) -> str:
+        return f"--model.{name.replace('_', '-')}"
+
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if field.name in _WITHOUT_EFFECT[config.kind] and value != field.default:
             raise UserError(
-                f"--model.{field.name.replace('_', '-')} {value} has no effect with --model.kind "
-                f"{config.kind}: leave it out"
+                f"{option(field.name)} {value} has no effect with --model.kind {config.kind}: "
+                "leave it out"
             )
     least = {"dim": config.dim}
     if config.kind != "mean":
         least |= {"ffn_dim": size.ffn_dim, "layers": size.layers, "heads": size.heads}
     for name, value in least.items():
         if value < 1:
-            option = name.replace("_", "-")
-            raise UserError(f"--model.{option} must be at least 1, got {value}")
-    for name in ("dropout", "word_dropout"):
-        if not 0 <= getattr(size, name) < 1:
-            option = name.replace("_", "-")
-            raise UserError(f"--model.{option} must be in [0, 1), got {getattr(size, name)}")
+            raise UserError(f"{option(name)} must be at least 1, got {value}")
+    for name, rate in (("dropout", size.dropout), ("word_dropout", size.word_dropout)):
+        if not 0 <= rate < 1:
+            raise UserError(f"{option(name)} must be in [0, 1), got {rate}")
     if config.kind in ("transformer", "bert") and config.dim % size.heads:
         raise UserError(
-            f"--model.dim {config.dim} cannot be shared out over {size.heads} attention heads: "
+            f"--model.dim {config.dim} cannot be divided among {size.heads} attention heads: "
             "give --model.heads a divisor of it"
         )
 
 
 def _check_waves(
-    config: ModelConfig,
-    size: Sizes,
-    readouts: tuple[tuple[Superposition, ReadoutKind], ...],
-    sentence_end_ids: tuple[int, ...],
+    config: ModelConfig, size: Sizes, readouts: Readouts, sentence_end_ids: tuple[int, ...]
 ) -> None:
     if "sentence" in config.scopes and not sentence_end_ids:
         raise UserError(
-            "--model.scopes with 'sentence' need a vocabulary that has one of '.', '!' and '?' as "
-            "a piece; this one has none: use --model.scopes input input"
+            "--model.scopes with 'sentence' need a vocabulary that has '.', '!' or '?' as a token; "
+            "this one has none: use --model.scopes input input"
         )
     constant = readouts == (("interference", "real"),)
     if constant and config.pooling == "cls" and size.layers == 1:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from wave_jax.ops import ReadoutKind, Superposition
+
 Kind = Literal["wave", "transformer", "bert", "fnet", "mean"]
-Operation = Literal["modulation", "interference", "both"]
-Readout = Literal["auto", "real", "imag", "magnitude", "phase"]
+Operation = Literal[Superposition, "both"]
+Readout = Literal["auto", ReadoutKind]
 Scope = Literal["input", "sentence"]
 Pooling = Literal["cls", "mean", "max"]
 Position = Literal["none", "sinusoidal", "learned"]
-PositionChoice = Literal["auto", "none", "sinusoidal", "learned"]
+PositionChoice = Literal["auto", Position]
 Activation = Literal["gelu", "relu", "tanh"]
 
 _T = TypeVar("_T")

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import flax.linen as nn
 import jax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from wave_jax import ops
+from wave_jax.models.base import ACTIVATIONS, Mask, drop
 from wave_jax.models.config import Activation
 from wave_jax.models.products import contract_last
-from wave_jax.models.tokens import drop
-from wave_jax.ops.superposition import ReadoutKind, Superposition, superpose_parts
 
 Wave = tuple[Float[Array, "b *n d"], Float[Array, "b *n d"]]
 Scopes = tuple[Int[Array, "b n"] | None, Int[Array, "b n"] | None]
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "gelu": partial(nn.gelu, approximate=False),
-    "relu": nn.relu,
-    "tanh": nn.tanh,
-}
 
 
 class WaveLayer(nn.Module):
@@ -44,7 +37,7 @@ class WaveLayer(nn.Module):
 
     dim: int
     ffn_dim: int
-    readouts: tuple[tuple[Superposition, ReadoutKind], ...]
+    readouts: tuple[tuple[ops.Superposition, ops.ReadoutKind], ...]
     activation: Activation = "gelu"
     dropout: float = 0.0
 
@@ -60,7 +53,7 @@ class WaveLayer(nn.Module):
     def __call__(
         self,
         x: Float[Array, "b n d"],
-        mask: Bool[Array, "b n"],
+        mask: Mask,
         segment_ids: Scopes = (None, None),
         *,
         deterministic: bool = True,
@@ -72,17 +65,14 @@ class WaveLayer(nn.Module):
         """Returns the two variants of each token embedding."""
         return self.variants(x)
 
-    def superpose(
-        self, u: Float[Array, "b n 2 d"], mask: Bool[Array, "b n"], segment_ids: Scopes
-    ) -> list[Wave]:
+    def superpose(self, u: Float[Array, "b n 2 d"], mask: Mask, segment_ids: Scopes) -> list[Wave]:
         """Returns the superposed waves of all tokens, one for each operation, text by text."""
         self.sow("intermediates", "tokens", u)
-        whole = segment_ids[0] is None and segment_ids[1] is None
+        whole = segment_ids == (None, None)
 
-        def one_text(u: Array, mask: Array, scopes: Scopes, op: Superposition) -> Wave:
-            if whole:
-                return ops.superpose(u[:, 0], u[:, 1], op, mask=mask)
-            return ops.superpose(u[:, 0], u[:, 1], op, segment_ids=scopes)
+        def one_text(u: Array, mask: Array, scopes: Scopes, op: ops.Superposition) -> Wave:
+            padding = {"mask": mask} if whole else {"segment_ids": scopes}
+            return ops.superpose(u[:, 0], u[:, 1], op, **padding)
 
         waves = []
         for op, _ in self.readouts:
@@ -95,15 +85,13 @@ class WaveLayer(nn.Module):
     ) -> list[Wave]:
         """Returns the superposed waves of one token a text, from its variants and their r."""
         first, second = (own[:, 0], rest[:, 0]), (own[:, 1], rest[:, 1])
-        return [superpose_parts(first, second, op) for op, _ in self.readouts]
+        return [ops.superpose_parts(first, second, op) for op, _ in self.readouts]
 
     def finish(self, waves: list[Wave], deterministic: bool) -> Float[Array, "b *n d"]:
         """Returns the layer's output for superposed waves of any number of tokens."""
         parts = [
-            norm(ops.readout(real, imag, kind))
-            for norm, (_, kind), (real, imag) in zip(
-                self.norm_in, self.readouts, waves, strict=True
-            )
+            norm(ops.readout(*wave, kind))
+            for norm, (_, kind), wave in zip(self.norm_in, self.readouts, waves, strict=True)
         ]
         x = parts[0]
         if len(parts) > 1:
@@ -113,5 +101,5 @@ class WaveLayer(nn.Module):
         return self.norm_out(self.ffn_out(self.drop(hidden, deterministic)))
 
     def drop(self, x: Float[Array, "b *n d"], deterministic: bool) -> Float[Array, "b *n d"]:
-        """Returns `x` with dropout; a layer does not drop its output, who uses it does."""
+        """Returns `x` with dropout. A layer does not drop its own output: the caller does."""
         return drop(self, x, self.dropout, deterministic)

@@ -1,7 +1,7 @@
 """Pure functions on token waves: arrays in, arrays out.
 
 Arrays end in [..., n tokens, d dimensions]. Every function works on one text [n, d] and on batches,
-under jit, vmap and grad alike. Padding is told by `mask` (True at real tokens) or by `segment_ids`
+under jit, vmap and grad alike. Padding is given by `mask` (True at real tokens) or by `segment_ids`
 (0 at padding; equal positive ids share a scope), and takes part in nothing.
 
 Numerics: sums and norms are in float32 for bfloat16 and float16, else in the input's dtype; there
@@ -9,7 +9,6 @@ is no epsilon and no clamp. Gradients are finite wherever the result is represen
 """
 
 from wave_jax.ops.norms import leave_one_out_norm, magnitude
-from wave_jax.ops.polar import from_polar, to_polar
 from wave_jax.ops.pooled import (
     first_token_norm,
     norm_from_squares,
@@ -20,11 +19,14 @@ from wave_jax.ops.pooled import (
 from wave_jax.ops.superposition import (
     ReadoutKind,
     Superposition,
+    interfere,
+    interference_term,
+    modulate,
     readout,
     superpose,
     superpose_parts,
 )
-from wave_jax.ops.waves import interfere, interference_term, modulate, phase, token_to_wave
+from wave_jax.ops.waves import from_polar, phase, to_polar, token_to_wave
 
 __all__ = [
     "ReadoutKind",

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool
 
 from wave_jax.ops.scope import Mask, Segments, Tokens, first_in_scope, scope_max, scope_sum
-from wave_jax.ops.validation import check_tokens, compute_dtype, keep, zero_padding
+from wave_jax.ops.validation import check_tokens, compute_dtype, keep
 
 
 def magnitude(
@@ -42,11 +43,9 @@ def magnitude(
     Array([[5., 1.]], dtype=float32)
     """
     check_tokens(u, mask, segment_ids)
-    real = zero_padding(u, mask, segment_ids).astype(compute_dtype(u))
-    norm = _scope_norm(real, segment_ids)
-    if segment_ids is not None:
-        norm = keep(norm, None, segment_ids)
-    return norm.astype(u.dtype)
+    real = keep(jnp.asarray(u).astype(compute_dtype(u)), mask, segment_ids)
+    norm = _scope_norm(real, scale_of(real, segment_ids), segment_ids)
+    return keep(norm, None, segment_ids).astype(u.dtype)
 
 
 def leave_one_out_norm(
@@ -57,9 +56,7 @@ def leave_one_out_norm(
     The imaginary part of a token's wave (eq. 2): what the rest of the text holds in a dimension.
 
     Args:
-      u: token embeddings, [..., n, d], floating point.
-      mask: bool [..., n], True at real tokens.
-      segment_ids: int [..., n]; tokens with the same positive id share a scope, 0 is padding.
+      u, mask, segment_ids: as for `magnitude`.
 
     Returns:
       [..., n, d] in the dtype of `u`, 0 at padding. Relative error at most 1e-6 in float32. The
@@ -76,33 +73,33 @@ def leave_one_out_norm(
     Array([[0.]], dtype=float32)
     """
     check_tokens(u, mask, segment_ids)
-    real = zero_padding(u, mask, segment_ids).astype(compute_dtype(u))
+    real = keep(jnp.asarray(u).astype(compute_dtype(u)), mask, segment_ids)
     return keep(_leave_one_out(real, segment_ids), mask, segment_ids).astype(u.dtype)
 
 
-def ratio(x: Array, norm: Array) -> Array:
+def ratio(x: ArrayLike, norm: Array) -> Array:
     """Returns x / norm, and 0 where the norm is 0."""
     positive = norm > 0
     return jnp.where(positive, x / jnp.where(positive, norm, 1), 0)
 
 
 @jax.custom_jvp
-def _scope_norm(u: Tokens, segments: Segments | None) -> Tokens:
-    scale = power_of_two(scope_max(jnp.abs(u), segments))
+def _scope_norm(u: Tokens, scale: Tokens, segments: Segments | None) -> Tokens:
     return scale * jnp.sqrt(scope_sum((u / scale) ** 2, segments))
 
 
 @_scope_norm.defjvp
 def _scope_norm_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
-    u, segments = primals
-    norm = _scope_norm(u, segments)
-    return norm, scope_sum(ratio(u, norm) * tangents[0], segments)
+    """dG = sum_j (u_j / G) du_j, with every factor at most 2; the scale cancels."""
+    u, scale, segments = primals
+    norm = _scope_norm(u, scale, segments)
+    return norm, scope_sum((u / scale) * tangents[0], segments) * ratio(1, norm / scale)
 
 
 @jax.custom_jvp
 def _leave_one_out(u: Tokens, segments: Segments | None) -> Tokens:
     """r for tokens whose padding is already zero, in float32 or float64."""
-    scale, largest = _largest(u, segments)
+    scale, largest = scale_of(u, segments), _largest(u, segments)
     u = u / scale
     size = jnp.abs(u)
     top = scope_max(size, segments)
@@ -123,7 +120,7 @@ def _leave_one_out_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     u, segments = primals
     du = tangents[0]
     r = _leave_one_out(u, segments)
-    scale, largest = _largest(u, segments)
+    scale, largest = scale_of(u, segments), _largest(u, segments)
     terms = (u / scale) * du
     rest = (scope_sum(terms, segments) - terms) * ratio(scale, r)
     r_largest = scope_sum(jnp.where(largest, r, 0), segments)
@@ -131,22 +128,23 @@ def _leave_one_out_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     return r, jnp.where(largest, rest_largest, rest)
 
 
-def _largest(u: Tokens, segments: Segments | None) -> tuple[Tokens, Bool[Array, "*b n d"]]:
-    """Returns a power of two near the scope's largest |u|, and where its first largest stands."""
+def _largest(u: Tokens, segments: Segments | None) -> Bool[Array, "*b n d"]:
+    """Returns where the first largest |u| of each scope stands."""
     size = jax.lax.stop_gradient(jnp.abs(u))
-    top = scope_max(size, segments)
-    return power_of_two(top), first_in_scope(size == top, segments)
+    return first_in_scope(size == scope_max(size, segments), segments)
 
 
-def power_of_two(x: Array) -> Array:
-    """Returns 2^floor(log2 x), kept where it and its reciprocal are normal numbers.
+def scale_of(u: Tokens, segments: Segments | None = None) -> Tokens:
+    """Returns a power of two for each scope and dimension: 2^floor(log2 max |u|).
 
-    Dividing by it is exact, however the compiler rewrites the division; dividing by x itself is not
-    (x * (1/x) need not be 1).
+    Dividing by it is exact, however the compiler rewrites the division; dividing by the maximum
+    itself is not (x * (1/x) need not be 1). Kept where it and its reciprocal are normal numbers; a
+    constant to differentiation.
     """
-    info = jnp.finfo(x.dtype)
+    top = scope_max(jnp.abs(jax.lax.stop_gradient(u)), segments)
+    info = jnp.finfo(top.dtype)
     integer = jnp.dtype(f"int{info.bits}")
-    exponent_bits = jnp.asarray(jnp.inf, x.dtype).view(integer)
-    power = (x.view(integer) & exponent_bits).view(x.dtype)
+    exponent_bits = jnp.asarray(jnp.inf, top.dtype).view(integer)
+    power = (top.view(integer) & exponent_bits).view(top.dtype)
     smallest = float(info.tiny) * 2
-    return jax.lax.stop_gradient(jnp.clip(power, smallest, 1 / smallest))
+    return jnp.clip(power, smallest, 1 / smallest)

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
-from wave_jax.ops.norms import power_of_two, ratio
-from wave_jax.ops.scope import Mask, Segments, Tokens
-from wave_jax.ops.validation import check_inverse, check_real, compute_dtype
+from wave_jax.ops.norms import ratio, scale_of
+from wave_jax.ops.scope import Mask, Segments
+from wave_jax.ops.validation import check_real, check_texts, compute_dtype
 
 Rows = Float[Array, "*k m d"]
 Pooled = Float[Array, "*k b d"]
@@ -50,13 +51,12 @@ def first_token_norm(u: Rows, inverse: Int[Array, "b n"], others: Bool[Array, "b
     Array([[5.],
            [4.]], dtype=float32)
     """
-    check_real(u, "u")
-    check_inverse(u, inverse, others)
+    check_texts(u, inverse, others)
     dtype = compute_dtype(u)
     counts, transposed = _counts(inverse, others, u.shape[-2], dtype)
     occurs = jnp.any(transposed > 0, axis=-1)
     rows = jnp.where(occurs[:, None], u.astype(dtype), 0)
-    return _norm(rows, _scale(rows), counts, transposed).astype(u.dtype)
+    return _norm(rows, scale_of(rows), counts, transposed).astype(u.dtype)
 
 
 def sum_by_counts(x: Rows, inverse: Int[Array, "b n"], kept: Bool[Array, "b n"]) -> Pooled:
@@ -77,8 +77,7 @@ def sum_by_counts(x: Rows, inverse: Int[Array, "b n"], kept: Bool[Array, "b n"])
     >>> sum_by_counts(x, jnp.array([[0, 2, 2]]), jnp.array([[True, True, True]]))
     Array([[9.]], dtype=float32)
     """
-    check_real(x, "x")
-    check_inverse(x, inverse, kept)
+    check_texts(x, inverse, kept)
     return _count_product(*_counts(inverse, kept, x.shape[-2], x.dtype), x)
 
 
@@ -101,7 +100,7 @@ def scaled_squares(u: Rows) -> tuple[Rows, Float[Array, "*k 1 d"]]:
     """
     check_real(u, "u")
     rows = u.astype(compute_dtype(u))
-    scale = _scale(rows)
+    scale = scale_of(rows)
     return (rows / scale) ** 2, scale
 
 
@@ -150,7 +149,7 @@ def _count_product_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
 
 
 def _counts(
-    inverse: Int[Array, "b n"], kept: Bool[Array, "b n"], rows: int, dtype: jnp.dtype
+    inverse: Int[Array, "b n"], kept: Bool[Array, "b n"], rows: int, dtype: DTypeLike
 ) -> tuple[Float[Array, "b m"], Float[Array, "m b"]]:
     """Returns how often each row occurs among a text's kept tokens, and the transpose of that."""
     texts = jnp.broadcast_to(jnp.arange(inverse.shape[0])[:, None], inverse.shape)
@@ -158,7 +157,3 @@ def _counts(
     counts = jnp.zeros((inverse.shape[0], rows), dtype).at[texts, inverse].add(number)
     transposed = jnp.zeros((rows, inverse.shape[0]), dtype).at[inverse, texts].add(number)
     return counts, transposed
-
-
-def _scale(u: Tokens) -> Float[Array, "*k 1 d"]:
-    return power_of_two(jnp.max(jnp.abs(u), axis=-2, keepdims=True, initial=0))

@@ -16,7 +16,9 @@ Mask = Bool[Array, "*b n"]
 Segments = Int[Array, "*b n"]
 Tokens = Float[Array, "*b n d"]
 
-_BLOCK = 128  # longer sums are cut in blocks of this many terms, which bounds their rounding error
+_BLOCK = (
+    128  # longer sums are taken in blocks of this many terms, which bounds their rounding error
+)
 
 
 def scope_sum(x: Tokens, segments: Segments | None) -> Tokens:

@@ -1,27 +1,49 @@
-"""Two variants of a text superposed and read out, in real arithmetic throughout."""
+"""How two waves meet, and how the result is read: the operations of the Wave Network (eq. 3 to 8).
+
+To add an operation: its name in `Superposition`, its function on (real, imaginary) parts in
+`_OPERATIONS`, and its complex form beside `interfere` and `modulate`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, TypeAlias, get_args
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from wave_jax.ops.norms import leave_one_out_norm
-from wave_jax.ops.polar import angle, modulus
 from wave_jax.ops.scope import Mask, Segments, Tokens
 from wave_jax.ops.validation import (
     check_choice,
+    check_complex,
     check_pair,
     check_real,
     check_tokens,
     compute_dtype,
-    keep,
 )
+from wave_jax.ops.waves import Waves, angle, modulus, wave_parts
 
 Superposition: TypeAlias = Literal["interference", "modulation"]
 ReadoutKind: TypeAlias = Literal["real", "imag", "magnitude", "phase"]
 SegmentPair: TypeAlias = tuple[Segments | None, Segments | None]
+Parts: TypeAlias = tuple[Float[Array, "..."], Float[Array, "..."]]
+"""A wave's real and imaginary part."""
+
+
+def _interference(first: Parts, second: Parts) -> Parts:
+    (a, r), (b, s) = first, second
+    return a + b, r + s
+
+
+def _modulation(first: Parts, second: Parts) -> Parts:
+    (a, r), (b, s) = first, second
+    return a * b - r * s, a * s + r * b
+
+
+_OPERATIONS: dict[Superposition, Callable[[Parts, Parts], Parts]] = {
+    "interference": _interference,
+    "modulation": _modulation,
+}
 
 
 def superpose(
@@ -60,49 +82,56 @@ def superpose(
     >>> real.T, imag.T
     (Array([[-7.,  7.]], dtype=float32), Array([[24., 24.]], dtype=float32))
     """
-    check_choice(op, get_args(Superposition), "op")
     masks, segments = branch_scopes(mask, segment_ids)
     check_tokens(u1, masks[0], segments[0], "u1")
     check_tokens(u2, masks[1], segments[1], "u2")
     check_pair(u1, u2, ("u1", "u2"))
-    dtype = compute_dtype(u1)
-    parts = []
-    for u, m, s in zip((u1, u2), masks, segments, strict=True):
-        real = keep(jnp.asarray(u).astype(dtype), m, s)
-        parts.append((real, leave_one_out_norm(real, mask=m, segment_ids=s)))
-    real, imag = superpose_parts(parts[0], parts[1], op)
+    first, second = wave_parts(u1, masks[0], segments[0]), wave_parts(u2, masks[1], segments[1])
+    real, imag = superpose_parts(first, second, op)
     return real.astype(u1.dtype), imag.astype(u1.dtype)
 
 
-def branch_scopes(
-    mask: Mask | None, segment_ids: Segments | SegmentPair | None
-) -> tuple[tuple[Mask | None, Mask | None], SegmentPair]:
-    """Returns a mask and segment ids for each variant, at most one of the two given."""
-    if not isinstance(segment_ids, tuple):
-        return (mask, mask), (segment_ids, segment_ids)
-    if len(segment_ids) != 2:
-        raise ValueError(f"segment_ids must be one array or a pair, got {len(segment_ids)} of them")
-    if mask is not None and any(ids is not None for ids in segment_ids):
-        raise ValueError("pass mask or segment_ids, not both: segment id 0 says what is padding")
-    first, second = segment_ids
-    # A variant that spans the whole text takes its padding from the other's segments.
-    given = first if first is not None else second
-    real = mask if given is None else jnp.asarray(given) > 0
-    return (real if first is None else None, real if second is None else None), (first, second)
-
-
-def superpose_parts(
-    first: tuple[Array, Array], second: tuple[Array, Array], op: Superposition
-) -> tuple[Array, Array]:
-    """Returns (real, imag) of two waves, given as such pairs, superposed.
+def superpose_parts(first: Parts, second: Parts, op: Superposition) -> Parts:
+    """Returns (real, imag) of two waves, each given as such a pair, superposed.
 
     >>> superpose_parts((3.0, 4.0), (4.0, 3.0), "interference")
     (7.0, 7.0)
     """
-    (a, r), (b, s) = first, second
-    if op == "interference":
-        return a + b, r + s
-    return a * b - r * s, a * s + r * b
+    check_choice(op, get_args(Superposition), "op")
+    return _OPERATIONS[op](first, second)
+
+
+def interfere(z1: Waves, z2: Waves) -> Waves:
+    """Returns the interference Z + Z' of two waves (eq. 3).
+
+    >>> interfere(jnp.array([1 + 1j]), jnp.array([1 - 1j]))
+    Array([2.+0.j], dtype=complex64)
+    """
+    _check_waves(z1, z2)
+    return z1 + z2
+
+
+def modulate(z1: Waves, z2: Waves) -> Waves:
+    """Returns the modulation Z Z': magnitudes multiply, phases add (eq. 6-7).
+
+    >>> modulate(jnp.array([2j]), jnp.array([3j]))
+    Array([-6.+0.j], dtype=complex64)
+    """
+    _check_waves(z1, z2)
+    return z1 * z2
+
+
+def interference_term(z1: Waves, z2: Waves) -> Float[Array, "*b n d"]:
+    """Returns 2 Re(Z conj(Z')) = 2 G G' cos(alpha - alpha') (eq. 5).
+
+    Positive where the waves reinforce each other, negative where they cancel:
+    |Z + Z'|^2 = |Z|^2 + |Z'|^2 + this term.
+
+    >>> interference_term(jnp.array([1 + 0j, 1j]), jnp.array([1 + 0j, -1j]))
+    Array([ 2., -2.], dtype=float32)
+    """
+    _check_waves(z1, z2)
+    return 2 * (z1.real * z2.real + z1.imag * z2.imag)
 
 
 def readout(
@@ -129,3 +158,26 @@ def readout(
     dtype = compute_dtype(real)
     to_polar = modulus if kind == "magnitude" else angle
     return to_polar(real.astype(dtype), imag.astype(dtype)).astype(real.dtype)
+
+
+def branch_scopes(
+    mask: Mask | None, segment_ids: Segments | SegmentPair | None
+) -> tuple[tuple[Mask | None, Mask | None], SegmentPair]:
+    """Returns a mask and segment ids for each variant, at most one of the two given."""
+    if not isinstance(segment_ids, tuple):
+        return (mask, mask), (segment_ids, segment_ids)
+    if len(segment_ids) != 2:
+        raise ValueError(f"segment_ids must be one array or a pair, got {len(segment_ids)} of them")
+    if mask is not None and any(ids is not None for ids in segment_ids):
+        raise ValueError("pass mask or segment_ids, not both: segment id 0 says what is padding")
+    first, second = segment_ids
+    # A variant that spans the whole text takes its padding from the other's segments.
+    given = first if first is not None else second
+    real = mask if given is None else jnp.asarray(given) > 0
+    return (real if first is None else None, real if second is None else None), (first, second)
+
+
+def _check_waves(z1: Waves, z2: Waves) -> None:
+    check_complex(z1, "z1")
+    check_complex(z2, "z2")
+    check_pair(z1, z2, ("z1", "z2"))

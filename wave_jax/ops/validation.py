@@ -6,37 +6,45 @@ from typing import Any
 
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array
 
 from wave_jax.errors import nearest
 from wave_jax.ops.scope import Mask, Segments, Tokens
+
+_COMPANIONS: dict[str, tuple[DTypeLike, str]] = {
+    "mask": (jnp.bool_, "an array of bool, True at real tokens"),
+    "segment_ids": (jnp.integer, "an array of integer, 0 at padding"),
+}
 
 
 def check_tokens(u: Any, mask: Any = None, segment_ids: Any = None, name: str = "u") -> None:
     """Raises TypeError or ValueError unless the arguments describe tokens [..., n, d]."""
     check_real(u, name)
-    if jnp.ndim(u) < 2:
-        raise ValueError(f"{name} must be [..., n tokens, d dimensions], got shape {jnp.shape(u)}")
+    shape = jnp.shape(u)
+    if len(shape) < 2:
+        raise ValueError(f"{name} must be [..., n tokens, d dimensions], got shape {shape}")
     if mask is not None and segment_ids is not None:
-        raise ValueError(
-            "pass mask or segment_ids, not both: segment id 0 already says what is padding"
-        )
-    if mask is not None:
-        _check_companion(mask, u, "mask", jnp.bool_, "bool, True at real tokens")
-    if segment_ids is not None:
-        _check_companion(segment_ids, u, "segment_ids", jnp.integer, "integer, 0 at padding")
+        raise ValueError("pass mask or segment_ids, not both: segment id 0 says what is padding")
+    for x, label in ((mask, "mask"), (segment_ids, "segment_ids")):
+        if x is not None:
+            _check_dtype(x, label, *_COMPANIONS[label])
+            if jnp.shape(x) != shape[:-1]:
+                raise ValueError(
+                    f"{label} must have the tokens' shape {shape[:-1]}, got {jnp.shape(x)}"
+                )
 
 
-def check_inverse(rows: Any, inverse: Any, kept: Any) -> None:
-    """Raises TypeError or ValueError unless texts [b, n] are given by `inverse` and a mask."""
-    if jnp.ndim(rows) < 2 or jnp.ndim(inverse) != 2:
+def check_texts(u: Any, inverse: Any, mask: Any) -> None:
+    """Raises TypeError or ValueError unless u[inverse] are the tokens of texts [b, n]."""
+    check_real(u, "the distinct rows")
+    if jnp.ndim(u) < 2 or jnp.ndim(inverse) != 2:
         raise ValueError(
-            "expected rows [..., m, d] and inverse [b texts, n tokens], got shapes "
-            f"{jnp.shape(rows)} and {jnp.shape(inverse)}"
+            "expected distinct rows [..., m, d] and inverse [b texts, n tokens], "
+            f"got shapes {jnp.shape(u)} and {jnp.shape(inverse)}"
         )
     _check_dtype(inverse, "inverse", jnp.integer, "an array of integer, the row of each token")
-    _check_dtype(kept, "the mask", jnp.bool_, "an array of bool")
-    check_pair(inverse, kept, ("inverse", "the mask"))
+    _check_dtype(mask, "the mask", *_COMPANIONS["mask"])
+    check_pair(inverse, mask, ("inverse", "the mask"))
 
 
 def check_real(x: Any, name: str) -> None:
@@ -72,33 +80,12 @@ def compute_dtype(u: Array) -> DTypeLike:
     return jnp.promote_types(u.dtype, jnp.float32)
 
 
-def zero_padding(u: Tokens, mask: Mask | None, segment_ids: Segments | None) -> Tokens:
-    """Returns `u` as an array with zeros at padding, whatever (NaN, too) stood there."""
-    return keep(jnp.asarray(u), mask, segment_ids)
-
-
 def keep(x: Tokens, mask: Mask | None, segment_ids: Segments | None) -> Tokens:
-    """Returns `x` with zeros at padding."""
-    real = _real_tokens(mask, segment_ids)
-    return x if real is None else jnp.where(real, x, 0)
-
-
-def _real_tokens(mask: Mask | None, segment_ids: Segments | None) -> Bool[Array, "*b n 1"] | None:
-    if mask is not None:
-        return jnp.asarray(mask)[..., None]
-    if segment_ids is not None:
-        return (jnp.asarray(segment_ids) > 0)[..., None]
-    return None
-
-
-def _check_companion(
-    x: Any, u: Float[Array, "*b n d"], name: str, kind: DTypeLike, meaning: str
-) -> None:
-    _check_dtype(x, name, kind, f"an array of {meaning}")
-    if jnp.shape(x) != jnp.shape(u)[:-1]:
-        raise ValueError(
-            f"{name} must have the tokens' shape {jnp.shape(u)[:-1]}, got {jnp.shape(x)}"
-        )
+    """Returns `x` with zeros at padding, whatever (NaN, too) stood there."""
+    if mask is None and segment_ids is None:
+        return x
+    real = jnp.asarray(mask) if segment_ids is None else jnp.asarray(segment_ids) > 0
+    return jnp.where(real[..., None], x, 0)
 
 
 def _check_dtype(x: Any, name: str, kind: DTypeLike, expected: str) -> None:

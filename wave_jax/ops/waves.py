@@ -1,4 +1,4 @@
-"""Tokens as complex waves, and how two waves meet (eq. 2 to 7 of the Wave Network)."""
+"""Tokens as complex waves: magnitude and phase, real and imaginary part (eq. 2)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
-from wave_jax.ops.norms import leave_one_out_norm
-from wave_jax.ops.polar import angle
+from wave_jax.ops.norms import leave_one_out_norm, ratio
 from wave_jax.ops.scope import Mask, Segments, Tokens
-from wave_jax.ops.validation import check_complex, check_pair, check_tokens, compute_dtype, keep
+from wave_jax.ops.validation import check_complex, check_real, check_tokens, compute_dtype, keep
 
 Waves = Complex[Array, "*b n d"]
 
@@ -18,9 +17,7 @@ def phase(u: Tokens, *, mask: Mask | None = None, segment_ids: Segments | None =
     """Returns the phase alpha = arctan2(r/G, u/G) of each token, its local semantics (eq. 2).
 
     Args:
-      u: token embeddings, [..., n, d], floating point.
-      mask: bool [..., n], True at real tokens.
-      segment_ids: int [..., n]; tokens with the same positive id share a scope, 0 is padding.
+      u, mask, segment_ids: as for `magnitude`.
 
     Returns:
       [..., n, d] in radians, in [0, pi], in the dtype of `u`; 0 at padding and where a dimension is
@@ -37,7 +34,7 @@ def phase(u: Tokens, *, mask: Mask | None = None, segment_ids: Segments | None =
     Array([[0.       , 1.5707964]], dtype=float32)
     """
     check_tokens(u, mask, segment_ids)
-    real, rest = _parts(u, mask, segment_ids)
+    real, rest = wave_parts(u, mask, segment_ids)
     return keep(angle(real, rest), mask, segment_ids).astype(u.dtype)
 
 
@@ -50,9 +47,7 @@ def token_to_wave(
     that dimension. Built without trigonometry.
 
     Args:
-      u: token embeddings, [..., n, d], floating point.
-      mask: bool [..., n], True at real tokens.
-      segment_ids: int [..., n]; tokens with the same positive id share a scope, 0 is padding.
+      u, mask, segment_ids: as for `magnitude`.
 
     Returns:
       complex [..., n, d]: complex64, or complex128 for float64; 0 at padding.
@@ -64,49 +59,76 @@ def token_to_wave(
     Array([[3.+4.j, 4.+3.j]], dtype=complex64)
     """
     check_tokens(u, mask, segment_ids)
-    return jax.lax.complex(*_parts(u, mask, segment_ids))
+    return jax.lax.complex(*wave_parts(u, mask, segment_ids))
 
 
-def interfere(z1: Waves, z2: Waves) -> Waves:
-    """Returns the interference Z + Z' of two waves (eq. 3).
+def from_polar(magnitude: Float[Array, "..."], phase: Float[Array, "..."]) -> Complex[Array, "..."]:
+    """Returns the wave G exp(i alpha) (eq. 2), in complex64, or complex128 for float64.
 
-    >>> interfere(jnp.array([1 + 1j]), jnp.array([1 - 1j]))
-    Array([2.+0.j], dtype=complex64)
+    Args:
+      magnitude: G, any shape that broadcasts with `phase`; [..., 1, d] as `ops.magnitude` gives it.
+      phase: alpha in radians.
+
+    >>> from_polar(jnp.array([2.0]), jnp.array([jnp.pi / 2])).imag
+    Array([2.], dtype=float32)
     """
-    _check_waves(z1, z2)
-    return z1 + z2
+    check_real(magnitude, "magnitude")
+    check_real(phase, "phase")
+    dtype = jnp.promote_types(jnp.promote_types(magnitude.dtype, phase.dtype), jnp.float32)
+    magnitude, phase = magnitude.astype(dtype), phase.astype(dtype)
+    return jax.lax.complex(magnitude * jnp.cos(phase), magnitude * jnp.sin(phase))
 
 
-def modulate(z1: Waves, z2: Waves) -> Waves:
-    """Returns the modulation Z Z': magnitudes multiply, phases add (eq. 6-7).
+def to_polar(wave: Complex[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """Returns (magnitude, phase) of a wave; the inverse of `from_polar`.
 
-    >>> modulate(jnp.array([2j]), jnp.array([3j]))
-    Array([-6.+0.j], dtype=complex64)
+    The phase is in (-pi, pi]. Both have derivative 0 at 0, so gradients stay finite.
+
+    Raises:
+      TypeError: `wave` is not complex.
+
+    >>> magnitude, phase = to_polar(jnp.array([2j]))
+    >>> magnitude, phase
+    (Array([2.], dtype=float32), Array([1.5707964], dtype=float32))
     """
-    _check_waves(z1, z2)
-    return z1 * z2
+    check_complex(wave, "wave")
+    return modulus(wave.real, wave.imag), angle(wave.real, wave.imag)
 
 
-def interference_term(z1: Waves, z2: Waves) -> Float[Array, "*b n d"]:
-    """Returns 2 Re(Z conj(Z')) = 2 G G' cos(alpha - alpha') (eq. 5).
-
-    Positive where the waves reinforce each other, negative where they cancel:
-    |Z + Z'|^2 = |Z|^2 + |Z'|^2 + this term.
-
-    >>> interference_term(jnp.array([1 + 0j, 1j]), jnp.array([1 + 0j, -1j]))
-    Array([ 2., -2.], dtype=float32)
-    """
-    _check_waves(z1, z2)
-    return 2 * (z1.real * z2.real + z1.imag * z2.imag)
+@jax.custom_jvp
+def modulus(x: Float[Array, "..."], y: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Returns sqrt(x^2 + y^2) without overflow; derivative 0 (a subgradient) at the origin."""
+    return jnp.hypot(x, y)
 
 
-def _parts(u: Tokens, mask: Mask | None, segment_ids: Segments | None) -> tuple[Tokens, Tokens]:
+@modulus.defjvp
+def _modulus_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
+    (x, y), (dx, dy) = primals, tangents
+    cosine, sine = _direction(x, y)
+    return modulus(x, y), cosine * dx + sine * dy
+
+
+@jax.custom_jvp
+def angle(x: Float[Array, "..."], y: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Returns arctan2(y, x); 0 with derivative 0 at the origin, whatever the signs of its zeros."""
+    return jnp.where((x == 0) & (y == 0), 0, jnp.arctan2(y, x))
+
+
+@angle.defjvp
+def _angle_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
+    (x, y), (dx, dy) = primals, tangents
+    cosine, sine = _direction(x, y)
+    inverse = ratio(1, modulus(x, y))
+    return angle(x, y), cosine * (dy * inverse) - sine * (dx * inverse)
+
+
+def wave_parts(u: Tokens, mask: Mask | None, segment_ids: Segments | None) -> tuple[Tokens, Tokens]:
     """Returns a wave's real and imaginary part in the dtype of computation."""
     real = keep(jnp.asarray(u).astype(compute_dtype(u)), mask, segment_ids)
     return real, leave_one_out_norm(real, mask=mask, segment_ids=segment_ids)
 
 
-def _check_waves(z1: Waves, z2: Waves) -> None:
-    check_complex(z1, "z1")
-    check_complex(z2, "z2")
-    check_pair(z1, z2, ("z1", "z2"))
+def _direction(x: Array, y: Array) -> tuple[Array, Array]:
+    """Returns the cosine and sine of the angle, (0, 0) at the origin."""
+    length = modulus(x, y)
+    return ratio(x, length), ratio(y, length)

@@ -1,14 +1,12 @@
-"""The parts of the network that have rules of their own: sentences, positions, omissions."""
+"""What the networks share: sentences, positions, dropout, pooling, and checks of a batch."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wave_jax.models import sentence_ids
-from wave_jax.models.dropout import drop_activations, drop_words
-from wave_jax.models.pooled import others_of_first, rest_norm, rest_norm_by_counts
-from wave_jax.models.positions import sinusoids
+from wave_jax.models import ModelConfig, build_model, sentence_ids
+from wave_jax.models.base import drop_activations, drop_words, pool, sinusoids
 
 CLS, SEP, DOT, BANG = 2, 3, 5, 6
 
@@ -43,7 +41,7 @@ def test_sinusoids_are_those_of_the_transformer():
             np.testing.assert_allclose(got[position, 2 * k : 2 * k + 2], expected, atol=5e-6)
 
 
-def test_omissions_do_not_depend_on_padding_or_on_other_tokens():
+def test_dropout_does_not_depend_on_padding_or_on_other_tokens():
     key = jax.random.key(0)
     x = jnp.ones((3, 9, 4))
     longer = drop_activations(jnp.ones((3, 14, 4)), 0.5, key)
@@ -56,27 +54,24 @@ def test_omissions_do_not_depend_on_padding_or_on_other_tokens():
     )
 
 
-def test_count_matrix_gives_the_norm_of_the_others():
-    rng = np.random.default_rng(0)
-    rows = rng.standard_normal((6, 5)).astype(np.float32)
-    inverse = rng.integers(0, 6, (4, 8))
-    mask = rng.random((4, 8)) < 0.7
-    others = others_of_first(jnp.asarray(mask), None)
-    expected = np.zeros((4, 5))
-    for text in range(4):
-        for j in range(1, 8):
-            expected[text] += mask[text, j] * rows[inverse[text, j]].astype(np.float64) ** 2
-    expected = np.sqrt(expected)
-    np.testing.assert_allclose(rest_norm(rows[inverse], others), expected, rtol=1e-6)
-    np.testing.assert_allclose(rest_norm_by_counts(rows, inverse, others), expected, rtol=1e-6)
+def test_pooling_sees_real_tokens_alone():
+    x = jnp.array([[[1.0, -5.0], [3.0, -1.0], [9.0, 9.0]]])
+    mask = jnp.array([[True, True, False]])
+    for pooling, expected in (("cls", [1, -5]), ("mean", [2, -3]), ("max", [3, -1])):
+        np.testing.assert_array_equal(pool(x, mask, pooling), [expected])
 
 
-def test_a_text_of_cls_alone_has_no_rest_and_finite_gradients():
-    inverse, others = jnp.zeros((1, 3), jnp.int32), jnp.zeros((1, 3), bool)
-    for rest in (
-        lambda u: rest_norm(u[inverse], others),
-        lambda u: rest_norm_by_counts(u, inverse, others),
-    ):
-        value, grad = jax.value_and_grad(lambda u, rest=rest: rest(u).sum())(jnp.ones((2, 4)))
-        assert value == 0
-        np.testing.assert_array_equal(grad, jnp.zeros((2, 4)))
+@pytest.mark.parametrize(
+    ("ids", "mask"),
+    [
+        (np.zeros(3, int), np.ones(3, bool)),
+        (np.zeros((1, 3)), np.ones((1, 3), bool)),
+        (np.zeros((1, 3), int), np.ones((1, 3))),
+        (np.zeros((1, 3), int), np.ones((1, 2), bool)),
+    ],
+    ids=["one text", "float ids", "float mask", "another length"],
+)
+def test_batches_of_another_kind_are_refused(ids, mask):
+    model = build_model(ModelConfig(dim=8), vocab_size=9, num_classes=2, max_length=8)
+    with pytest.raises(AssertionError):
+        jax.eval_shape(model.init, jax.random.key(0), ids, mask)

@@ -185,5 +185,7 @@ def test_wrong_arguments_are_named():
         probe.split_gradient(u, u[:2], u)
     with pytest.raises(TypeError, match="q must be a real"):
         probe.split_gradient(u, u, u.astype(jnp.complex64))
+    with pytest.raises(TypeError, match="u must be a real floating-point array, got list"):
+        probe.split_gradient([[1.0]], u, u)
     with pytest.raises(ValueError, match="not both"):
         probe.split_gradient(u, u, u, mask=jnp.ones(3, bool), segment_ids=jnp.ones(3, int))

@@ -61,7 +61,7 @@ def split_gradient(
     0.36 0.48
     0.64 -0.48
     """
-    dtype = u.dtype
+    given = u
     u, p, q, norm, rest, cos, sin, segments = _wave(u, p, q, mask, segment_ids)
     magnitude_path = scope_sum(p * cos + q * sin, segments) * cos
     own = (p * sin - q * cos) * sin
@@ -75,7 +75,8 @@ def split_gradient(
     )
     top = cos_top * (ratio(u, rest_top) * (q_top * cos_top) - cos * p_top)
     phase_path = jnp.where(norm > 0, own + others + jnp.where(largest, 0, top), p)
-    first, second = (keep(x, mask, segments).astype(dtype) for x in (magnitude_path, phase_path))
+    paths = magnitude_path, phase_path
+    first, second = (keep(x, mask, segments).astype(given.dtype) for x in paths)
     return first, second
 
 
@@ -96,11 +97,10 @@ def polar_gradient(
       dL/dalpha, [..., n, d], G and the other phases held fixed: each phase is a variable of its
       own, although all of a scope follow from the same u. Both in the dtype of `u`; 0 where G is 0.
     """
-    dtype = u.dtype
     _, p, q, norm, _, cos, sin, segments = _wave(u, p, q, mask, segment_ids)
     d_magnitude = keep(scope_sum(p * cos + q * sin, segments), None, segments)
     d_phase = keep(norm * (q * cos - p * sin), mask, segments)
-    return d_magnitude.astype(dtype), d_phase.astype(dtype)
+    return d_magnitude.astype(u.dtype), d_phase.astype(u.dtype)
 
 
 def largest_in_scope(u: Tokens, segments: Segments | None) -> tuple[Tokens, Bool[Array, "*b n d"]]:

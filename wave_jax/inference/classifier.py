@@ -124,10 +124,9 @@ class Classifier:
         for i, text in enumerate(checked):
             if not isinstance(text, str):
                 raise TypeError(f"text {i} is not a str but {type(text).__name__}: {text!r:.60}")
-        if len(checked) <= _TEXTS_AT_ONCE:
+        if len(checked) <= (size := _TEXTS_AT_ONCE):
             return self._logits(self._encode(checked))
-        starts = range(0, len(checked), _TEXTS_AT_ONCE)
-        chunks = (checked[start : start + _TEXTS_AT_ONCE] for start in starts)
+        chunks = (checked[i : i + size] for i in range(0, len(checked), size))
         return np.concatenate([self._logits(tokens) for tokens in prefetch(chunks, self._encode)])
 
     def _encode(self, texts: Sequence[str]) -> Tokens:

@@ -109,7 +109,7 @@ def test_a_model_without_waves_is_refused(
 def test_from_python(trained: tuple[Path, Done]) -> None:
     classifier = wave_jax.load(trained[0])
     found = probing.probe_text(classifier, "waves tide")
-    gradients = found.examination.gradients
+    gradients = found.result.gradients
     assert isinstance(gradients, WaveGradients)
     assert gradients.embedding.shape == (1, len(found.tokens), 16)
     np.testing.assert_allclose(

@@ -1,17 +1,29 @@
-"""One text, one answer: alone, among others, padded to any shape, and after reloading."""
+"""A text's prediction is the same alone, among others, and padded; loading refuses bad files."""
 
 from __future__ import annotations
+
+import io
+import itertools
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rich.console import Console
 
 from wave_jax.data.config import DataConfig
 from wave_jax.data.tokenizer import WordPiece
-from wave_jax.inference import Classifier, Prediction
+from wave_jax.errors import UserError
+from wave_jax.inference import Classifier, Prediction, load
+from wave_jax.inference import classifier as module
 from wave_jax.models import ModelConfig, build_model
-from wave_jax.training.config import Config
+from wave_jax.runs.job import train
+from wave_jax.training.config import Config, TrainConfig
 
 LABELS = ("sea", "land", "$sky")
 PROSE = "blue waves roll . green hills stand still ! grey clouds drift ? over high and low"
@@ -69,7 +81,7 @@ def test_a_text_alone_is_as_among_others(model: ModelConfig) -> None:
         assert error <= TOLERANCE * np.linalg.norm(alone)
 
 
-def test_the_plain_path_says_the_same(classifier: Classifier) -> None:
+def test_equals_the_reference_path(classifier: Classifier) -> None:
     """Padding to any length leaves the reference path's logits as they are."""
     texts = _texts(20)
     tokens = classifier.tokenizer.encode(texts, classifier.max_length)
@@ -106,7 +118,7 @@ def test_no_text_gives_no_prediction(classifier: Classifier) -> None:
 
 
 @pytest.mark.parametrize("wrong", [[b"bytes"], ["good", None], [["nested"]], [1]])
-def test_something_else_than_a_string_is_refused(classifier: Classifier, wrong: list) -> None:
+def test_only_strings_are_accepted(classifier: Classifier, wrong: list) -> None:
     with pytest.raises(TypeError, match=r"text \d is not a str but"):
         classifier.predict(wrong)
 
@@ -120,3 +132,89 @@ def test_nothing_compiles_once_the_shapes_are_warm(classifier: Classifier) -> No
     for count in (2, 255, 256, 257):
         classifier.logits(_texts(count))
     assert classifier._forward._cache_size() <= known
+
+
+def test_a_stream_gives_what_a_list_gives(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = _texts(300)
+    expected = classifier.predict(texts)
+    chunks = [texts[:7], [], texts[7:250], texts[250:]]
+    found = [item for part in classifier.predict_stream(iter(chunks)) for item in part]
+    assert [item.label for item in found] == [item.label for item in expected]
+    whole = classifier.logits(texts)
+    monkeypatch.setattr(module, "_TEXTS_AT_ONCE", 50)
+    # beside other texts, so with other rounding
+    np.testing.assert_allclose(classifier.logits(texts), whole, rtol=1e-5, atol=1e-6)
+
+
+def test_a_stream_reads_little_ahead_and_raises_in_order(classifier: Classifier) -> None:
+    taken = []
+
+    def chunks() -> Iterator[list[str]]:
+        for number in range(20):
+            taken.append(number)
+            yield ["blue waves"]
+        raise ValueError("the twenty-first")
+
+    stream = classifier.predict_stream(chunks())
+    assert len(next(stream)) == 1
+    time.sleep(0.1)
+    assert len(taken) <= 4  # one yielded, two waiting, one in the thread
+    assert len(list(itertools.islice(stream, 19))) == 19
+    with pytest.raises(ValueError, match="twenty-first"):
+        next(stream)
+    assert len(taken) == 20
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("texts")
+    rows = [{"text": text, "label": LABELS[i % 3]} for i, text in enumerate(_texts(60)) if text]
+    source = folder / "texts.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    config = Config(
+        data=DataConfig(source=str(source), cache_dir=str(folder / "cache"), max_length=16),
+        model=ModelConfig(dim=8, ffn_dim=8, position="learned"),
+        train=TrainConfig(steps=2, batch_size=16),
+    )
+    train(config, workdir=folder / "run", console=Console(file=io.StringIO()))
+    return folder / "run"
+
+
+def test_a_run_is_loaded(workdir: Path) -> None:
+    classifier = load(workdir)
+    assert sorted(classifier.labels) == sorted(LABELS)
+    assert classifier.max_length == 16
+    assert classifier.predict("blue waves").label in LABELS
+    shorter = load(str(workdir), "last", max_length=3)
+    np.testing.assert_allclose(
+        shorter.logits("blue waves"), classifier.logits("blue"), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_a_length_that_cannot_be_read_is_refused(workdir: Path) -> None:
+    with pytest.raises(UserError, match="learned 16 positions; got max_length 17"):
+        load(workdir, max_length=17)
+    with pytest.raises(UserError, match="at least 3 .* got 2"):
+        load(workdir, max_length=2)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("[", "cannot read the classes' names"),
+        ('{"a": 1}', "expected a list of names"),
+        ('["a", "b"]', "classifier/bias is .3,., but by config.json, .* it is .2,.: one of these"),
+    ],
+)
+def test_files_that_do_not_match_are_refused(
+    workdir: Path, tmp_path: Path, labels: str, message: str
+) -> None:
+    copied = tmp_path / "run"
+    shutil.copytree(workdir, copied)
+    (copied / "labels.json").write_text(labels, encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        load(copied)
+    with pytest.raises(UserError, match="none"):
+        load(tmp_path / "none")

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wave_jax.inference.figure import draw_confusion
-from wave_jax.inference.report import make_report
+from wave_jax.inference.report import draw_confusion, make_report
 
 metrics = pytest.importorskip("sklearn.metrics")
 

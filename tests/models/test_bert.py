@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from wave_jax.errors import UserError
 from wave_jax.models import ModelConfig, bert, build_model, read_pretrained, table_rows
 from wave_jax.models.bert import check_folder
-from wave_jax.probe.scalars import cross_entropy
+from wave_jax.probe import cross_entropy
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "bert"  # made by golden/make_bert.py
 VOCAB, LENGTH = 38, 10

@@ -3,8 +3,7 @@
 import numpy as np
 
 from wave_jax import probe
-from wave_jax.probe.result import ProbeResult
-from wave_jax.probe.text import TextProbe
+from wave_jax.probe.result import ProbeResult, TextProbe
 
 
 def fabricate(tokens, dims, *, text="some text", layers=1, ops=("modulation",), sentences=False):
@@ -48,5 +47,5 @@ def fabricate(tokens, dims, *, text="some text", layers=1, ops=("modulation",), 
         converged=np.array([True]),
         evaluations=np.int32(16),
     )
-    examination = ProbeResult(gradients, normal(n), integrated, couplings)
-    return TextProbe(text, tuple(tokens), 0, 1, ("sea", "<i>land</i>"), "loss", examination)
+    result = ProbeResult(gradients, normal(n), integrated, couplings)
+    return TextProbe(text, tuple(tokens), 0, 1, ("sea", "<i>land</i>"), "loss", result)

@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.probe.networks import IDS, LABELS, MASK, QUICK, network
-from tests.probe.test_gradients import Bag
+from tests.probe.networks import IDS, LABELS, MASK, QUICK, Bag, network
 from wave_jax import probe
 
 UNKNOWN = np.asarray(probe.unknown_baseline(jnp.asarray(IDS), unk_id=1, keep=(2, 3)))

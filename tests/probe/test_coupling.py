@@ -68,10 +68,13 @@ def test_interference_couples_by_its_imaginary_part_only():
     assert all(np.all(part > 0) for part in probe.coupling(u1, u2, "modulation"))
 
 
-def test_padding_couples_nothing():
+@pytest.mark.parametrize(
+    "scope", [{"mask": np.arange(N) < 5}, {"segment_ids": (np.arange(N) < 5).astype(int)}]
+)
+def test_padding_couples_nothing(scope):
     u1, u2 = np.random.default_rng(0).standard_normal((2, N, D)).astype(np.float32)
     u1[5:] = np.nan
-    for part in probe.coupling(u1, u2, "modulation", mask=np.arange(N) < 5):
+    for part in probe.coupling(u1, u2, "modulation", **scope):
         assert np.isfinite(part).all()
         assert not np.any(part[5:])
         assert not np.any(part[:, 5:])

@@ -6,11 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as nn
 
 from tests.probe.networks import IDS, KINDS, LABELS, MASK, QUICK, double, network
 from wave_jax import ops, probe
-from wave_jax.errors import UserError
 
 OPERATIONS = {"interference": ops.interfere, "modulation": ops.modulate}
 
@@ -226,37 +224,8 @@ def test_any_scalar_of_the_logits():
     np.testing.assert_allclose(summed.values, np.sum(summed.logits[:, 1]), rtol=1e-5)
     own = np.asarray(LABELS) == 1  # the text whose logit is the one that was summed
     np.testing.assert_allclose(summed.embedding[own], logit.embedding[own], rtol=1e-4, atol=1e-6)
-    margin = probe.margin(logit.logits, LABELS)
-    others = [max(np.delete(row, k)) for row, k in zip(logit.logits, LABELS, strict=True)]
-    np.testing.assert_allclose(margin, logit.values - np.array(others), rtol=1e-6)
 
 
 def test_magnitude_share_is_of_the_norms():
     share = probe.magnitude_share(jnp.array([[3.0], [0.0]]), jnp.array([[1.0], [0.0]]), axis=-1)
     assert share.tolist() == [0.75, 0.5]
-
-
-class Bag(nn.Module):
-    """A model with the seam and without waves."""
-
-    def setup(self):
-        self.table = nn.Embed(40, 4)
-        self.classifier = nn.Dense(3)
-
-    def __call__(self, ids, mask):
-        return self.logits_from_embeddings(self.embed(ids), mask)
-
-    def embed(self, ids):
-        return self.table(ids)
-
-    def logits_from_embeddings(self, embeddings, mask, *, deterministic=True):
-        return self.classifier(jnp.sum(jnp.where(mask[..., None], embeddings, 0), axis=1))
-
-
-def test_a_model_without_waves_is_told_so():
-    model = Bag()
-    params = model.init(jax.random.key(0), IDS, MASK)["params"]
-    with pytest.raises(UserError, match="Bag has no waves, so no phases to probe"):
-        probe.wave_gradients(model, params, IDS, LABELS, mask=MASK)
-    with pytest.raises(UserError, match=r"Dense cannot be probed: it lacks the method embed"):
-        probe.wave_gradients(nn.Dense(2), params, IDS, LABELS, mask=MASK)

@@ -1,4 +1,4 @@
-"""Gradient norms against separate gradients of the mean loss."""
+"""Gradient norms against separate gradients of the mean loss, and the summary for training."""
 
 from functools import partial
 
@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.probe.networks import IDS, LABELS, MASK, QUICK, network
-from tests.probe.test_gradients import Bag
+from tests.probe.networks import IDS, LABELS, MASK, QUICK, Bag, network
 from wave_jax import probe
 
 
@@ -55,12 +54,32 @@ def test_norms_equal_those_of_the_gradients(kind):
     assert np.sqrt(sum(top)) == pytest.approx(l2(by_params), rel=1e-5)
 
 
-def test_another_scalar():
-    model, params = network("plain")
+def test_the_summary_has_the_numbers_of_the_probe():
+    model, params = network("sentences")
 
-    def both(params):
-        run = partial(probe.gradient_norms, model, params, IDS, LABELS, mask=MASK)
-        return run(), run(scalar=lambda *a: 2 * probe.cross_entropy(*a))
+    @partial(jax.jit, compiler_options=QUICK)
+    def run(params):
+        options = {"mask": MASK}
+        return (
+            probe.summarize(model, params, IDS, LABELS, **options),
+            probe.gradient_norms(model, params, IDS, LABELS, **options),
+            probe.wave_gradients(model, params, IDS, LABELS, **options),
+        )
 
-    plain, double = jax.jit(both, compiler_options=QUICK)(params)
-    assert float(double["cls"]) == pytest.approx(2 * float(plain["cls"]), rel=1e-5)
+    found, norms, gradients = run(params)
+    for name in ("cls", "input", "classifier", "embed", "layer_1"):
+        assert float(found[f"gradient_norm/{name}"]) == pytest.approx(float(norms[name]), rel=1e-4)
+    assert not any("layer_0/variants" in name for name in found)
+    texts = len(IDS)  # the mean loss: each text's gradient is a third
+    assert float(found["loss"]) == pytest.approx(float(gradients.loss) / texts, rel=1e-5)
+    both = gradients.layers[0].variants
+    share = probe.magnitude_share(
+        np.stack([v.magnitude_path for v in both]), np.stack([v.phase_path for v in both])
+    )
+    assert float(found["layer_0/magnitude_share"]) == pytest.approx(float(share), rel=1e-4)
+    sizes = [np.abs(v.d_phase)[MASK] / texts for v in both]
+    assert float(found["layer_0/mean_abs_d_phase"]) == pytest.approx(np.mean(sizes), rel=1e-4)
+    # The first variant has a magnitude for each token's sentence, the second one for the text.
+    rows = np.concatenate([np.abs(both[0].d_magnitude)[MASK], np.abs(both[1].d_magnitude)[:, 0]])
+    found_mean = float(found["layer_0/mean_abs_d_magnitude"])
+    assert found_mean == pytest.approx(np.mean(rows) / texts, rel=1e-4)

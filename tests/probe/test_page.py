@@ -1,4 +1,4 @@
-"""The page: what it holds, and what it does in a browser."""
+"""The page: its content, and how it behaves in a browser."""
 
 import json
 import re
@@ -57,9 +57,7 @@ def test_several_texts_share_the_room():
 
 def test_the_most_influential_dimensions_come_first():
     probed = fabricate(TOKENS, 40)
-    total = sum(
-        v.total[0].astype(float) ** 2 for v in probed.examination.gradients.layers[0].variants
-    )
+    total = sum(v.total[0].astype(float) ** 2 for v in probed.result.gradients.layers[0].variants)
     order = embedded(render_page([probed]))[0]["layers"][0]["order"]
     influence = np.sqrt(total).sum(axis=0)[order]
     assert (np.diff(influence) <= 0).all()
@@ -149,7 +147,7 @@ def test_the_keyboard_reaches_everything(browser, page):
 
 def test_hovering_tells_the_numbers(browser, page, probed):
     browser.open(page)
-    layer = probed.examination.gradients.layers[0]
+    layer = probed.result.gradients.layers[0]
     order = embedded(page.read_text())[0]["layers"][0]["order"]
     # Row 2 of 7, the middle of column 10 of 40; the names of the rows take 74 pixels.
     width = browser.script("return document.querySelector('#map-phase').clientWidth")
@@ -160,9 +158,9 @@ def test_hovering_tells_the_numbers(browser, page, probed):
     }
     for name, (value, place) in expected.items():
         browser.hover(f"#{place}", x, 2.5 / 7)
-        told = browser.text(f"#{place} + output")
-        assert told.startswith(f"wave, dimension {order[10]}: {name} ")
-        number = float(re.search(name + r" ([+−\d.e]+)", told)[1].replace("−", "-"))
+        shown = browser.text(f"#{place} + output")
+        assert shown.startswith(f"wave, dimension {order[10]}: {name} ")
+        number = float(re.search(name + r" ([+−\d.e]+)", shown)[1].replace("−", "-"))
         assert number == pytest.approx(float(value), rel=6e-3, abs=1e-9)  # three digits are shown
     browser.hover("#phasors .dial:nth-child(2)")
     assert re.fullmatch(

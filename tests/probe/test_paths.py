@@ -118,7 +118,7 @@ def test_polar_gradient_equals_autodiff_of_the_polar_formula():
             np.testing.assert_allclose(x, y, rtol=1e-12, atol=1e-13)
 
 
-def test_polar_gradient_is_told_per_segment():
+def test_polar_gradient_is_of_each_segment():
     u, p, q = inputs("normal", 6, np.float32)
     segments = np.array([1, 2, 1, 2, 1, 0])
     found = polar(u, p, q, segment_ids=segments)
@@ -185,5 +185,7 @@ def test_wrong_arguments_are_named():
         probe.split_gradient(u, u[:2], u)
     with pytest.raises(TypeError, match="q must be a real"):
         probe.split_gradient(u, u, u.astype(jnp.complex64))
+    with pytest.raises(TypeError, match="u must be a real floating-point array, got list"):
+        probe.split_gradient([[1.0]], u, u)
     with pytest.raises(ValueError, match="not both"):
         probe.split_gradient(u, u, u, mask=jnp.ones(3, bool), segment_ids=jnp.ones(3, int))

@@ -20,8 +20,7 @@ from wave_jax.data.config import DataConfig, SourceConfig
 from wave_jax.data.dataset import Split, SplitName, load_dataset, load_split
 from wave_jax.errors import UserError
 from wave_jax.inference import load
-from wave_jax.inference.figure import draw_confusion
-from wave_jax.inference.report import Report, make_report
+from wave_jax.inference.report import Report, draw_confusion, make_report
 from wave_jax.runs.config_file import load_config
 from wave_jax.runs.environment import ENVIRONMENT_FILE, check_unchanged
 from wave_jax.runs.workdir import with_snapshot

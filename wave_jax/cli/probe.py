@@ -19,7 +19,7 @@ from wave_jax.errors import UserError
 from wave_jax.inference import Classifier, load
 from wave_jax.inference.probing import probe_text
 from wave_jax.probe.page import render_page
-from wave_jax.probe.text import Of, TextProbe, probe_record
+from wave_jax.probe.result import Of, TextProbe, probe_record
 from wave_jax.runs.workdir import with_snapshot
 from wave_jax.training.compilation import enable_compilation_cache
 

@@ -1,6 +1,5 @@
-"""Trained networks at work: labels for texts, and how good they are."""
+"""Trained classifiers: loading, prediction, evaluation reports, probing."""
 
-from wave_jax.inference.classifier import Classifier, Prediction
-from wave_jax.inference.loading import load
+from wave_jax.inference.classifier import Classifier, Prediction, load
 
 __all__ = ["Classifier", "Prediction", "load"]

@@ -1,9 +1,11 @@
-"""A trained network that labels texts."""
+"""Trained classifiers: loading one from a run's folder, and labelling texts with it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, overload
 
 import jax
@@ -14,17 +16,20 @@ from wave_jax.data.batches import EvalBatches
 from wave_jax.data.shapes import Shapes
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.data.tokens import Tokens
-from wave_jax.inference.lookup_table import Folded, can_fold, folded_bytes
-from wave_jax.models import table_rows
+from wave_jax.errors import UserError
+from wave_jax.inference.lookup_table import LookupTable, supports, table_bytes
+from wave_jax.models import build_model, sizes, table_rows
+from wave_jax.runs.checkpoints import restore_params
+from wave_jax.runs.config_file import load_config
 from wave_jax.training.compilation import matmul_precision
 from wave_jax.training.config import Config
 from wave_jax.training.prefetch import prefetch
 from wave_jax.training.step import make_eval_step
 
-_TEXTS_AT_ONCE = 4096  # tokenised at once, while those before are computed
-_MOST_FOLDED = 2**30  # bytes of lookup table that are taken without being asked for
+_TEXTS_AT_ONCE = 4096  # tokenized together, while the ones before are computed
+_MOST_TABLE_BYTES = 2**30  # of a lookup table that is made without being asked for
 _MOST_TEXTS = 256  # in a batch
-_MOST_TOKENS = 16_384  # in a batch, so that its memory does not depend on the texts' length
+_MOST_TOKENS = 16_384  # in a batch, which bounds its memory whatever the texts' length
 
 
 @dataclass(frozen=True)
@@ -36,21 +41,20 @@ class Prediction:
 
 
 class Classifier:
-    """A trained network with its tokenizer and labels; `wave_jax.load(workdir)` makes one.
+    """A trained network with its tokenizer and labels, as `load(workdir)` returns it.
 
-    A text's result does not depend on the texts beside it, beyond rounding. Batches come in a few
-    fixed shapes, each compiled when it is first needed. Texts are tokenised by a thread while those
-    before them are computed.
+    A text's result does not depend on the other texts, up to rounding. Batches come in a few fixed
+    shapes, each compiled when it is first needed. A thread tokenizes the next texts while the
+    current ones are computed.
 
     Attributes:
       model: the Flax module.
       params: its parameters, a nested dict.
-      tokenizer: texts to ids.
+      tokenizer: from texts to ids.
       labels: names of the classes, in the order of the logits.
-      config: the configuration of the run.
-      max_length: pieces of a text that are read, [CLS] and [SEP] included.
-      folded_bytes: memory of the lookup table that stands for the projection (`Folded`), 0
-        without one.
+      config: of the training.
+      max_length: tokens of a text that are read, [CLS] and [SEP] included.
+      folded_bytes: memory of the lookup table that replaces the projection, 0 without one.
     """
 
     def __init__(
@@ -72,13 +76,13 @@ class Classifier:
         self.max_length = config.data.max_length if max_length is None else max_length
         self._forward = jax.jit(make_eval_step(model))
         self._rows = table_rows(tokenizer.vocab_size)
-        self._folded: Folded | None = None
+        self._table: LookupTable | None = None
         self.folded_bytes = 0
-        if fold and can_fold(model):
-            size = folded_bytes(model, self._rows)
-            if fold != "auto" or size <= _MOST_FOLDED:
+        if fold and supports(model):
+            size = table_bytes(model, self._rows)
+            if fold != "auto" or size <= _MOST_TABLE_BYTES:
                 self.folded_bytes = size
-                self._folded = Folded(model, self.params, cls_id=tokenizer.cls_id)
+                self._table = LookupTable(model, self.params, cls_id=tokenizer.cls_id)
         self._shapes = {
             size: Shapes.geometric(size, self.max_length, self._rows)
             for size in (1, max(1, min(_MOST_TEXTS, _MOST_TOKENS // self.max_length)))
@@ -90,25 +94,62 @@ class Classifier:
     def predict(self, texts: Iterable[str]) -> list[Prediction]: ...
 
     def predict(self, texts: str | Iterable[str]) -> Prediction | list[Prediction]:
-        """Returns the prediction for one text, or a list of them, in order, for several.
+        """Returns the prediction for one text, or for several a list of them, in order.
 
         Raises:
-          TypeError: something among the texts is not a string.
+          TypeError: one of the texts is not a string.
         """
         if isinstance(texts, str):
             return self.predict([texts])[0]
-        return self._named(self.logits(texts))
+        return self._predictions(self.logits(texts))
 
     def predict_stream(self, chunks: Iterable[Sequence[str]]) -> Iterator[list[Prediction]]:
-        """Yields the predictions of each list of texts, in order, as soon as they are there.
+        """Yields the predictions of each list of texts, in order and as soon as possible.
 
-        A thread takes lists from `chunks` and tokenises them while those before are computed; two
-        wait at most, so memory does not depend on how many come.
+        A thread reads and tokenizes at most two lists ahead, so memory does not depend on how many
+        there are.
         """
         for tokens in prefetch(chunks, self._encode):
-            yield self._named(self._logits(tokens))
+            yield self._predictions(self._logits(tokens))
 
-    def _named(self, logits: np.ndarray) -> list[Prediction]:
+    def logits(self, texts: str | Iterable[str]) -> np.ndarray:
+        """Returns the logits float32 [texts, classes], or [classes] for one string.
+
+        Raises:
+          TypeError: one of the texts is not a string.
+        """
+        if isinstance(texts, str):
+            return self.logits([texts])[0]
+        checked = list(texts)
+        for i, text in enumerate(checked):
+            if not isinstance(text, str):
+                raise TypeError(f"text {i} is not a str but {type(text).__name__}: {text!r:.60}")
+        if len(checked) <= (size := _TEXTS_AT_ONCE):
+            return self._logits(self._encode(checked))
+        chunks = (checked[i : i + size] for i in range(0, len(checked), size))
+        return np.concatenate([self._logits(tokens) for tokens in prefetch(chunks, self._encode)])
+
+    def _encode(self, texts: Sequence[str]) -> Tokens:
+        return self.tokenizer.encode(texts, self.max_length)
+
+    def _logits(self, tokens: Tokens) -> np.ndarray:
+        if not len(tokens):
+            return np.empty((0, len(self.labels)), np.float32)
+        if self._table is not None:
+            return self._table(tokens)
+        result = np.empty((len(tokens), len(self.labels)), np.float32)
+        size = min(self._shapes) if len(tokens) == 1 else max(self._shapes)
+        batches = EvalBatches(
+            tokens, None, batch_size=size, table_rows=self._rows, shapes=self._shapes[size]
+        )
+        for index in range(len(batches)):
+            with matmul_precision("float32"):
+                logits = self._forward(self.params, batches.batch(index))
+            examples = batches.examples(index)
+            result[examples] = logits[: len(examples)]
+        return result
+
+    def _predictions(self, logits: np.ndarray) -> list[Prediction]:
         wide = logits.astype(np.float64)
         shares = np.exp(wide - wide.max(axis=1, keepdims=True))
         shares /= shares.sum(axis=1, keepdims=True)
@@ -118,45 +159,80 @@ class Classifier:
             for k, row in zip(best, shares.tolist(), strict=True)
         ]
 
-    def logits(self, texts: str | Iterable[str]) -> np.ndarray:
-        """Returns the logits float32 [texts, classes], or [classes] for one string.
 
-        Raises:
-          TypeError: something among the texts is not a string.
-        """
-        if isinstance(texts, str):
-            return self.logits([texts])[0]
-        checked = _strings(texts)
-        if len(checked) <= _TEXTS_AT_ONCE:
-            return self._logits(self._encode(checked))
-        starts = range(0, len(checked), _TEXTS_AT_ONCE)
-        parts = (checked[start : start + _TEXTS_AT_ONCE] for start in starts)
-        return np.concatenate([self._logits(tokens) for tokens in prefetch(parts, self._encode)])
+def load(
+    workdir: str | Path,
+    checkpoint: Literal["best", "last"] = "best",
+    *,
+    max_length: int | None = None,
+    fold: bool | Literal["auto"] = "auto",
+) -> Classifier:
+    """Returns the trained classifier of a run.
 
-    def _encode(self, texts: Sequence[str]) -> Tokens:
-        return self.tokenizer.encode(texts, self.max_length)
+    Args:
+      workdir: the folder that training wrote.
+      checkpoint: that of the best validation result, or the last one.
+      max_length: tokens of a text that are read; by default as many as in training.
+      fold: whether a lookup table replaces the projection, which makes prediction several times
+        faster and takes `Classifier.folded_bytes` of memory (188 MB for 30,522 tokens and 768
+        dimensions); 'auto': up to 1 GiB. Models that do not support it predict without.
 
-    def _logits(self, tokens: Tokens) -> np.ndarray:
-        if not len(tokens):
-            return np.empty((0, len(self.labels)), np.float32)
-        if self._folded is not None:
-            return self._folded(tokens)
-        result = np.empty((len(tokens), len(self.labels)), np.float32)
-        size = min(self._shapes) if len(tokens) == 1 else max(self._shapes)
-        batches = EvalBatches(
-            tokens, None, batch_size=size, table_rows=self._rows, shapes=self._shapes[size]
-        )
-        for index in range(len(batches)):
-            with matmul_precision("float32"):
-                logits = self._forward(self.params, batches.batch(index))
-            places = batches.examples(index)
-            result[places] = logits[: len(places)]
-        return result
+    Raises:
+      UserError: the folder is not a run, has no checkpoint yet, or its files do not match.
+    """
+    folder = Path(workdir)
+    config = load_config(folder)
+    tokenizer = WordPiece.load(folder / "tokenizer.json")
+    labels = _read_labels(folder / "labels.json")
+    params, _ = restore_params(folder, checkpoint)
+    longest = config.data.max_length
+    model = build_model(
+        config.model,
+        vocab_size=tokenizer.vocab_size,
+        num_classes=len(labels),
+        max_length=longest,
+        sentence_end_ids=tokenizer.sentence_end_ids,
+        sep_id=tokenizer.sep_id,
+    )
+    _check_shapes(params, model, folder)
+    if max_length is not None and max_length < 3:
+        raise UserError(f"max_length must be at least 3 ([CLS], a token, [SEP]); got {max_length}")
+    learned = sizes(config.model).position == "learned"
+    if learned and max_length is not None and max_length > longest:
+        raise UserError(f"this network learned {longest} positions; got max_length {max_length}")
+    return Classifier(
+        model,
+        params,
+        tokenizer=tokenizer,
+        labels=labels,
+        config=config,
+        max_length=max_length,
+        fold=fold,
+    )
 
 
-def _strings(texts: Iterable[str]) -> list[str]:
-    checked = list(texts)
-    for place, text in enumerate(checked):
-        if not isinstance(text, str):
-            raise TypeError(f"text {place} is not a str but {type(text).__name__}: {text!r:.60}")
-    return checked
+def _read_labels(path: Path) -> tuple[str, ...]:
+    try:
+        names = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read the classes' names in {path}: {error}") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{path}: expected a list of names, got {str(names)[:60]!r}")
+    return tuple(names)
+
+
+def _check_shapes(params: Any, model: nn.Module, folder: Path) -> None:
+    """Raises UserError unless the parameters are those of the model that the files describe."""
+    ids = jax.ShapeDtypeStruct((1, 4), np.int32)
+    expected = jax.eval_shape(model.init, jax.random.key(0), ids)["params"]
+    wanted, found = (
+        {jax.tree_util.keystr(path, simple=True, separator="/"): leaf.shape for path, leaf in pairs}
+        for pairs in map(jax.tree_util.tree_leaves_with_path, (expected, params))
+    )
+    for name in sorted(wanted.keys() | found.keys()):
+        has, needs = found.get(name, "missing"), wanted.get(name, "none")
+        if has != needs:
+            raise UserError(
+                f"{folder}: the checkpoint's {name} is {has}, but by config.json, tokenizer.json "
+                f"and labels.json it is {needs}: one of these files does not belong to this run"
+            )

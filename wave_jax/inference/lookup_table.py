@@ -1,9 +1,10 @@
-"""A one-layer network without its projection: (E W + b)^2 as a table to look sums up in.
+"""Prediction of a one-layer network from a table of squared variants, without the projection.
 
-Under [CLS] pooling, without positions and with the whole text as scope, a text comes into the
-result through two vectors: the variants of [CLS], the same for every text, and the sums of its
-other tokens' squared variants. So prediction is a bag of rows and a small feed-forward, the same
-numbers as the network's up to rounding.
+Under [CLS] pooling, without positions and with the whole text as scope, the logits depend on a text
+only through two vectors per variant: u_0 of [CLS], the same for every text, and
+r_0 = sqrt(sum_j u_j^2) over its other tokens. So the squares of every token's variants E W + b are
+computed once, and prediction is an embedding bag followed by a small feed-forward: the same numbers
+as the network's, up to rounding.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
+from wave_jax import ops
 from wave_jax.data.tokens import Tokens
 from wave_jax.models import WaveClassifier
 from wave_jax.training.compilation import matmul_precision
 
-_FLOAT_BYTES = 4
-_TOKENS_AT_ONCE = 4  # of a text; its padded length divides by this
-_ROWS = (1, 64, 256)  # texts of a batch
-_LENGTHS = (32, 128, 512)  # padding costs next to nothing, so these and four times more each
+_UNROLLED = 4  # tokens of a text that are added per iteration
+_ROWS = (1, 64, 256)  # texts per batch
+_SHORTEST = 32  # padded length; the others are 4, 16, ... times as long, as padding is cheap
 
 
-def can_fold(model: nn.Module) -> TypeGuard[WaveClassifier]:
-    """Returns whether a model's prediction can do without the projection."""
+def supports(model: nn.Module) -> TypeGuard[WaveClassifier]:
+    """Returns whether a model can predict from a lookup table."""
     return (
         isinstance(model, WaveClassifier)
         and model.pooling == "cls"
@@ -38,94 +39,92 @@ def can_fold(model: nn.Module) -> TypeGuard[WaveClassifier]:
     )
 
 
-def folded_bytes(model: WaveClassifier, table_rows: int) -> int:
-    """Returns the memory of the lookup table: a row of 2 d float32 for every row of the table."""
-    return _FLOAT_BYTES * 2 * model.dim * (table_rows + 1)
+def table_bytes(model: WaveClassifier, table_rows: int) -> int:
+    """Returns the memory of a lookup table: 2 d float32 for every row of the embedding table."""
+    return np.dtype(np.float32).itemsize * 2 * model.dim * (table_rows + 1)
 
 
-class Folded:
+class LookupTable:
     """The lookup table of a model, and prediction from it.
 
     Attributes:
-      squares: float32 [rows + 1, 2 d], squared variants of every token; the last row is zero.
+      squares: float32 [rows + 1, 2 d], (variants / scale)^2 of every token; the last row is zero.
+      scale: float32 [1, 2 d], powers of two, so that no square overflows or vanishes.
       cls: float32 [2, d], the variants of [CLS].
     """
 
     def __init__(self, model: WaveClassifier, params: Any, *, cls_id: int) -> None:
-        """Folds; ValueError for a model that `can_fold` refuses."""
-        if not can_fold(model):
-            raise ValueError("only one layer under [CLS] pooling without positions can be folded")
+        """Computes the table; ValueError if the model does not support it."""
+        if not supports(model):
+            raise ValueError(
+                "a lookup table needs one wave layer under [CLS] pooling, without positions and "
+                "with the whole text as scope"
+            )
         self._head = {name: leaf for name, leaf in params.items() if name != "embed"}
+        make = jax.jit(partial(_make_table, model, cls_id))
         with matmul_precision("float32"):
-            table = params["embed"]["embedding"]
-            self.squares, self.cls = jax.jit(partial(_fold, model, cls_id))(self._head, table)
-        self._filler = self.squares.shape[0] - 1
+            table = make(self._head, params["embed"]["embedding"])
+        self.squares, self.scale, self.cls = table
         self._forward = jax.jit(partial(_logits, model))
 
     def __call__(self, tokens: Tokens) -> np.ndarray:
         """Returns the logits float32 [texts, classes] of texts that begin with [CLS]."""
-        lengths = tokens.lengths
-        order = np.argsort(lengths, kind="stable")
-        parts = [
-            self._run(tokens, order[start : start + _ROWS[-1]], lengths)
-            for start in range(0, len(order), _ROWS[-1])
-        ]  # dispatched, not waited for
-        found = np.concatenate([np.asarray(part) for part in parts])[: len(order)]
+        others = tokens.lengths - 1  # all but [CLS]
+        order = np.argsort(others, kind="stable")
+        batches = np.split(order, range(_ROWS[-1], len(order), _ROWS[-1]))
+        # All batches are dispatched before the first result is fetched.
+        results = [self._run(tokens, others, chosen) for chosen in batches]
+        found = np.concatenate(jax.device_get(results))[: len(order)]
         logits = np.empty_like(found)
         logits[order] = found
         return logits
 
-    def _run(self, tokens: Tokens, chosen: np.ndarray, lengths: np.ndarray) -> jax.Array:
+    def _run(self, tokens: Tokens, others: np.ndarray, chosen: np.ndarray) -> jax.Array:
+        """Returns the logits of the chosen texts, followed by those of padding rows."""
+        most = int(others[chosen].max())
+        width = _SHORTEST
+        while width <= most:
+            width *= 4
         rows = next(size for size in _ROWS if len(chosen) <= size)
-        size = lengths[chosen]
-        longest = int(size.max())
-        ids = np.full((rows, _padded_length(longest)), self._filler, np.int32)
+        ids = np.full((rows, width), self.squares.shape[0] - 1, np.int32)
         for row, text in enumerate(chosen.tolist()):
-            ids[row, : size[row] - 1] = tokens.ids[
-                tokens.offsets[text] + 1 : tokens.offsets[text + 1]
-            ]
-        turns = -(-(longest - 1) // _TOKENS_AT_ONCE)
+            end = tokens.offsets[text + 1]
+            ids[row, : others[text]] = tokens.ids[end - others[text] : end]
+        table = self.squares, self.scale, self.cls
         with matmul_precision("float32"):
-            logits: jax.Array = self._forward(self._head, self.squares, self.cls, ids, turns)
+            logits: jax.Array = self._forward(self._head, table, ids, -(-most // _UNROLLED))
         return logits
 
 
-def _fold(
-    model: WaveClassifier, cls_id: int, head: Any, table: Float[Array, "v d"]
-) -> tuple[Float[Array, "w 2d"], Float[Array, "2 d"]]:
-    variants: Any = model.apply({"params": head}, table, method="project")
-    squares = jnp.square(variants.reshape(table.shape[0], -1))
-    return jnp.pad(squares, ((0, 1), (0, 0))), variants[cls_id]
+_Table = tuple[Float[Array, "w 2d"], Float[Array, "1 2d"], Float[Array, "2 d"]]
+
+
+def _make_table(
+    model: WaveClassifier, cls_id: int, head: Any, embeddings: Float[Array, "v d"]
+) -> _Table:
+    variants: Any = model.apply({"params": head}, embeddings, method="project")
+    squares, scale = ops.scaled_squares(variants.reshape(embeddings.shape[0], -1))
+    return jnp.pad(squares, ((0, 1), (0, 0))), scale, variants[cls_id]
 
 
 def _logits(
     model: WaveClassifier,
     head: Any,
-    squares: Float[Array, "w 2d"],
-    cls: Float[Array, "2 d"],
+    table: _Table,
     ids: Int[Array, "b n"],
-    turns: Int[Array, ""],
+    iterations: Int[Array, ""],
 ) -> Float[Array, "b c"]:
-    """Adds up the rows of a text's tokens, a few tokens a turn, and finishes the network."""
-    texts = ids.shape[0]
+    """Sums the rows of each text's tokens, `_UNROLLED` per iteration, and runs the model's rest."""
+    squares, scale, cls = table
 
-    def add(turn: Array, total: Array) -> Array:
-        at = jax.lax.dynamic_slice_in_dim(ids, turn * _TOKENS_AT_ONCE, _TOKENS_AT_ONCE, axis=1)
-        return total + sum(
-            squares.at[at[:, place]].get(mode="promise_in_bounds")
-            for place in range(_TOKENS_AT_ONCE)
-        )
+    def add(i: Array, total: Array) -> Array:
+        at = jax.lax.dynamic_slice_in_dim(ids, i * _UNROLLED, _UNROLLED, axis=1)
+        rows = (squares.at[at[:, k]].get(mode="promise_in_bounds") for k in range(_UNROLLED))
+        return total + sum(rows)
 
-    total = jax.lax.fori_loop(0, turns, add, jnp.zeros((texts, squares.shape[1]), squares.dtype))
-    others = jnp.sqrt(total).reshape(texts, *cls.shape)
-    own = jnp.broadcast_to(cls, others.shape)
-    found: Any = model.apply({"params": head}, own, others, method="logits_of_first")
+    zeros = jnp.zeros((ids.shape[0], squares.shape[1]), squares.dtype)
+    total = jax.lax.fori_loop(0, iterations, add, zeros)
+    rest = ops.norm_from_squares(total, scale).reshape(-1, *cls.shape)
+    own = jnp.broadcast_to(cls, rest.shape)
+    found: Any = model.apply({"params": head}, own, rest, method="logits_of_first")
     return jnp.asarray(found, jnp.float32)
-
-
-def _padded_length(longest: int) -> int:
-    length = _LENGTHS[0]
-    steps = iter(_LENGTHS[1:])
-    while length < longest:
-        length = next(steps, 4 * length)
-    return length

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, get_args
 
@@ -14,14 +12,13 @@ import numpy as np
 from wave_jax.errors import UserError, nearest
 from wave_jax.inference.classifier import Classifier
 from wave_jax.probe import class_logit, cross_entropy, margin, unknown_baseline
-from wave_jax.probe.result import ProbeResult, probe_batch
-from wave_jax.probe.scalars import Scalar
-from wave_jax.probe.text import Of, TextProbe
+from wave_jax.probe.model_api import Scalar
+from wave_jax.probe.result import Of, ProbeResult, TextProbe, probe_batch
 from wave_jax.training.compilation import matmul_precision
 
 _SCALARS: dict[str, Scalar] = {"loss": cross_entropy, "logit": class_logit, "margin": margin}
-_SHORTEST = 16  # tokens that a text is padded to at least, so that few shapes are compiled
-_ALL = 1 << 30  # pieces: more than any text has
+_SHORTEST = 16  # tokens that a text is padded to; longer ones to 32, 64, ..., for few compilations
+_UNLIMITED = 1 << 30  # tokens
 
 
 def probe_text(
@@ -35,46 +32,45 @@ def probe_text(
     """Returns every gradient of a trained Wave Network for one text.
 
     Args:
-      classifier: as `wave_jax.load(workdir)` gives it.
+      classifier: as `wave_jax.load(workdir)` returns it.
       label: the class whose loss, logit or margin is differentiated; by default the predicted one.
-      of: what is differentiated: the 'loss', the class's 'logit', or the 'margin' between it and
-        the best other class.
-      cut: read only as much of a long text as the network was made for, instead of refusing it.
+      of: what is differentiated: the 'loss', the class's 'logit', or its 'margin' over the best
+        other class.
+      cut: truncate a text that is too long for the network, instead of raising an error.
 
     Raises:
       UserError: the text is empty or too long, the label unknown, or the network has no waves.
     """
     if of not in _SCALARS:
         raise UserError(f"of must be one of {', '.join(get_args(Of))}; got {of!r}")
-    ids, lost = _ids(classifier, text, cut)
+    if label is not None and label not in classifier.labels:
+        raise UserError(
+            f"no class {label!r}{nearest(label, classifier.labels)}; the classes are "
+            f"{', '.join(classifier.labels)}"
+        )
+    ids, tokens_cut = _encode(classifier, text, cut)
     width = _SHORTEST
     while width < len(ids):
         width *= 2
     width = max(len(ids), min(width, classifier.max_length))
-    row, mask = np.zeros((1, width), np.int32), np.zeros((1, width), bool)
-    row[0, : len(ids)], mask[0, : len(ids)] = ids, True
+    mask = np.arange(width)[None] < len(ids)
+    row = np.zeros((1, width), np.int32)
+    row[mask] = ids
     tokenizer = classifier.tokenizer
-    baseline = unknown_baseline(
-        jnp.asarray(row), tokenizer.unk_id, (tokenizer.cls_id, tokenizer.sep_id)
-    )
+    special = (tokenizer.cls_id, tokenizer.sep_id)
+    baseline = unknown_baseline(jnp.asarray(row), tokenizer.unk_id, special)
     if label is None:
         logits = classifier.model.apply({"params": classifier.params}, row, mask)
-        target = int(np.argmax(logits[0]))
+        index = int(np.argmax(logits[0]))
     else:
-        target = _index(classifier.labels, label)
+        index = classifier.labels.index(label)
     with matmul_precision("float32"):
-        found = _jitted(classifier.model, of)(
-            classifier.params, row, np.array([target]), mask=mask, baseline_ids=baseline
+        found: ProbeResult = _jitted(classifier.model, of)(
+            classifier.params, row, np.array([index]), mask=mask, baseline_ids=baseline
         )
-    return TextProbe(
-        text=text,
-        tokens=tuple(tokenizer.tokens(ids)),
-        cut=lost,
-        label=target,
-        labels=classifier.labels,
-        of=of,
-        examination=_without_padding(jax.device_get(found), len(ids), width),
-    )
+    result = _without_padding(jax.device_get(found), len(ids), width)
+    tokens = tuple(tokenizer.tokens(ids))
+    return TextProbe(text, tokens, tokens_cut, index, classifier.labels, of, result)
 
 
 @lru_cache(maxsize=8)
@@ -82,43 +78,31 @@ def _jitted(model: Any, of: Of) -> Any:
     return jax.jit(partial(probe_batch, model, scalar=_SCALARS[of]))
 
 
-def _ids(classifier: Classifier, text: str, cut: bool) -> tuple[np.ndarray, int]:
-    """Returns the ids that are read, and how many tokens were cut off."""
+def _encode(classifier: Classifier, text: str, cut: bool) -> tuple[np.ndarray, int]:
+    """Returns the ids that are read, and how many tokens are not."""
     tokenizer, longest = classifier.tokenizer, classifier.max_length
-    whole = tokenizer.encode([text], _ALL)[0]
+    whole = tokenizer.encode([text], _UNLIMITED)[0]
     if len(whole) <= 2:
         raise UserError(
             f"the text {text[:40]!r} is empty: it has no tokens but [CLS] and [SEP], and so no "
             "gradients to show; give at least one word"
         )
-    lost = max(0, len(whole) - longest)
-    if lost and not cut:
+    excess = max(0, len(whole) - longest)
+    if excess and not cut:
         raise UserError(
-            f"{lost} of the text's {len(whole)} tokens would be cut: the network reads {longest}, "
-            "[CLS] and [SEP] included; shorten the text, or accept this with --cut (cut=True)"
+            f"{excess} of the text's {len(whole)} tokens would be cut: the network reads {longest},"
+            " [CLS] and [SEP] included; shorten the text, or accept this with --cut (cut=True)"
         )
-    return (tokenizer.encode([text], longest)[0] if lost else whole), lost
+    return (tokenizer.encode([text], longest)[0] if excess else whole), excess
 
 
-def _index(labels: Sequence[str], label: str) -> int:
-    if label not in labels:
-        raise UserError(
-            f"no class {label!r}{nearest(label, labels)}; the classes are {', '.join(labels)}"
-        )
-    return list(labels).index(label)
+def _without_padding(result: ProbeResult, length: int, width: int) -> ProbeResult:
+    def trim(x: np.ndarray) -> np.ndarray:  # [1, width, d], unlike logits and a text's magnitude
+        return x[:, :length] if x.ndim == 3 and x.shape[1] == width else x
 
-
-def _without_padding(found: ProbeResult, length: int, width: int) -> ProbeResult:
-    """Cuts the axes over tokens: the second of three, the third too of couplings, and of [1, n]."""
-
-    def cut(leaf: np.ndarray) -> np.ndarray:
-        return leaf[:, :length] if leaf.ndim == 3 and leaf.shape[1] == width else leaf
-
-    rest: ProbeResult = jax.tree.map(cut, found)
-    integrated = rest.integrated
     return ProbeResult(
-        rest.gradients,
-        rest.gradient_times_input[:, :length],
-        replace(integrated, tokens=integrated.tokens[:, :length]),
-        jax.tree.map(lambda leaf: leaf[:, :, :length], rest.couplings),
+        jax.tree.map(trim, result.gradients),
+        result.gradient_times_input[:, :length],
+        result.integrated.replace(tokens=result.integrated.tokens[:, :length]),  # type: ignore
+        jax.tree.map(lambda x: x[:, :length, :length], result.couplings),
     )

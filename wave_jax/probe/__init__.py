@@ -1,9 +1,8 @@
 """Gradients through magnitude and phase: pure functions, usable under jit.
 
-`split_gradient` is the heart: cotangents of a wave in, magnitude path and phase path out.
-`wave_gradients` applies it to every layer of a Wave Network. `gradient_norms`,
-`gradient_times_input` and `integrated_gradients` work for any Linen module with the methods `embed`
-and `logits_from_embeddings`. Results are dataclasses registered as pytrees.
+`split_gradient` splits the cotangents of a wave into a magnitude path and a phase path;
+`wave_gradients` applies it to every layer of a Wave Network. `gradient_norms` and the attributions
+work for any Linen module with the methods `embed` and `logits_from_embeddings`.
 """
 
 from wave_jax.probe.attribution import (
@@ -21,10 +20,9 @@ from wave_jax.probe.gradients import (
     magnitude_share,
     wave_gradients,
 )
-from wave_jax.probe.norms import gradient_norms
+from wave_jax.probe.model_api import class_logit, cross_entropy, margin
+from wave_jax.probe.norms import gradient_norms, summarize
 from wave_jax.probe.paths import polar_gradient, split_gradient
-from wave_jax.probe.scalars import class_logit, cross_entropy, margin
-from wave_jax.probe.summary import summarize
 
 __all__ = [
     "IntegratedGradients",

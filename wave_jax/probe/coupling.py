@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from wave_jax.ops.norms import leave_one_out_norm, ratio
-from wave_jax.ops.scope import Mask, Segments, Tokens, first_in_scope, scope_max, scope_sum
+from wave_jax.ops.scope import Mask, Segments, Tokens, scope_sum
 from wave_jax.ops.superposition import SegmentPair, Superposition, branch_scopes
 from wave_jax.ops.validation import check_choice, check_pair, check_tokens, compute_dtype, keep
+from wave_jax.probe.paths import largest_in_scope
 
 Matrix = Float[Array, "*b n n"]
 
@@ -27,11 +30,9 @@ def coupling(
     """Returns how strongly token j's superposed wave depends on token i, as two matrices.
 
     Entry [j, i] is the L2 norm, over the dimensions k, of the derivatives of Re Z_j[k] (first
-    matrix) or Im Z_j[k] (second) by u1_i[k] and u2_i[k]; a dimension never depends on another. For
-    interference the first matrix is diagonal, the real part is a token's own: only the imaginary
-    part couples tokens. For modulation both do.
-
-    From closed form, in matrix products: no array over tokens x tokens x dimensions is made.
+    matrix) or Im Z_j[k] (second) by u1_i[k] and u2_i[k]; dimensions do not depend on each other.
+    For interference the first matrix is diagonal: only the imaginary part couples tokens. For
+    modulation both do. In closed form, without an array over tokens x tokens x dimensions.
 
     Args:
       u1, u2: the variants, [..., n, d], floating point, of one shape.
@@ -48,100 +49,60 @@ def coupling(
       TypeError, ValueError: wrong dtypes, shapes or names, or both `mask` and `segment_ids`.
 
     >>> u = jnp.array([[3.0], [4.0]])
-    >>> real, imag = coupling(u, u, "interference")
-    >>> print(real.round(4))
-    [[1.4142 0.    ]
-     [0.     1.4142]]
-    >>> print(imag.round(4))
+    >>> print(coupling(u, u, "interference")[1].round(4))
     [[0.     1.4142]
      [1.4142 0.    ]]
     """
-    check_choice(op, ("interference", "modulation"), "op")
+    check_choice(op, get_args(Superposition), "op")
     masks, segments = branch_scopes(mask, segment_ids)
     check_tokens(u1, masks[0], segments[0], "u1")
     check_tokens(u2, masks[1], segments[1], "u2")
     check_pair(u1, u2, ("u1", "u2"))
     dtype = compute_dtype(u1)
-    first, second = (
-        _branch(keep(jnp.asarray(u).astype(dtype), m, s), m, s)
-        for u, m, s in zip((u1, u2), masks, segments, strict=True)
+    (a, r, first), (b, s, second) = (
+        _branch(keep(jnp.asarray(u).astype(dtype), m, ids), m, ids)
+        for u, m, ids in zip((u1, u2), masks, segments, strict=True)
     )
     if op == "interference":
-        one = keep(jnp.ones_like(first.u), masks[0], segments[0])
-        real = _matrix(2 * one, jnp.zeros_like(first.others))
-        imag = _matrix(jnp.zeros_like(one), _others(first, one) + _others(second, one))
-        return real.astype(u1.dtype), imag.astype(u1.dtype)
-    # Squares of all that follows must not overflow: the largest value becomes about 1.
-    top = jnp.maximum(_largest_value(first.r, first.u), _largest_value(second.r, second.u))
-    a, r, b, s = (ratio(x, top) for x in (first.u, first.r, second.u, second.r))
-    real = top * _matrix(a * a + b * b, _others(first, s) + _others(second, r))
-    imag = top * _matrix(r * r + s * s, _others(first, b) + _others(second, a))
+        one = keep(jnp.ones_like(a), masks[0], segments[0])
+        real = _norms(2 * one, jnp.zeros((), dtype))
+        imag = _norms(jnp.zeros_like(one), first(one) + second(one))
+    else:  # scaled so that the largest value is about 1, as squares must not overflow
+        top = jnp.max(jnp.abs(jnp.stack([a, r, b, s])), (0, -2, -1), initial=0)[..., None, None]
+        a, r, b, s = (ratio(x, top) for x in (a, r, b, s))
+        real = top * _norms(a * a + b * b, first(s) + second(r))
+        imag = top * _norms(r * r + s * s, first(b) + second(a))
     return real.astype(u1.dtype), imag.astype(u1.dtype)
 
 
-class _Branch(NamedTuple):
-    """A variant, its r, and what sums of squared dr_j/du_i are made of; every factor at most 1.
+def _branch(
+    u: Tokens, mask: Mask | None, segments: Segments | None
+) -> tuple[Tokens, Tokens, Callable[[Tokens], Matrix]]:
+    """Returns u, r, and the sums over k of (weight_j[k] dr_j[k]/du_i[k])^2 for all pairs of tokens.
 
-    For j other than the dimension's largest token, dr_j/du_i = (m/r_j) (u_i/m), m the largest |u|;
-    for the largest, u_i/r_j as it is, r_j being the norm of all such u_i.
+    dr_j/du_i = u_i/r_j is a product of factors of at most 1: (m/r_j) (u_i/m), m the dimension's
+    largest |u|; for the largest token itself u_i/r_j, as its r_j is the norm of all these u_i.
     """
-
-    u: Tokens
-    r: Tokens
-    largest: Array
-    inverse: Tokens  # (m/r_j)^2, 0 at the largest
-    share: Tokens  # (u_i/m)^2
-    share_rest: Tokens  # (u_i/r_largest)^2, 0 at the largest
-    others: Array  # 1 for two different tokens of a scope, [..., n, n]
-
-
-def _branch(u: Tokens, mask: Mask | None, segments: Segments | None) -> _Branch:
     segments = None if segments is None else jnp.asarray(segments)
     r = leave_one_out_norm(u, mask=mask, segment_ids=segments)
-    size = jnp.abs(u)
-    top = scope_max(size, segments)
-    largest = first_in_scope(size == top, segments)
-    rest = scope_sum(jnp.where(largest, r, 0), segments)
-    return _Branch(
-        u,
-        r,
-        largest,
-        inverse=jnp.where(largest, 0, ratio(jnp.broadcast_to(top, r.shape), r)) ** 2,
-        share=ratio(u, top) ** 2,
-        share_rest=jnp.where(largest, 0, ratio(u, rest)) ** 2,
-        others=_different(mask, segments, u),
-    )
-
-
-def _others(branch: _Branch, weight: Tokens) -> Matrix:
-    """Returns sum_k (weight_j[k] dr_j[k]/du_i[k])^2 for all pairs of tokens."""
-    squares = weight * weight
-    products = _product(squares * branch.inverse, branch.share)
-    products += _product(jnp.where(branch.largest, squares, 0), branch.share_rest)
-    return products * branch.others
-
-
-def _matrix(own: Tokens, others: Matrix) -> Matrix:
-    """Returns the norms from squares: of the diagonal, still over dimensions, and off it."""
-    diagonal = jnp.sum(own, axis=-1)
-    return jnp.sqrt(others + diagonal[..., None] * jnp.eye(others.shape[-1], dtype=others.dtype))
-
-
-def _product(x: Tokens, y: Tokens) -> Matrix:
-    return jnp.einsum("...jk,...ik->...ji", x, y, precision=jax.lax.Precision.HIGHEST)
-
-
-def _different(
-    mask: Mask | None, segments: Int[Array, "*b n"] | None, u: Tokens
-) -> Float[Array, "*b n n"]:
-    n = u.shape[-2]
+    top, largest = largest_in_scope(u, segments)
+    by_r, by_top = jnp.where(largest, 0, ratio(top, r)), ratio(u, top)
+    by_rest = jnp.where(largest, 0, ratio(u, scope_sum(jnp.where(largest, r, 0), segments)))
     ids = jnp.ones(u.shape[:-1], jnp.int32) if segments is None else segments
-    if mask is not None:
-        ids = jnp.where(mask, ids, 0)
+    ids = ids if mask is None else jnp.where(mask, ids, 0)
     same = (ids[..., :, None] == ids[..., None, :]) & (ids > 0)[..., None]
-    return (same & ~jnp.eye(n, dtype=bool)).astype(u.dtype)
+    pairs = same & ~jnp.eye(u.shape[-2], dtype=bool)  # of different tokens in one scope
+    product = partial(jnp.einsum, "...jk,...ik->...ji", precision=jax.lax.Precision.HIGHEST)
+
+    def squares(weight: Tokens) -> Matrix:
+        others = product((weight * by_r) ** 2, by_top**2)
+        of_largest = product(jnp.where(largest, weight, 0) ** 2, by_rest**2)
+        return jnp.where(pairs, others + of_largest, 0)
+
+    return u, r, squares
 
 
-def _largest_value(*arrays: Tokens) -> Float[Array, "*b 1 1"]:
-    found = jnp.maximum(*(jnp.max(jnp.abs(x), axis=(-2, -1), initial=0) for x in arrays))
-    return found[..., None, None]
+def _norms(own: Tokens, others: Matrix) -> Matrix:
+    """Returns norms from squares: those of the diagonal, still to be summed over k, and off it."""
+    diagonal = jnp.sum(own, axis=-1)[..., None] * jnp.eye(own.shape[-2], dtype=own.dtype)
+    return jnp.sqrt(others + diagonal)

@@ -1,16 +1,14 @@
-"""The seam that models are probed at: token ids -> `embed` -> `logits_from_embeddings` -> logits.
+"""What a model must offer to be probed, and the scalars that are differentiated.
 
-Any Linen module with these two methods can be probed: `embed(ids) -> [b, n, d]` and
-`logits_from_embeddings(embeddings, mask, *, deterministic) -> [b, c]`. If it has a method
-`segment_ids(ids, mask)` too, what that returns is passed on as `segment_ids`.
+A model is probed at its embeddings: token ids -> `embed` -> `logits_from_embeddings` -> logits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeAlias
 
-import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -19,43 +17,52 @@ from wave_jax.errors import UserError
 Params: TypeAlias = Mapping[str, Any]
 Ids = Int[Array, "b n"]
 Mask = Bool[Array, "b n"]
-Embeddings = Float[Array, "b n d"]
+Tokens = Float[Array, "b n d"]
+Logits = Float[Array, "b c"]
+Labels = Int[Array, " b"]
+Scalar: TypeAlias = Callable[[Logits, Labels], Array]
+"""Any function (logits, labels) -> [b] or []. Its values for several examples are summed before
+differentiation; texts do not interact, so each row of a gradient is that of its own example."""
+
+
+class Model(Protocol):
+    """A Flax Linen module whose forward pass is split at the embeddings.
+
+    If it has a method `segment_ids(ids, mask)`, what that returns is passed on as the keyword
+    argument `segment_ids` of `logits_from_embeddings`.
+    """
+
+    def embed(self, ids: Ids, /) -> Tokens: ...
+
+    def logits_from_embeddings(
+        self, embeddings: Tokens, mask: Mask, /, *, deterministic: bool
+    ) -> Logits: ...
+
+    def apply(self, variables: Any, /, *args: Any, **kwargs: Any) -> Any: ...
 
 
 def real_tokens(ids: Ids, mask: Mask | None) -> Mask:
-    """Returns the mask, all True where there is none."""
+    """Returns the mask, all True by default."""
     return jnp.ones(ids.shape, bool) if mask is None else jnp.asarray(mask)
 
 
-def embed(model: nn.Module, params: Params, ids: Ids) -> Embeddings:
-    """Returns the token embeddings.
-
-    Raises:
-      UserError: the model lacks the seam.
-    """
-    missing = [name for name in ("embed", "logits_from_embeddings") if not hasattr(model, name)]
-    if missing:
-        raise UserError(
-            f"{type(model).__name__} cannot be probed: it lacks the method {missing[0]}; expected "
-            "embed(ids) and logits_from_embeddings(embeddings, mask, *, deterministic)"
-        )
+def embed(model: Model, params: Params, ids: Ids) -> Tokens:
+    """Returns the token embeddings; UserError if the model lacks a method."""
+    for name in ("embed", "logits_from_embeddings"):
+        if not hasattr(model, name):
+            raise UserError(
+                f"{type(model).__name__} cannot be probed: it lacks the method {name}; expected "
+                "embed(ids) and logits_from_embeddings(embeddings, mask, *, deterministic)"
+            )
     return jnp.asarray(model.apply({"params": params}, ids, method="embed"))
 
 
-def logits_of(
-    model: nn.Module,
-    variables: Mapping[str, Any],
-    embeddings: Embeddings,
-    ids: Ids,
-    mask: Mask,
-    **options: Any,
+def logits(
+    model: Model, variables: Any, embeddings: Tokens, ids: Ids, mask: Mask, **options: Any
 ) -> Any:
-    """Returns what the second half of the model makes of embeddings, without dropout.
+    """Returns the logits of embeddings, without dropout; `options` are those of `apply`.
 
-    Args:
-      variables: {'params': ...} and what else `apply` takes.
-      ids: where a model's segments depend on them; nothing is embedded.
-      options: of `apply`, such as `mutable`.
+    The ids are only used to find the model's segments.
     """
     if hasattr(model, "segment_ids"):
         options["segment_ids"] = model.segment_ids(ids, mask)
@@ -64,16 +71,38 @@ def logits_of(
     )
 
 
-def variant_scopes(
-    model: nn.Module, ids: Ids, mask: Mask
-) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Returns, for each variant of a Wave Network, the scope that the functions of `ops` take.
-
-    {'mask': ...} where the whole text is one scope, else {'segment_ids': ...}.
-    """
-    sentences = model.segment_ids(ids, mask)  # type: ignore[attr-defined]
+def variant_segments(model: Any, ids: Ids, mask: Mask) -> tuple[Ids | None, Ids | None]:
+    """Returns the segment ids of a Wave Network's two variants, None where a text is one scope."""
+    sentences = model.segment_ids(ids, mask)
     first, second = (
-        {"mask": mask} if scope == "input" else {"segment_ids": jnp.where(mask, sentences, 0)}
-        for scope in model.scopes  # type: ignore[attr-defined]
+        None if scope == "input" else jnp.where(mask, sentences, 0) for scope in model.scopes
     )
     return first, second
+
+
+def cross_entropy(logits: Logits, labels: Labels) -> Float[Array, " b"]:
+    """Returns the loss of each example, -log p(label), in nats.
+
+    >>> cross_entropy(jnp.array([[0.0, 0.0]]), jnp.array([1]))
+    Array([0.6931472], dtype=float32)
+    """
+    return -class_logit(jax.nn.log_softmax(logits), labels)
+
+
+def class_logit(logits: Logits, labels: Labels) -> Float[Array, " b"]:
+    """Returns the logit of each example's label.
+
+    >>> class_logit(jnp.array([[3.0, 1.0]]), jnp.array([1]))
+    Array([1.], dtype=float32)
+    """
+    return jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
+
+
+def margin(logits: Logits, labels: Labels) -> Float[Array, " b"]:
+    """Returns the label's logit minus the largest other one; positive where the model is right.
+
+    >>> margin(jnp.array([[3.0, 1.0, 2.0]]), jnp.array([0]))
+    Array([1.], dtype=float32)
+    """
+    is_label = jax.nn.one_hot(labels, logits.shape[-1], dtype=bool)
+    return class_logit(logits, labels) - jnp.max(jnp.where(is_label, -jnp.inf, logits), axis=-1)

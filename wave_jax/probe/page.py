@@ -1,8 +1,8 @@
-"""Probed texts as one self-contained page: no network, no library, the data embedded.
+"""Probed texts as one self-contained HTML page: no network, no library, the data embedded.
 
-Arrays travel as base64: phases as 16-bit integers over [0, pi], all else as 16-bit floats relative
-to the array's largest value. Where all dimensions would take too much room, the most influential
-ones are kept, and the page says how many.
+Arrays are stored in base64, phases as 16-bit integers over [0, pi], all others as 16-bit floats
+relative to the array's largest value. If not all dimensions fit, the most influential ones are
+kept, and the page says how many.
 """
 
 from __future__ import annotations
@@ -19,56 +19,47 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from wave_jax.probe.gradients import LayerGradients
-from wave_jax.probe.text import TextProbe, probe_record
+from wave_jax.probe.result import TextProbe, probe_record
 
 _MOST_BYTES = 1_800_000  # of embedded arrays, base64 included; the page around them is about 40 kB
 _SCRIPTS = ("data.js", "colours.js", "grid.js", "pictures.js", "phasors.js", "page.js")
 
 
 def render_page(probes: Sequence[TextProbe]) -> str:
-    """Returns the page for one or several probed texts, below 2 MB, as HTML to be saved in UTF-8.
+    """Returns a page for one or several probed texts, below 2 MB, as HTML to be saved in UTF-8.
 
-    Texts and labels are shown as they are, markup included: nothing of them is interpreted.
+    Texts and labels are shown as they are: markup in them is escaped.
     """
     if not probes:
         raise ValueError("a page needs at least one probed text")
-    budget = _MOST_BYTES // sum(len(p.examination.gradients.layers) for p in probes)
-    data = json.dumps([_text(probe, budget) for probe in probes], separators=(",", ":"))
+    budget = _MOST_BYTES // sum(len(p.result.gradients.layers) for p in probes)
+    data = json.dumps([_text_data(probe, budget) for probe in probes], separators=(",", ":"))
+    for mark in "<>&":  # so that nothing in the data can be taken for, or end, an element
+        data = data.replace(mark, f"\\u{ord(mark):04x}")
     style, script = _asset("page.css"), "\n".join(map(_asset, _SCRIPTS))
     script = f'"use strict";\n(() => {{\n{script}\n}})();'
-    title = probes[0].text if len(probes) == 1 else f"{len(probes)} texts"
-    values = {
-        "TITLE": html.escape(title[:80]),
-        "POLICY": html.escape(
-            f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'"
-        ),
-        "STYLE": style,
-        "SCRIPT": script,
-        "DATA": _inert(data),
-    }
+    policy = f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'"
+    title = probes[0].text[:80] if len(probes) == 1 else f"{len(probes)} texts"
+    values = {"TITLE": html.escape(title), "POLICY": html.escape(policy)}
+    values |= {"STYLE": style, "SCRIPT": script, "DATA": data}
     parts = _asset("page.html").split("%%")  # text, name, text, name, ..., text
-    return "".join(part if i % 2 == 0 else values[part] for i, part in enumerate(parts))
+    return "".join(values[part] if i % 2 else part for i, part in enumerate(parts))
 
 
-def _text(probe: TextProbe, budget: int) -> dict[str, Any]:
-    """Returns one text as the page's script takes it."""
-    found = probe.examination
-    layers = [
-        _layer(layer, couplings, budget)
-        for layer, couplings in zip(found.gradients.layers, found.couplings, strict=True)
-    ]
-    record = probe_record(probe)
-    for values, arrays in zip(record["layers"], layers, strict=True):
-        values.update(arrays)
+def _text_data(probe: TextProbe, budget: int) -> dict[str, Any]:
+    record, result = probe_record(probe), probe.result
+    layers = zip(record["layers"], result.gradients.layers, result.couplings, strict=True)
+    for numbers, layer, couplings in layers:
+        numbers.update(_layer_data(layer, couplings, budget))
     return record
 
 
-def _layer(layer: LayerGradients, couplings: dict[str, Any], budget: int) -> dict[str, Any]:
+def _layer_data(layer: LayerGradients, couplings: dict[str, Any], budget: int) -> dict[str, Any]:
     influence = np.sqrt(sum(np.square(v.total[0], dtype=np.float64) for v in layer.variants))
     tokens, dims = influence.shape
     rows = sum(v.magnitude.shape[1] + 2 * tokens for v in layer.variants) + tokens
-    matrices = 2 * len(couplings) * tokens * tokens
-    kept = int(np.clip((budget * 3 // 4 // 2 - matrices) // rows, min(8, dims), dims))
+    numbers = budget * 3 // 4 // 2 - 2 * len(couplings) * tokens * tokens  # base64, 16 bits
+    kept = int(np.clip(numbers // rows, min(8, dims), dims))
     order = np.argsort(-influence.sum(axis=0), kind="stable")[:kept]
     return {
         "dimensions": dims,
@@ -90,28 +81,19 @@ def _layer(layer: LayerGradients, couplings: dict[str, Any], budget: int) -> dic
 
 
 def _floats(x: ArrayLike) -> dict[str, Any]:
-    """Encodes [rows, columns] as 16-bit floats times a scale."""
     wide = np.asarray(x, np.float64)
     scale = float(np.abs(wide).max(initial=0.0)) or 1.0
     return _encoded((wide / scale).astype("<f2"), "float", scale)
 
 
 def _phases(x: ArrayLike) -> dict[str, Any]:
-    """Encodes phases in [0, pi] as 16-bit integers."""
     steps = np.round(np.clip(np.asarray(x, np.float64) / np.pi, 0, 1) * 65535)
     return _encoded(steps.astype("<u2"), "integer", float(np.pi / 65535))
 
 
 def _encoded(x: np.ndarray, kind: str, scale: float) -> dict[str, Any]:
-    data = base64.b64encode(np.ascontiguousarray(x).tobytes()).decode("ascii")
+    data = _base64(np.ascontiguousarray(x).tobytes())
     return {"rows": x.shape[0], "columns": x.shape[1], "kind": kind, "scale": scale, "data": data}
-
-
-def _inert(data: str) -> str:
-    """Escapes JSON so that nothing in it can end, or be taken for, an element of the page."""
-    for mark in "<>&":
-        data = data.replace(mark, f"\\u{ord(mark):04x}")
-    return data
 
 
 def _asset(name: str) -> str:
@@ -119,5 +101,9 @@ def _asset(name: str) -> str:
 
 
 def _digest(source: str) -> str:
-    """Returns what a content security policy allows just this source by."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode("ascii")
+    """Returns the hash by which a content security policy allows exactly this source."""
+    return "sha256-" + _base64(hashlib.sha256(source.encode()).digest())
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

@@ -1,6 +1,7 @@
-"""The gradient of a wave's tokens, split into what flows through magnitude and through phase.
+"""The gradient of a wave's tokens, split into the part through magnitude and that through phase.
 
-A wave is Z = u + i r = G exp(i alpha), its cotangents (p, q) = (dL/d Re Z, dL/d Im Z). With
+As in Zhang & Sheng, The Backpropagation of the Wave Network (arXiv 2411.06989): a wave is
+Z = u + i r = G exp(i alpha), its cotangents (p, q) = (dL/d Re Z, dL/d Im Z). With
 c = cos(alpha) = u/G and s = sin(alpha) = r/G, j running over the tokens of a scope:
 
     dL/dG       = sum_j (p_j c_j + q_j s_j)                  all phases of the scope held fixed
@@ -9,15 +10,14 @@ c = cos(alpha) = u/G and s = sin(alpha) = r/G, j running over the tokens of a sc
     phase path of dL/du_i     = sum_j (dL/dalpha_j) dalpha_j/du_i
         dalpha_i/du_i = -s_i/G          dalpha_j/du_i = (c_i/G) (c_j/s_j)  for j != i
 
-The last factor grows without bound as token j dominates, and what it multiplies vanishes. So the
-dominating token's term is left out of the sum and put back with its factors joined, as in the
+The last factor grows without bound as token j dominates, while what it multiplies vanishes. So the
+dominating token's term is left out of the sum and added with its factors combined, as in the
 derivative of `ops.leave_one_out_norm`: every factor here is bounded by the number of tokens.
 """
 
 from __future__ import annotations
 
-from functools import partial
-from typing import NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
@@ -48,14 +48,11 @@ def split_gradient(
     Returns:
       (magnitude_path, phase_path), [..., n, d] each, in the dtype of `u`, 0 at padding. Finite
       wherever the result is representable. Where G is 0, the magnitude path is 0 and the phase path
-      is p. Where r_j is 0 (token j alone is not 0), q_j adds nothing to the phase path of the
+      is p. Where r_j is 0 (only token j is not 0), q_j adds nothing to the phase path of the
       others: the mean of its one-sided values, as in `ops.leave_one_out_norm`.
 
     Raises:
       TypeError, ValueError: wrong dtypes or shapes, or both `mask` and `segment_ids`.
-
-    Reference:
-      Zhang & Sheng, The Backpropagation of the Wave Network, arXiv 2411.06989.
 
     >>> u = jnp.array([[3.0], [4.0]])  # phases: cos = 0.6 and 0.8, sin = 0.8 and 0.6
     >>> p, q = jnp.array([[1.0], [0.0]]), jnp.zeros((2, 1))
@@ -64,9 +61,23 @@ def split_gradient(
     0.36 0.48
     0.64 -0.48
     """
-    parts = _parts(u, p, q, mask, segment_ids)
-    paths = (_magnitude_path(parts), _phase_path(parts))
-    return tuple(keep(path, mask, segment_ids).astype(u.dtype) for path in paths)  # type: ignore
+    given = u
+    u, p, q, norm, rest, cos, sin, segments = _wave(u, p, q, mask, segment_ids)
+    magnitude_path = scope_sum(p * cos + q * sin, segments) * cos
+    own = (p * sin - q * cos) * sin
+    _, largest = largest_in_scope(u, segments)
+    # Tokens but the largest: r is at least the largest |u|, so u/r is at most 1.
+    terms = jnp.where(largest, 0, cos * (q * ratio(u, rest) - p))
+    others = cos * (scope_sum(terms, segments) - terms)
+    # The largest token: its r is the norm of all others, so (u of another)/r is at most 1.
+    cos_top, p_top, q_top, rest_top = (
+        scope_sum(jnp.where(largest, x, 0), segments) for x in (cos, p, q, rest)
+    )
+    top = cos_top * (ratio(u, rest_top) * (q_top * cos_top) - cos * p_top)
+    phase_path = jnp.where(norm > 0, own + others + jnp.where(largest, 0, top), p)
+    paths = magnitude_path, phase_path
+    first, second = (keep(x, mask, segments).astype(given.dtype) for x in paths)
+    return first, second
 
 
 def polar_gradient(
@@ -83,77 +94,33 @@ def polar_gradient(
 
     Returns:
       dL/dG, phases held fixed: [..., 1, d], with `segment_ids` [..., n, d], each token's own scope;
-      dL/dalpha, [..., n, d], G and the other phases held fixed. Both in the dtype of `u`. A token's
-      phase counts as its own variable, although all of a scope follow from the same u. Both are 0
-      where G is 0.
-
-    >>> u = jnp.array([[3.0], [4.0]])
-    >>> p, q = jnp.array([[1.0], [-1.0]]), jnp.zeros((2, 1))
-    >>> for gradient in polar_gradient(u, p, q):
-    ...     print(*(f"{x:.2f}" for x in gradient.ravel()))
-    -0.20
-    -4.00 3.00
+      dL/dalpha, [..., n, d], G and the other phases held fixed: each phase is a variable of its
+      own, although all of a scope follow from the same u. Both in the dtype of `u`; 0 where G is 0.
     """
-    parts = _parts(u, p, q, mask, segment_ids)
-    d_magnitude = parts.d_magnitude
-    if segment_ids is not None:
-        d_magnitude = keep(d_magnitude, None, segment_ids)
-    d_phase = keep(parts.norm * (parts.q * parts.cos - parts.p * parts.sin), mask, segment_ids)
+    _, p, q, norm, _, cos, sin, segments = _wave(u, p, q, mask, segment_ids)
+    d_magnitude = keep(scope_sum(p * cos + q * sin, segments), None, segments)
+    d_phase = keep(norm * (q * cos - p * sin), mask, segments)
     return d_magnitude.astype(u.dtype), d_phase.astype(u.dtype)
 
 
-class _Parts(NamedTuple):
-    """A wave and its cotangents; zero at padding, float32 or float64."""
-
-    u: Tokens
-    p: Tokens
-    q: Tokens
-    norm: Tokens  # G
-    rest: Tokens  # r
-    cos: Tokens
-    sin: Tokens
-    d_magnitude: Tokens
-    segments: Segments | None
+def largest_in_scope(u: Tokens, segments: Segments | None) -> tuple[Tokens, Bool[Array, "*b n d"]]:
+    """Returns each scope's largest |u| in each dimension, and where it is (the first of ties)."""
+    size = jnp.abs(u)
+    top = scope_max(size, segments)
+    return top, first_in_scope(size == top, segments)
 
 
-def _parts(u: Tokens, p: Tokens, q: Tokens, mask: Mask | None, segments: Segments | None) -> _Parts:
+def _wave(
+    u: Tokens, p: Tokens, q: Tokens, mask: Mask | None, segments: Segments | None
+) -> tuple[Any, ...]:
+    """Returns (u, p, q, G, r, cos, sin, segments): arrays, 0 at padding, in float32 or float64."""
     check_tokens(u, mask, segments)
     for x, name in ((p, "p"), (q, "q")):
         check_real(x, name)
         check_pair(u, x, ("u", name))
-    dtype = compute_dtype(u)
     segments = None if segments is None else jnp.asarray(segments)
+    dtype = compute_dtype(u)
     u, p, q = (keep(jnp.asarray(x).astype(dtype), mask, segments) for x in (u, p, q))
     norm = magnitude(u, mask=mask, segment_ids=segments)
     rest = leave_one_out_norm(u, mask=mask, segment_ids=segments)
-    cos, sin = ratio(u, norm), ratio(rest, norm)
-    d_magnitude = scope_sum(p * cos + q * sin, segments)
-    return _Parts(u, p, q, norm, rest, cos, sin, d_magnitude, segments)
-
-
-def _magnitude_path(parts: _Parts) -> Tokens:
-    return parts.d_magnitude * parts.cos
-
-
-def _phase_path(parts: _Parts) -> Tokens:
-    u, p, q, norm, rest, cos, sin, _, segments = parts
-    largest = _largest(u, segments)
-    own = (p * sin - q * cos) * sin
-    # Tokens but the largest: r is at least the largest |u|, so u/r is at most 1.
-    terms = jnp.where(largest, 0, cos * (q * ratio(u, rest) - p))
-    others = cos * (scope_sum(terms, segments) - terms)
-    # The largest token: its r is the norm of all others, so (u of another)/r is at most 1.
-    pick = partial(_of_largest, largest=largest, segments=segments)
-    cos_top = pick(cos)
-    top = cos_top * (ratio(u, pick(rest)) * (pick(q) * cos_top) - cos * pick(p))
-    return jnp.where(norm > 0, own + others + jnp.where(largest, 0, top), p)
-
-
-def _largest(u: Tokens, segments: Segments | None) -> Bool[Array, "*b n d"]:
-    size = jnp.abs(u)
-    return first_in_scope(size == scope_max(size, segments), segments)
-
-
-def _of_largest(x: Tokens, largest: Bool[Array, "*b n d"], segments: Segments | None) -> Tokens:
-    """Returns the value at the largest token of each scope."""
-    return scope_sum(jnp.where(largest, x, 0), segments)
+    return u, p, q, norm, rest, ratio(u, norm), ratio(rest, norm), segments

@@ -1,29 +1,28 @@
-"""Everything the probe knows about a batch, computed together."""
+"""All that the probe computes, for a batch or for one text."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import Any, Literal, TypeAlias
 
-import flax.linen as nn
-import jax
 import jax.numpy as jnp
+import numpy as np
+from flax import struct
 from jaxtyping import Array, Float
 
-from wave_jax.ops.superposition import Superposition
+from wave_jax.probe import model_api
 from wave_jax.probe.attribution import IntegratedGradients, integrated_gradients
 from wave_jax.probe.coupling import coupling
-from wave_jax.probe.gradients import LayerGradients, WaveGradients, wave_gradients
-from wave_jax.probe.model_api import Ids, Mask, Params, embed, real_tokens, variant_scopes
-from wave_jax.probe.scalars import Labels, Scalar, cross_entropy
+from wave_jax.probe.gradients import LayerGradients, WaveGradients, magnitude_share, wave_gradients
+from wave_jax.probe.model_api import Ids, Labels, Mask, Model, Params, Scalar
 
 Couplings: TypeAlias = dict[str, tuple[Float[Array, "b n n"], Float[Array, "b n n"]]]
-_OPERATIONS: tuple[Superposition, ...] = ("interference", "modulation")
+Of: TypeAlias = Literal["loss", "logit", "margin"]
 
 
-@partial(jax.tree_util.register_dataclass)
-@dataclass(frozen=True)
+@struct.dataclass
 class ProbeResult:
     """All gradients of a batch's scalar, attributions, and the coupling of its tokens.
 
@@ -31,7 +30,7 @@ class ProbeResult:
       gradients: of the sum of the examples' scalars.
       gradient_times_input: [b, n].
       integrated: integrated gradients.
-      couplings: for each layer, {operation: (real, imag)}, [b, n, n] each, as of `coupling`.
+      couplings: for each layer {operation: (real, imag)}, [b, n, n] each; see `coupling`.
     """
 
     gradients: WaveGradients
@@ -41,42 +40,104 @@ class ProbeResult:
 
 
 def probe_batch(
-    model: nn.Module,
+    model: Model,
     params: Params,
     ids: Ids,
     labels: Labels,
     *,
     baseline_ids: Ids,
     mask: Mask | None = None,
-    scalar: Scalar = cross_entropy,
+    scalar: Scalar = model_api.cross_entropy,
 ) -> ProbeResult:
     """Returns everything that the probe's command and page show. Usable under jit.
 
-    Args: as for `wave_gradients`, and `baseline_ids` as for `integrated_gradients`.
-
-    Raises:
-      UserError: the model has no waves.
+    Args, Raises: as for `wave_gradients`; `baseline_ids` as for `integrated_gradients`.
     """
-    real = real_tokens(ids, mask)
+    real = model_api.real_tokens(ids, mask)
     gradients = wave_gradients(model, params, ids, labels, mask=real, scalar=scalar)
-    return ProbeResult(
-        gradients,
-        jnp.sum(gradients.embedding * embed(model, params, ids), axis=-1),
-        integrated_gradients(
-            model, params, ids, labels, baseline_ids=baseline_ids, mask=real, scalar=scalar
-        ),
-        tuple(_couplings(layer, model, ids, real) for layer in gradients.layers),
+    integrated = integrated_gradients(
+        model, params, ids, labels, baseline_ids=baseline_ids, mask=real, scalar=scalar
     )
+    products = jnp.sum(gradients.embedding * model_api.embed(model, params, ids), axis=-1)
+    segments = model_api.variant_segments(model, ids, real)
+    whole = real if segments[0] is segments[1] is None else None
+    couple = partial(coupling, mask=whole, segment_ids=segments)
+    couplings = tuple(_couplings(layer, couple) for layer in gradients.layers)
+    return ProbeResult(gradients, products, integrated, couplings)
 
 
-def _couplings(layer: LayerGradients, model: nn.Module, ids: Ids, mask: Mask) -> Couplings:
-    first, second = layer.variants
-    scopes = variant_scopes(model, ids, mask)
-    segments = tuple(scope.get("segment_ids") for scope in scopes)
-    whole = segments == (None, None)
-    scope = {"mask": mask} if whole else {"segment_ids": segments}
+def _couplings(layer: LayerGradients, couple: Callable[..., tuple[Array, Array]]) -> Couplings:
+    first, second = (variant.tokens for variant in layer.variants)
+    return {op: couple(first, second, op) for op in layer.superposed}
+
+
+@dataclass(frozen=True)
+class TextProbe:
+    """One text with all its gradients; arrays are NumPy's, without padding.
+
+    Attributes:
+      tokens: as read, [CLS] and [SEP] included.
+      tokens_cut: number of tokens beyond the network's maximum length, which were not read.
+      label: index among `labels` of the class whose scalar is differentiated.
+      of: the scalar.
+      result: of a batch of this one text.
+    """
+
+    text: str
+    tokens: tuple[str, ...]
+    tokens_cut: int
+    label: int
+    labels: tuple[str, ...]
+    of: Of
+    result: ProbeResult
+
+
+def probe_record(probe: TextProbe) -> dict[str, Any]:
+    """Returns the probe as plain values for `json.dumps`.
+
+    Per token: `gradient` is the L2 norm of the scalar's gradient at the token's embedding; in each
+    of `layers`, `magnitude_path` and `phase_path` are L2 norms over dimensions and both variants.
+    """
+    gradients, integrated = probe.result.gradients, probe.result.integrated
+    logits = np.asarray(gradients.logits[0], np.float64)
+    shares = np.exp(logits - logits.max())
+    gap = float(integrated.gap[0])
     return {
-        op: coupling(first.tokens, second.tokens, op, **scope)
-        for op in _OPERATIONS
-        if op in layer.superposed
+        "text": probe.text,
+        "tokens": list(probe.tokens),
+        "tokens_cut": probe.tokens_cut,
+        "predicted": probe.labels[logits.argmax()],
+        "probabilities": dict(zip(probe.labels, (shares / shares.sum()).tolist(), strict=True)),
+        "of": probe.of,
+        "label": probe.labels[probe.label],
+        "value": float(gradients.loss),
+        "gradient": _norms(gradients.embedding[0]),
+        "gradient_times_input": probe.result.gradient_times_input[0].tolist(),
+        "integrated_gradients": {
+            "tokens": integrated.tokens[0].tolist(),
+            "value": float(integrated.value[0]),
+            "baseline_value": float(integrated.baseline_value[0]),
+            "gap": gap if np.isfinite(gap) else None,  # JSON has no infinity
+            "converged": bool(integrated.converged[0]),
+            "evaluations": int(integrated.evaluations),
+        },
+        "layers": [_layer_record(layer) for layer in gradients.layers],
     }
+
+
+def _layer_record(layer: LayerGradients) -> dict[str, Any]:
+    both = layer.variants
+    magnitude = np.concatenate([v.magnitude_path[0] for v in both], axis=-1)
+    phase = np.concatenate([v.phase_path[0] for v in both], axis=-1)
+    return {
+        "magnitude_path": _norms(magnitude),
+        "phase_path": _norms(phase),
+        "magnitude_share": float(magnitude_share(jnp.asarray(magnitude), jnp.asarray(phase))),
+        "mean_abs_d_magnitude": float(np.mean([np.abs(v.d_magnitude).mean() for v in both])),
+        "mean_abs_d_phase": float(np.mean([np.abs(v.d_phase).mean() for v in both])),
+    }
+
+
+def _norms(x: Any) -> Any:
+    wide = np.asarray(x, np.float64)  # squares of small gradients vanish in float32
+    return np.linalg.norm(wide, axis=-1).tolist()

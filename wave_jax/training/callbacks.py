@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from wave_jax.data.tokenize import TokenizedSplit
 from wave_jax.errors import UserError
-from wave_jax.probe.summary import summarize
+from wave_jax.probe import summarize
 from wave_jax.training.compilation import matmul_precision
 from wave_jax.training.config import Config
 from wave_jax.training.mesh import replicated

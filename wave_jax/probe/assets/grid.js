@@ -1,4 +1,4 @@
-// A picture of rows x columns of coloured cells, told by hover, touch and arrow keys.
+// A picture of rows x columns of coloured cells, described on hover, touch and arrow keys.
 
 const GUTTER = 74; // for the rows' names, where rows are high enough to be read
 const READABLE = 10;

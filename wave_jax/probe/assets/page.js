@@ -1,4 +1,4 @@
-// What is chosen, and everything drawn anew when it changes.
+// The current selection; everything is redrawn when it changes.
 
 const element = (id) => document.getElementById(id);
 const view = { textIndex: 0, layerIndex: 0, token: 0, measure: "gradient", variant: 0, part: "real", count: 64 };
@@ -64,8 +64,8 @@ function draw() {
   for (const [id, grid] of Object.entries(grids)) drawMap(grid, maps[id], view);
   for (const [part, grid] of Object.entries(couplings)) drawCoupling(grid, part, view);
   element("coupling-meaning").textContent = view.operation === "interference"
-    ? "Interference adds waves: a token's real part is its own, so only the imaginary part, what the others hold, couples tokens."
-    : "Modulation multiplies waves: both parts of a token's wave hold what the others hold, so all tokens are coupled in both.";
+    ? "Interference adds waves: a token's real part is its own, so only the imaginary part, the norm of the others, couples tokens."
+    : "Modulation multiplies waves: both parts of a token's wave depend on the others, so all tokens are coupled in both.";
 }
 
 function describeText(text) {
@@ -75,7 +75,7 @@ function describeText(text) {
     "Answer: " + ranked.map(([name, share]) => `${name} ${(100 * share).toFixed(1)} %`).join(", ");
   const what = { loss: "loss of", logit: "logit of", margin: "margin of" }[text.of];
   element("of").textContent = `Gradients of the ${what} ${text.label}: ${number(text.value)}` +
-    (text.tokens_cut ? `. ${text.tokens_cut} tokens beyond the network's length were cut off.` : "");
+    (text.tokens_cut ? `. ${text.tokens_cut} tokens beyond the network's maximum length were not read.` : "");
   element("maps-meaning").textContent =
     "Rows are tokens in their order, columns dimensions, those with the largest gradient over all tokens first; " +
     "a shade grows with the square root of the number, so that small ones show.";

@@ -19,7 +19,7 @@ const measures = {
   },
   product: {
     name: "gradient \u00d7 input", kind: "sign",
-    meaning: "What the SCALAR owes to the token to first order: orange raises it, blue lowers it.",
+    meaning: "The token's contribution to the SCALAR to first order: orange raises it, blue lowers it.",
     values: (view) => view.text.gradient_times_input,
   },
   integrated: {

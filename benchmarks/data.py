@@ -11,7 +11,7 @@ from wave_jax.data.batches import Batch, TrainBatches
 from wave_jax.data.config import DataConfig
 from wave_jax.data.dataset import load_dataset
 from wave_jax.data.tokenize import tokenize_dataset
-from wave_jax.data.tokens import Tokens
+from wave_jax.data.tokenizer import Tokens
 from wave_jax.models import table_rows
 
 USUAL_PADDING = 128  # what many an implementation pads every batch to

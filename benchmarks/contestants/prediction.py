@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.data import Setting
 from wave_jax.data.tokenizer import WordPiece
-from wave_jax.data.tokens import Tokens
+from wave_jax.data.tokenizer import Tokens
 from wave_jax.inference import Classifier
 from wave_jax.models import ModelConfig, build_model
 from wave_jax.training.compilation import keep_freed_memory

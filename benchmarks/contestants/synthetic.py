@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.contestants.ours import Trainer as OnBatches
 from benchmarks.data import Setting
 from wave_jax.data.batches import TrainBatches
-from wave_jax.data.tokens import Tokens
+from wave_jax.data.tokenizer import Tokens
 from wave_jax.models import table_rows
 
 _SPECIAL = 4  # pieces before the first word

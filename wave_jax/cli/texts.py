@@ -13,8 +13,7 @@ from typing import Literal
 from wave_jax.cli.lines import MOST_LINES, text_chunks
 from wave_jax.data.columns import ColumnSpec
 from wave_jax.data.config import ColumnsConfig, DataConfig
-from wave_jax.data.files import FORMATS
-from wave_jax.data.folder import open_member_texts
+from wave_jax.data.files import FORMATS, open_texts
 from wave_jax.data.streams import existing, plain_suffix, user_path
 from wave_jax.errors import UserError
 
@@ -66,7 +65,7 @@ def _rows(
 ) -> Iterator[list[str]]:
     wanted = ColumnSpec(asked.text_columns, label, asked.columns)
     try:
-        columns, texts = open_member_texts(path, wanted, errors)
+        columns, texts = open_texts(path, wanted, errors)
         if columns and not asked.text_columns:
             print(f"{path}: {columns}", file=sys.stderr)
         while chunk := list(itertools.islice(texts, MOST_LINES)):

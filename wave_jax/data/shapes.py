@@ -1,4 +1,4 @@
-"""The few padded shapes that batches may have, known beforehand so that nothing compiles later."""
+"""The few padded shapes of batches, known before training so that nothing compiles later."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 LENGTH_MULTIPLE = 8
 DISTINCT_MULTIPLE = 128
-TOKEN_COST = 0.02  # of a padded position, in padded distinct rows, under [CLS] pooling
+TOKEN_COST = 0.02  # of a padded position, in padded distinct ids, under [CLS] pooling
 
 _HEADROOM = 1.03  # over the most distinct ids seen, for epochs not simulated
 _GOOD_ENOUGH = 1.005  # a longer chain must save more than this

@@ -13,7 +13,7 @@ from flax import linen as nn
 from wave_jax.data.batches import EvalBatches
 from wave_jax.data.shapes import Shapes
 from wave_jax.data.tokenizer import WordPiece
-from wave_jax.data.tokens import Tokens
+from wave_jax.data.tokenizer import Tokens
 from wave_jax.inference.lookup_table import Folded, can_fold, folded_bytes
 from wave_jax.models import table_rows
 from wave_jax.training.compilation import matmul_precision

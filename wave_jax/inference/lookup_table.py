@@ -17,7 +17,7 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
-from wave_jax.data.tokens import Tokens
+from wave_jax.data.tokenizer import Tokens
 from wave_jax.models import WaveClassifier
 from wave_jax.training.compilation import matmul_precision
 

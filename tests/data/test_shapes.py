@@ -65,8 +65,8 @@ def test_the_chain_holds_whatever_can_occur(samples, pairs, multiple, room):
     assert (taken >= np.array(samples)).all()
 
 
-@pytest.mark.parametrize("max_length", [3, 16, 30, 128, 512])
-@pytest.mark.parametrize("rows", [1, 8, 256])
+@pytest.mark.parametrize("max_length", [3, 16, 30, 128, 500, 512])
+@pytest.mark.parametrize("rows", [1, 8, 100, 256])
 def test_the_geometric_chain_holds_every_batch(rows, max_length):
     shapes = Shapes.geometric(rows, max_length, 30_592)
     assert shapes.pick(max_length, min(rows * max_length, 30_592)) in shapes.chain

@@ -1,6 +1,5 @@
 """Pieces against an independent WordPiece, the library's own BERT tokenizer, and hostile text."""
 
-import json
 import subprocess
 import sys
 
@@ -12,10 +11,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from tokenizers.implementations import BertWordPieceTokenizer
 
 from tests.real_data import DATA
-from wave_jax.data import prefix
-from wave_jax.data.prefix import Cutter
-from wave_jax.data.tokenizer import WordPiece
-from wave_jax.data.vocabulary import without_surrogates
+from wave_jax.data import tokenizer as module
+from wave_jax.data.tokenizer import Prefixes, WordPiece, without_surrogates
 from wave_jax.errors import UserError
 
 TEXTS = [
@@ -153,8 +150,8 @@ def test_tokenising_a_head_gives_the_same_as_the_whole(tokenizer, text, room, bo
     clean = without_surrogates(text)
     expected = [tokenizer.cls_id, *whole(tokenizer, clean)[:room], tokenizer.sep_id]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prefix, "_LEAST_BOUND", bound)
-        patch.setattr(prefix, "_CHARACTERS_PER_PIECE", 1)
+        patch.setattr(module, "_LEAST_BOUND", bound)
+        patch.setattr(module, "_CHARACTERS_PER_TOKEN", 1)
         tokens = tokenizer.encode([text, "waves", text], room + 2)
     assert tokens[0].tolist() == tokens[2].tolist() == expected
     assert tokens.cut == 2 * (len(whole(tokenizer, clean)) > room)
@@ -164,7 +161,7 @@ def test_tokenising_a_head_gives_the_same_as_the_whole(tokenizer, text, room, bo
     "text", ["x" * 1200 + "!", "a" * 2000 + "\u0301." + "b" * 999, ("é" * 1500 + " ") * 40 + "wave"]
 )
 def test_endless_runs_are_shortened_without_a_trace(tokenizer, text, monkeypatch):
-    monkeypatch.setattr(prefix, "_LONG_TEXT", 1000)
+    monkeypatch.setattr(module, "_LONG_TEXT", 1000)
     expected = [tokenizer.cls_id, *whole(tokenizer, text)[:126], tokenizer.sep_id]
     assert tokenizer.encode([text], 128)[0].tolist() == expected
 
@@ -193,17 +190,15 @@ def bpe():
 def test_other_rules_give_the_first_pieces_too(bpe, text, start, room):
     text = (" ".join(TEXTS)[start:] + without_surrogates(text)) * 3
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prefix, "_LEAST_BOUND", 1)
-        patch.setattr(prefix, "_CHARACTERS_PER_PIECE", 1)
+        patch.setattr(module, "_LEAST_BOUND", 1)
+        patch.setattr(module, "_CHARACTERS_PER_TOKEN", 1)
         ids = WordPiece(bpe).encode([text], room + 2)[0]
     assert ids[1:-1].tolist() == whole(WordPiece(bpe), text)[:room]
 
 
 def test_long_texts_are_cut_before_they_are_tokenised(bpe, tokenizer):
     for one in (WordPiece(bpe), tokenizer):
-        cutter = Cutter.for_tokenizer(json.loads(one.to_json()))
-        assert 700 <= len(cutter.head("waves " * 1000, 1000)) <= 1000
-        assert cutter.first_bound(126) <= 2000
+        assert 700 <= len(Prefixes(one.to_json()).take("waves " * 1000, 1000)) <= 1000
 
 
 def test_settings_of_the_file_on_length_are_ignored(bpe, tmp_path):
@@ -243,8 +238,8 @@ def test_ids_that_are_none_are_refused(tokenizer):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("vocab.txt", b"[PAD]\n[UNK]\nhello\n", r"no line \[CLS\] or \[SEP\]"),
-        ("vocab.txt", b"", "no line"),
+        ("vocab.txt", b"[PAD]\n[UNK]\nhello\n", r"no \[CLS\] \[SEP\] among"),
+        ("vocab.txt", b"", "among its 0 tokens"),
         ("vocab.txt", b"\xff\xfe\x00", "not UTF-8"),
         ("vocab.txt", b"[PAD]\n\n[UNK]\n[CLS]\n[SEP]\n", "line 2 is empty"),
         ("vocab.txt", b"[PAD]\n[UNK]\n[PAD]\n", "lines 1 and 3"),

@@ -288,10 +288,10 @@ READ = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
 from wave_jax.data.config import DataConfig
-from wave_jax.data.corpus import load_corpus
+from wave_jax.data.dataset import load_dataset
 from wave_jax.errors import UserError
 try:
-    load_corpus(DataConfig(source=sys.argv[1]))
+    load_dataset(DataConfig(source=sys.argv[1]))
 except UserError as error:
     print("refused:", error)
 """

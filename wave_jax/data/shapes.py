@@ -71,16 +71,16 @@ class Shapes:
         For texts that arrive in a stream. Any batch of `rows` texts of at most `max_length` tokens
         fits.
         """
-        pairs: list[tuple[int, int]] = []
-        length = min(16, round_up(max_length, LENGTH_MULTIPLE))
-        while True:
+        longest = round_up(max_length, LENGTH_MULTIPLE)
+        lengths = [length for i in range(4, 31) if (length := 1 << i) < longest] + [longest]
+        chain = [(0, 0)]
+        for length in lengths:
             for positions in (rows * length // 2, rows * length):
-                pair = (length, round_up(max(1, min(positions, table_rows)), multiple))
-                if not pairs or pair != pairs[-1]:
-                    pairs.append(pair)
-            if length >= max_length:
-                return cls(tuple(pairs))
-            length = min(2 * length, round_up(max_length, LENGTH_MULTIPLE))
+                width = round_up(max(1, min(positions, table_rows)), multiple)
+                pair = (length, max(width, chain[-1][1]))
+                if pair != chain[-1]:
+                    chain.append(pair)
+        return cls(tuple(chain[1:]))
 
     @classmethod
     def fitted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -110,7 +111,7 @@ class ArrayCache:
             return make()
         entry = self._folder / f"{key}.npz"
         try:
-            with np.load(entry, allow_pickle=False) as arrays:
+            with entry.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return dict(arrays)
         except (FileNotFoundError, NotADirectoryError):
             pass
@@ -124,9 +125,7 @@ class ArrayCache:
         part = entry.with_name(_PART + uuid.uuid4().hex)
         try:
             entry.parent.mkdir(parents=True, exist_ok=True)
-            for stale in entry.parent.glob(_PART + "*"):  # left behind by killed processes
-                if time.time() - stale.stat().st_mtime > _STALE_SECONDS:
-                    stale.unlink()
+            _remove_stale(entry.parent)
             with part.open("wb") as file:
                 np.savez(file, **dict(arrays), allow_pickle=False)
             part.replace(entry)
@@ -134,7 +133,8 @@ class ArrayCache:
             reason = error.strerror or error
             _log.warning(f"cannot keep tokenized texts in {entry.parent}: {reason}")
         finally:
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                part.unlink()
 
 
 def texts_digest(texts: Sequence[str]) -> str:
@@ -149,6 +149,14 @@ def texts_digest(texts: Sequence[str]) -> str:
         digest.update(np.fromiter(map(len, block), np.int64, len(block)).tobytes())
         digest.update("".join(block).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
+
+
+def _remove_stale(folder: Path) -> None:
+    """Removes what killed processes left behind."""
+    for part in folder.glob(_PART + "*"):
+        with contextlib.suppress(OSError):  # another process may be quicker
+            if time.time() - part.stat().st_mtime > _STALE_SECONDS:
+                part.unlink()
 
 
 def _make_tokenizer(config: DataConfig, texts: Sequence[str], cache: ArrayCache) -> WordPiece:

@@ -80,8 +80,8 @@ def test_packages_that_are_missing_or_broken_are_left_out(tmp_path, monkeypatch)
     packages = ("alpha", "beta", "no_such_package")
     monkeypatch.setattr(docstrings, "PACKAGES", packages)
     monkeypatch.setattr(docstrings, "STANDARD_MODULES", ())
-    parts = docstrings.read_docstrings()
-    assert sorted(zip(parts.train.labels, parts.train.texts, strict=True)) == [
+    table = docstrings.read_docstrings().tables["train"]
+    assert sorted(zip(table.labels, table.texts, strict=True)) == [
         ("alpha", texts["alpha"][1]),
         ("alpha", sea),
         ("beta", odd),

@@ -34,8 +34,11 @@ def test_the_layout_of_zhang_et_al(tmp_path):
     folder = fill(tmp_path / "news_csv", train_csv=TRAIN, test_csv=TEST, classes_txt=CLASSES)
     source = read_folder(folder, ColumnSpec(), "strict")
     # Its line breaks are a backslash and an n; a bare backslash before a word is left alone.
-    assert source.train.texts == ["A title And a text", 'Only\n\nText and \\next "quoted"']
-    assert source.train.labels == ["Sports", "World"]
+    assert source.tables["train"].texts == [
+        "A title And a text",
+        'Only\n\nText and \\next "quoted"',
+    ]
+    assert source.tables["train"].labels == ["Sports", "World"]
     assert (source.tables["test"].texts, source.tables["test"].labels) == (["Third"], ["Sports"])
     assert source.classes == ("World", "Sports")
     assert "validation" not in source.tables
@@ -47,7 +50,7 @@ def test_the_layout_of_zhang_et_al(tmp_path):
 def test_without_class_names_the_numbers_stay(tmp_path):
     folder = fill(tmp_path / "a", train_csv=TRAIN)
     source = read_folder(folder, ColumnSpec(), "strict")
-    assert source.train.labels == ["2", "1"]
+    assert source.tables["train"].labels == ["2", "1"]
     assert source.classes is None
 
 
@@ -64,8 +67,8 @@ def test_named_columns_keep_the_class_names(tmp_path):
     folder = fill(tmp_path / "a", train_csv=TRAIN, classes_txt=CLASSES)
     wanted = ColumnSpec(text=("body",), names=("label", "title", "body"))
     source = read_folder(folder, wanted, "strict")
-    assert source.train.labels == ["Sports", "World"]
-    assert source.train.texts[0] == "And a text"
+    assert source.tables["train"].labels == ["Sports", "World"]
+    assert source.tables["train"].texts[0] == "And a text"
 
 
 def test_a_folder_of_files_with_header(tmp_path):
@@ -77,7 +80,11 @@ def test_a_folder_of_files_with_header(tmp_path):
         labels_json='["pos", "neg"]',
     )
     source = read_folder(folder, ColumnSpec(), "strict")
-    assert [source.train.texts, source.tables["validation"].texts, source.tables["test"].texts] == [
+    assert [
+        source.tables["train"].texts,
+        source.tables["validation"].texts,
+        source.tables["test"].texts,
+    ] == [
         ["a", "b"],
         ["c"],
         ["d"],
@@ -123,7 +130,7 @@ def test_an_archive_is_read_in_place(tmp_path, name, mode):
         "news_csv/classes.txt": CLASSES,
     }
     source = read_archive(pack(tmp_path / name, files, mode), ColumnSpec(), "strict")
-    assert source.train.labels == ["Sports", "World"]
+    assert source.tables["train"].labels == ["Sports", "World"]
     assert source.tables["test"].texts == ["Third"]
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
 
@@ -169,8 +176,8 @@ def test_columns_asked_for_are_not_passed_over(tmp_path):
     source = read_archive(
         pack(tmp_path / "a.tgz", {"train.csv": TRAIN, "classes.txt": CLASSES}), names, "strict"
     )
-    assert source.train.texts[0] == "And a text"
-    assert source.train.labels == ["Sports", "World"]
+    assert source.tables["train"].texts[0] == "And a text"
+    assert source.tables["train"].labels == ["Sports", "World"]
 
 
 def test_shards_of_a_part_are_joined_in_order(tmp_path):
@@ -179,4 +186,7 @@ def test_shards_of_a_part_are_joined_in_order(tmp_path):
         name = folder / f"train-0000{i}-of-00002.jsonl"
         name.write_text(f'{{"text": "t{i}", "label": "c{i}"}}\n')
     source = read_folder(folder, ColumnSpec(), "strict")
-    assert (source.train.texts, source.train.labels) == (["t0", "t1"], ["c0", "c1"])
+    assert (source.tables["train"].texts, source.tables["train"].labels) == (
+        ["t0", "t1"],
+        ["c0", "c1"],
+    )

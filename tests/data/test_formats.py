@@ -163,10 +163,13 @@ def test_long_fields_nul_bytes_and_crlf(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"text": "a", "label": 1}\n[1]\n', r"row 2 \(line 2\): expected a JSON object.*an array"),
+        (
+            '{"text": "a", "label": 1}\n[1]\n',
+            r"row 2 \(line 2\): expected a JSON object.*found \[1\]",
+        ),
         ('{"text": "a", "label": 1}\n\n{"text"\n', r"row 2 \(line 3\): not valid JSON"),
         ('{"text": "a", "label": 1}\n{"text": "a"}\n', r"row 2 .*the label is missing"),
-        ('{"text": 5, "label": 1}\n', r"row 1 .*'text' should hold a string, found a number"),
+        ('{"text": 5, "label": 1}\n', r"row 1 .*'text' should hold a string, found 5"),
         ('{"text": "a", "label": null}\n', r"row 1 .*the label is missing"),
         ('{"text": "a", "label": NaN}\n', r"row 1 .*the label is missing"),
         ('{"text": "a", "label": 0.5}\n', r"row 1 .*neither a whole number"),
@@ -241,11 +244,11 @@ def test_parquet_takes_class_names_from_hugging_face_metadata(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"text": [1, 2], "label": [0, 1]}, r"column 'text' is of type int64, expected strings"),
-        ({"text": ["a"], "label": [[1]]}, r"label column 'label' is of type list"),
+        ({"text": [1, 2], "label": [0, 1]}, r"row 1: 'text' should hold a string, found 1"),
+        ({"text": ["a"], "label": [[1]]}, r"row 1: the label \[1\] is neither"),
         ({"text": ["a", "b"], "label": [1, None]}, r"row 2: the label is missing"),
         ({"text": ["a", "b"], "label": [1.0, 0.5]}, r"row 2: the label 0\.5"),
-        ({"text": ["a", "b"], "label": ["x", None]}, r"row 2: the label is empty"),
+        ({"text": ["a", "b"], "label": ["x", None]}, r"row 2: the label is missing"),
         ({"words": ["a"], "label": [1]}, r"no column for the text.*'words'"),
         ({"text": pa.array([], pa.string()), "label": pa.array([], pa.int8())}, "holds no rows"),
     ],

@@ -124,8 +124,8 @@ def test_a_given_test_split_is_left_alone_and_the_seed_matters():
     one = source(100, given_test).completed(validation_fraction=0.2, test_fraction=0.5, seed=0)
     other = source(100, given_test).completed(validation_fraction=0.2, test_fraction=0.5, seed=1)
     assert one.tables["test"] is given_test
-    assert len(one.train) == 80
-    assert one.train.texts != other.train.texts
+    assert len(one.tables["train"]) == 80
+    assert one.tables["train"].texts != other.tables["train"].texts
 
 
 def test_the_split_is_the_same_on_every_machine():

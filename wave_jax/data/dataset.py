@@ -18,7 +18,7 @@ from wave_jax.data.config import DataConfig
 from wave_jax.data.docstrings import read_docstrings
 from wave_jax.data.files import LABELS, read_file, read_source
 from wave_jax.data.streams import existing, user_path
-from wave_jax.data.table import Splits, class_names, remarks
+from wave_jax.data.table import Splits, Table, class_names, remarks
 from wave_jax.errors import UserError, listed, nearest, nearest_path
 
 DOCSTRINGS = "docstrings"
@@ -76,19 +76,16 @@ def load_dataset(config: DataConfig) -> Dataset:
       UserError: the source cannot be read or used; one line says where and what to do.
     """
     source = _read(config)
-    labels = list(source.train.labels)
-    if "validation" in source.tables:
-        labels += source.tables["validation"].labels
-    _check_labels(source, set(labels))
-    names = source.classes or source.train.columns.classes or class_names(labels)
+    given = [source.tables[name] for name in ("train", "validation") if name in source.tables]
+    names = source.classes or given[0].columns.classes
+    found = class_names(label for table in given for label in table.labels)
+    _check_labels(given[0], found)
+    names = names or found
     tables = _complete(source, config).tables
     splits = {name: Split(t.texts, t.label_indices(names)) for name, t in tables.items()}
+    is_snapshot = config.source == DOCSTRINGS
     dataset = Dataset(
-        name=source.name,
-        label_names=names,
-        **splits,
-        description=source.description,
-        snapshot=config.source == DOCSTRINGS,
+        source.name, names, **splits, description=source.description, snapshot=is_snapshot
     )
     _check_splits(dataset, own_test="test" in source.tables)
     return dataset
@@ -125,7 +122,7 @@ def load_split(
     if trained_on is None or same or len(source.tables) > 1:
         table = _complete(source, config).tables[split]
     else:
-        table = source.train
+        table = source.tables["train"]
     return Split(table.texts, table.label_indices(label_names))
 
 
@@ -140,9 +137,8 @@ def write_snapshot(dataset: Dataset, folder: Path) -> None:
     for name in get_args(SplitName):
         split: Split = getattr(dataset, name)
         rows = zip(split.texts, split.labels.tolist(), strict=True)
-        lines = (_json_line({"text": text, "label": names[label]}) for text, label in rows)
-        _write_whole(folder / f"{name}.jsonl", "".join(lines))
-    _write_whole(folder / LABELS, _json_line(list(names)))
+        _write_json(folder / f"{name}.jsonl", *({"text": t, "label": names[i]} for t, i in rows))
+    _write_json(folder / LABELS, names)
 
 
 def _read(config: DataConfig) -> Splits:
@@ -154,13 +150,8 @@ def _read(config: DataConfig) -> Splits:
     elif config.source.startswith(TFDS):
         from wave_jax.data.tfds import read_tfds  # slow to import
 
-        source = read_tfds(
-            config.source.removeprefix(TFDS),
-            spec,
-            config.errors,
-            folder=config.tfds_dir,
-            manual_folder=config.tfds_manual_dir,
-        )
+        name, folders = config.source.removeprefix(TFDS), (config.tfds_dir, config.tfds_manual_dir)
+        source = read_tfds(name, spec, config.errors, *folders)
     else:
         source = read_source(_existing_source(config.source), spec, config.errors)
     if config.test is None:
@@ -198,41 +189,40 @@ def _normalized(source: str) -> str:
     return str(user_path(source).resolve())
 
 
-def _check_labels(source: Splits, found: set[str]) -> None:
-    count, origin = len(source.train), source.train.origin
+def _check_labels(train: Table, found: tuple[str, ...]) -> None:
+    count = len(train)
     if len(found) < 2:
         raise UserError(
-            f"{origin}: all {count:,} rows have the one label {next(iter(found))!r}; "
+            f"{train.origin}: all {count:,} rows have the one label {found[0]!r}; "
             "a classifier needs at least two classes"
         )
     if count >= _FEW_ROWS and len(found) > count / 2:
         raise UserError(
-            f"{origin}: {len(found):,} different labels in {count:,} rows "
-            f"({listed(class_names(found)[:3])}, ...); is this the label column? "
+            f"{train.origin}: {len(found):,} different labels in {count:,} rows "
+            f"({listed(found[:3])}, ...); is this the label column? "
             "Another is named with --data.label-column"
         )
 
 
 def _check_splits(dataset: Dataset, *, own_test: bool) -> None:
-    learned = set(dataset.train.labels.tolist())
+    learned, validated, tested = (
+        set(split.labels.tolist()) for split in (dataset.train, dataset.validation, dataset.test)
+    )
     if len(learned) < 2:
         raise UserError(
             f"{dataset.name}: after splitting, all {len(dataset.train):,} training texts have one "
             "label; give more rows, or another --data.split-seed"
         )
-    unknown = set(dataset.test.labels.tolist()) - learned - set(dataset.validation.labels.tolist())
-    if own_test and unknown:
+    if own_test and (unknown := tested - learned - validated):
         raise UserError(
             f"{dataset.name}: the test split has the label "
             f"{dataset.label_names[min(unknown)]!r}, which no training text has"
         )
 
 
-def _json_line(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False) + "\n"
-
-
-def _write_whole(path: Path, text: str) -> None:
+def _write_json(path: Path, *values: object) -> None:
+    """Writes values, one per line."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8", newline="\n")
+    with partial.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
     partial.replace(path)

@@ -146,7 +146,7 @@ def _open(path: Path, spec: ColumnSpec, errors: Errors, *, zhang: bool) -> tuple
         case "jsonl":
             return read_jsonl(source, spec, errors)
         case "parquet":
-            return read_parquet(path, spec, errors)
+            return read_parquet(path, spec)
     return read_fasttext(source, errors)
 
 

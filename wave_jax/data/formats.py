@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import csv
-import io
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -15,27 +14,18 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import types
 
 from wave_jax.data.columns import Columns, ColumnSpec, choose_columns
-from wave_jax.data.streams import (
-    DECODE_ERRORS,
-    LONGEST_LINE,
-    Errors,
-    Input,
-    bounded_lines,
-    reading,
-)
+from wave_jax.data.streams import LONGEST_LINE, Errors, Input, bounded_lines, reading
 from wave_jax.data.table import Row, Where, clean_rows
-from wave_jax.errors import UserError, one_line
+from wave_jax.errors import UserError, one_line, shorten
 
 FASTTEXT_LABEL = "__label__"
 _LARGEST_ARRAY = 512 << 20
-_ROWS_AT_ONCE = 8192
-_TEXT_TYPES = {"string", "large_string", "string_view", "binary", "large_binary"}
 _UNLABELLED = -1  # class index of rows without a label in Hugging Face's datasets
 
 Rows = Iterator[Row]
+Records = Iterable[tuple[Where, Mapping[str, Any]]]
 
 
 def read_delimited(
@@ -65,8 +55,108 @@ def read_delimited(
     return read(quoting=quoting)
 
 
-def csv_records(
-    source: Input, errors: Errors, delimiter: str = ",", quoting: int = csv.QUOTE_MINIMAL
+def read_fasttext(source: Input, errors: Errors) -> tuple[Columns, Rows]:
+    """Reads fastText's format: `__label__CLASS` and the text, one row per line."""
+
+    def rows() -> Rows:
+        with source.lines(errors, newline="\n") as stream:
+            for where, line in _filled_lines(bounded_lines(stream, source.name), source.name):
+                head, _, text = line.strip(" \t\r\n").replace("\t", " ").partition(" ")
+                if not head.startswith(FASTTEXT_LABEL):
+                    raise UserError(f"{where}: expected {FASTTEXT_LABEL}CLASS and then the text")
+                if text.lstrip().startswith(FASTTEXT_LABEL):
+                    raise UserError(f"{where}: several labels; every text must have exactly one")
+                yield Row(where, [text.strip()], head.removeprefix(FASTTEXT_LABEL))
+
+    return Columns(), rows()
+
+
+def read_jsonl(source: Input, spec: ColumnSpec, errors: Errors) -> tuple[Columns, Rows]:
+    """Reads JSON objects, one per line or in one array; null as a text counts as empty.
+
+    Columns are chosen among the keys of the first object; other keys may hold anything.
+    """
+    records = iter(_json_objects(source, errors))
+    first = next(records, None)
+    if first is None:
+        raise UserError(f"{source.name} holds no rows")
+    columns = choose_columns(list(first[1]), spec, source.name)
+    return columns, mapped_rows(columns, itertools.chain((first,), records))
+
+
+def read_parquet(path: Path, spec: ColumnSpec) -> tuple[Columns, Rows]:
+    """Reads a parquet file: text columns of strings or bytes, where null counts as empty.
+
+    Integer labels become class names where Hugging Face's `datasets` stored these in the file.
+    """
+    with _arrow_errors(path.name):
+        file = pq.ParquetFile(path)
+        schema = file.schema_arrow
+    columns = choose_columns(schema.names, spec, path.name)
+    used = [schema.names[i] for i in {*columns.text, columns.label} if i is not None]
+    if columns.label is not None:
+        label = schema.names[columns.label]
+        columns = replace(columns, classes=_hugging_face_classes(schema, label))
+
+    def records() -> Iterator[tuple[Where, dict[str, Any]]]:
+        row = 0
+        with _arrow_errors(path.name):
+            for batch in file.iter_batches(8192, columns=used):
+                for values in zip(*(_arrow_values(batch[name]) for name in used), strict=True):
+                    row += 1
+                    where, record = Where(path.name, row), dict(zip(used, values, strict=True))
+                    if columns.classes is not None:
+                        record[label] = _class_of(record[label], columns.classes, where)
+                    yield where, record
+
+    return columns, mapped_rows(columns, records())
+
+
+def mapped_rows(columns: Columns, records: Records) -> Rows:
+    """Yields the rows of records that map the names of columns to values."""
+    texts = [columns.names[i] for i in columns.text]
+    label = None if columns.label is None else columns.names[columns.label]
+    for where, record in records:
+        for key in texts:
+            if key not in record:
+                raise UserError(f"{where}: the key {key!r} is missing")
+            if not isinstance(record[key], str | bytes | None):
+                found = shorten(repr(record[key]))
+                raise UserError(f"{where}: {key!r} should hold a string, found {found}")
+        value = None if label is None else record.get(label)
+        yield Row(where, [record[key] for key in texts], value)
+
+
+def _read_delimited(
+    source: Input, spec: ColumnSpec, errors: Errors, *, delimiter: str, quoting: int, zhang: bool
+) -> tuple[Columns, Rows]:
+    records = _csv_records(source, errors, delimiter, quoting)
+    first = next(records, None)
+    if first is None:
+        raise UserError(f"{source.name} is empty; it should hold texts")
+    columns = _delimited_columns(first[1], spec, source.name, zhang)
+    if not columns.headerless:
+        first = next(records, None)
+    if first is None:
+        raise UserError(f"{source.name} holds a header line and no rows")
+    width = len(columns.names)
+
+    def rows() -> Rows:
+        for row, (line, fields) in enumerate(itertools.chain((first,), records), 1):
+            where = Where(source.name, row, line)
+            if len(fields) != width:
+                raise UserError(
+                    f"{where}: {len(fields)} fields where {width} were expected; a field that "
+                    "holds the separator, a quote or a line break must be in double quotes"
+                )
+            label = None if columns.label is None else fields[columns.label]
+            yield Row(where, [fields[i] for i in columns.text], label)
+
+    return columns, rows()
+
+
+def _csv_records(
+    source: Input, errors: Errors, delimiter: str, quoting: int
 ) -> Iterator[tuple[int, list[str]]]:
     """Yields the first line's number and the fields of each record that is not a blank line."""
     limit = csv.field_size_limit(LONGEST_LINE)  # the default of 128 KiB would refuse long texts
@@ -88,123 +178,6 @@ def csv_records(
         csv.field_size_limit(limit)
 
 
-def read_fasttext(source: Input, errors: Errors) -> tuple[Columns, Rows]:
-    """Reads fastText's format: `__label__CLASS` and the text, one row per line."""
-
-    def rows() -> Rows:
-        with source.lines(errors, newline="\n") as stream:
-            lines = enumerate(bounded_lines(stream, source.name), 1)
-            filled = (pair for pair in lines if not pair[1].isspace())
-            for row, (number, line) in enumerate(filled, 1):
-                where = Where(source.name, row, number)
-                head, _, text = line.strip(" \t\r\n").replace("\t", " ").partition(" ")
-                if not head.startswith(FASTTEXT_LABEL):
-                    raise UserError(f"{where}: expected {FASTTEXT_LABEL}CLASS and then the text")
-                if text.lstrip().startswith(FASTTEXT_LABEL):
-                    raise UserError(f"{where}: several labels; every text must have exactly one")
-                yield Row(where, [text.strip()], head.removeprefix(FASTTEXT_LABEL))
-
-    return Columns(), rows()
-
-
-def read_jsonl(source: Input, spec: ColumnSpec, errors: Errors) -> tuple[Columns, Rows]:
-    """Reads JSON objects, one per line or in one array; null as a text counts as empty.
-
-    Columns are chosen among the keys of the first object; other keys may hold anything.
-    """
-    objects = _json_objects(source, errors)
-    first = next(objects, None)
-    if first is None:
-        raise UserError(f"{source.name} holds no rows")
-    columns = choose_columns(list(first[1]), spec, source.name)
-    label = None if columns.label is None else columns.names[columns.label]
-
-    def text(where: Where, values: dict[str, Any], key: str) -> str:
-        if key not in values:
-            raise UserError(f"{where}: the key {key!r} is missing")
-        value = values[key]
-        if value is not None and not isinstance(value, str):
-            raise UserError(f"{where}: {key!r} should hold a string, found {_json_kind(value)}")
-        return value or ""
-
-    def rows() -> Rows:
-        for where, values in itertools.chain((first,), objects):
-            texts = [text(where, values, columns.names[i]) for i in columns.text]
-            yield Row(where, texts, None if label is None else values.get(label))
-
-    return columns, rows()
-
-
-def read_parquet(path: Path, spec: ColumnSpec, errors: Errors) -> tuple[Columns, Rows]:
-    """Reads a parquet file: text columns of strings or bytes, where null counts as empty.
-
-    Integer labels become class names where Hugging Face's `datasets` stored these in the file.
-    """
-    with _arrow_errors(path.name):
-        file = pq.ParquetFile(path)
-        schema = file.schema_arrow
-    columns = choose_columns(schema.names, spec, path.name)
-    texts = [columns.names[i] for i in columns.text]
-    label = None if columns.label is None else columns.names[columns.label]
-    kinds = {name: _value_type(schema.field(name).type) for name in columns.names}
-    for name in texts:
-        if str(kinds[name]) not in _TEXT_TYPES:
-            kind = kinds[name]
-            raise UserError(f"{path.name}: column {name!r} is of type {kind}, expected strings")
-    if label is not None:
-        kind = kinds[label]
-        if types.is_integer(kind):
-            columns = replace(columns, classes=_hugging_face_classes(schema, label))
-        elif not (str(kind) in _TEXT_TYPES or types.is_boolean(kind) or types.is_floating(kind)):
-            raise UserError(
-                f"{path.name}: the label column {label!r} is of type {kind}, "
-                "expected whole numbers or strings"
-            )
-
-    def rows() -> Rows:
-        used = texts if label is None else [*texts, label]
-        row = 0
-        with _arrow_errors(path.name):
-            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=sorted(set(used))):
-                for values in zip(*(_arrow_values(batch[n], errors) for n in used), strict=True):
-                    row += 1
-                    where = Where(path.name, row)
-                    value = None if label is None else values[-1]
-                    if columns.classes is not None:
-                        value = _class_of(value, columns.classes, where)
-                    yield Row(where, list(values[: len(texts)]), value)
-
-    return columns, rows()
-
-
-def _read_delimited(
-    source: Input, spec: ColumnSpec, errors: Errors, *, delimiter: str, quoting: int, zhang: bool
-) -> tuple[Columns, Rows]:
-    records = csv_records(source, errors, delimiter, quoting)
-    line, fields = next(records, (0, None))
-    if fields is None:
-        raise UserError(f"{source.name} is empty; it should hold texts")
-    columns = _delimited_columns(fields, spec, source.name, zhang)
-    if not columns.headerless:
-        line, fields = next(records, (0, None))
-        if fields is None:
-            raise UserError(f"{source.name} holds a header line and no rows")
-    first, width = (line, fields), len(columns.names)
-
-    def rows() -> Rows:
-        for row, (line, fields) in enumerate(itertools.chain((first,), records), 1):
-            where = Where(source.name, row, line)
-            if len(fields) != width:
-                raise UserError(
-                    f"{where}: {len(fields)} fields where {width} were expected; a field that "
-                    "holds the separator, a quote or a line break must be in double quotes"
-                )
-            label = None if columns.label is None else fields[columns.label]
-            yield Row(where, [fields[i] for i in columns.text], label)
-
-    return columns, rows()
-
-
 def _delimited_columns(first: list[str], spec: ColumnSpec, origin: str, zhang: bool) -> Columns:
     """Returns the columns of a file whose first record is `first`."""
     names = [field.strip() for field in first]
@@ -215,13 +188,10 @@ def _delimited_columns(first: list[str], spec: ColumnSpec, origin: str, zhang: b
         return replace(choose_columns(names, spec, origin, header=True), untyped=True)
     except UserError:
         if zhang and not (spec.text or spec.label) and len(names) > 1 and names[0].isdecimal():
-            return Columns(
-                names=tuple(f"column {i}" for i in range(1, len(names) + 1)),
-                text=tuple(range(1, len(names))),
-                label=None if spec.unlabelled == "ignore" else 0,
-                headerless=True,
-                untyped=True,
-            )
+            numbered = tuple(f"column {i}" for i in range(1, len(names) + 1))
+            label = None if spec.unlabelled == "ignore" else 0
+            text = tuple(range(1, len(names)))
+            return Columns(numbered, text, label, headerless=True, untyped=True)
         other = next((mark for mark in ";\t|," if mark in names[0]), None)
         if len(names) == 1 and other is not None:
             raise UserError(
@@ -236,29 +206,30 @@ def _has_quotes(source: Input) -> bool:
         return any(b'"' in block for block in iter(lambda: stream.read(1 << 20), b""))
 
 
-def _json_objects(source: Input, errors: Errors) -> Iterator[tuple[Where, dict[str, Any]]]:
+def _filled_lines(lines: Iterable[str], origin: str) -> Iterator[tuple[Where, str]]:
+    """Yields the lines that are not blank."""
     row = 0
+    for number, line in enumerate(lines, 1):
+        if not line.isspace():
+            row += 1
+            yield Where(origin, row, number), line
+
+
+def _json_objects(source: Input, errors: Errors) -> Iterator[tuple[Where, dict[str, Any]]]:
     with source.lines(errors, newline="\n") as stream:
-        for number, line in enumerate(bounded_lines(stream, source.name), 1):
-            if row == 0 and line.lstrip().startswith("["):
-                values = _parse_json(line + _rest_of_array(stream, source.name), source.name)
-                for row, value in enumerate(values, 1):
-                    yield (where := Where(source.name, row)), _json_object(value, where)
-                return
-            if not line.isspace():
-                row += 1
-                where = Where(source.name, row, number)
+        for where, line in _filled_lines(bounded_lines(stream, source.name), source.name):
+            if where.row > 1 or not line.lstrip().startswith("["):
                 yield where, _json_object(_parse_json(line, where), where)
-
-
-def _rest_of_array(stream: io.TextIOWrapper, origin: str) -> str:
-    rest = stream.read(_LARGEST_ARRAY + 1)
-    if len(rest) > _LARGEST_ARRAY:
-        raise UserError(
-            f"{origin} is one array of more than {_LARGEST_ARRAY >> 20} million characters, "
-            "which must be read whole; write one object per line"
-        )
-    return rest
+                continue
+            rest = stream.read(_LARGEST_ARRAY + 1)
+            if len(rest) > _LARGEST_ARRAY:
+                raise UserError(
+                    f"{source.name} is one array of more than {_LARGEST_ARRAY >> 20} million "
+                    "characters, which must be read whole; write one object per line"
+                )
+            for row, value in enumerate(_parse_json(line + rest, source.name), 1):
+                where = Where(source.name, row)
+                yield where, _json_object(value, where)
 
 
 def _parse_json(text: str, where: Where | str) -> Any:
@@ -272,16 +243,9 @@ def _parse_json(text: str, where: Where | str) -> Any:
 
 def _json_object(value: Any, where: Where) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise UserError(
-            f"{where}: expected a JSON object such as "
-            f'{{"text": "...", "label": "..."}}, found {_json_kind(value)}'
-        )
+        example, found = '{"text": "...", "label": "..."}', shorten(json.dumps(value))
+        raise UserError(f"{where}: expected a JSON object such as {example}, found {found}")
     return value
-
-
-def _json_kind(value: Any) -> str:
-    kinds = {dict: "an object", list: "an array", str: "a string", bool: "true or false"}
-    return kinds.get(type(value), "null" if value is None else "a number")
 
 
 @contextmanager
@@ -294,23 +258,18 @@ def _arrow_errors(origin: str) -> Iterator[None]:
             raise UserError(f"{origin} is not a readable parquet file ({reason})") from error
 
 
-def _arrow_values(column: pa.Array, errors: Errors) -> list[Any]:
-    """Returns the values of a column: text decoded, null as '', and other types as they are."""
-    column = column.cast(_value_type(column.type))
-    if str(column.type) not in _TEXT_TYPES:
-        return list(column.to_pylist())
-    values = column.cast(pa.large_binary()).to_pylist()  # strings may be no UTF-8
-    return [(value or b"").decode("utf-8", DECODE_ERRORS[errors]) for value in values]
+def _arrow_values(column: pa.Array) -> list[Any]:
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if "string" in str(column.type) and not pa.types.is_nested(column.type):
+        column = column.cast(pa.large_binary())  # may be no UTF-8
+    return list(column.to_pylist())
 
 
-def _value_type(kind: pa.DataType) -> pa.DataType:
-    return kind.value_type if types.is_dictionary(kind) else kind
-
-
-def _class_of(index: int | None, classes: tuple[str, ...], where: Where) -> str | None:
+def _class_of(index: Any, classes: tuple[str, ...], where: Where) -> str | None:
     if index is None or index == _UNLABELLED:
         return None
-    if not 0 <= index < len(classes):
+    if not (isinstance(index, int) and 0 <= index < len(classes)):
         raise UserError(f"{where}: the label {index}, but the file names {len(classes)} classes")
     return classes[index]
 
@@ -325,4 +284,5 @@ def _hugging_face_classes(schema: pa.Schema, label: str) -> tuple[str, ...] | No
         return None
     if not isinstance(names, list) or not all(isinstance(item, str) for item in names):
         return None
-    return tuple(names) if len(set(names)) == len(names) else None
+    distinct = len(set(names)) == len(names) and pa.types.is_integer(schema.field(label).type)
+    return tuple(names) if distinct else None

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from wave_jax.data.columns import Columns, ColumnSpec
-from wave_jax.data.streams import Errors
+from wave_jax.data.streams import DECODE_ERRORS, Errors
 from wave_jax.errors import UserError, listed, nearest, shorten
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _WHOLE = re.compile(r"[+-]?\d+(\.0+)?")
-_TEST, _VALIDATION = 1, 2  # independent random streams of a seed
+_STREAMS = {"test": 1, "validation": 2}  # independent random streams of a seed
 
 
 class Where(NamedTuple):
@@ -39,20 +39,16 @@ class Row(NamedTuple):
     """The values of a row that are read, as they stand in the file."""
 
     where: Where
-    texts: list[str]
+    texts: list[str | bytes | None]
     label: Any
 
 
 @dataclass(frozen=True)
 class Table:
-    """Labelled texts in the order of the source.
+    """Texts with their class names, in the order of the source.
 
-    Attributes:
-      texts: the texts.
-      labels: the class names, as written in the source.
-      origin: what messages call the source.
-      columns: where text and label came from.
-      skipped: number of rows left out because they have no label.
+    `origin` is what messages call the source, `columns` says where text and label came from, and
+    `skipped` counts the rows left out because they have no label.
     """
 
     texts: list[str]
@@ -73,26 +69,16 @@ class Table:
         Raises:
           UserError: a row cannot be used, or none has a label.
         """
-        texts: list[str] = []
-        labels: list[str] = []
-        skipped = 0
-        for text, label in clean_rows(rows, spec, errors):
-            if label is None:
-                skipped += 1
-            else:
-                texts.append(text)
-                labels.append(label)
+        found = list(clean_rows(rows, spec, errors))
+        texts = [text for text, label in found if label is not None]
+        labels = [label for _, label in found if label is not None]
+        skipped = len(found) - len(texts)
         if not texts:
             which = f"; {skipped:,} rows have no label" if skipped else ""
             raise UserError(f"{origin} holds no rows to learn from{which}")
         if columns.untyped:
             labels = whole_numbers(labels)
         return cls(texts, labels, origin, columns, skipped)
-
-    def take(self, indices: np.ndarray) -> Table:
-        """Returns the rows at `indices` (int [n])."""
-        texts = [self.texts[i] for i in indices]
-        return replace(self, texts=texts, labels=[self.labels[i] for i in indices])
 
     def label_indices(self, classes: Sequence[str]) -> np.ndarray:
         """Returns the index in `classes` of each label, int32 [rows].
@@ -111,16 +97,26 @@ class Table:
             f"({listed(classes)}){nearest(label, classes)}"
         )
 
+    def split(self, fraction: float, seed: tuple[int, int]) -> tuple[Table, Table]:
+        """Returns the rest and a random fraction of the rows: at least one row each, in order."""
+        count = len(self)
+        if count < 2:
+            raise UserError(f"{self.origin} has too few rows to be split: {count} left")
+        drawn = min(max(round(fraction * count), 1), count - 1)
+        order = np.random.default_rng(seed).permutation(count)
+        return self._take(order[drawn:]), self._take(order[:drawn])
+
+    def _take(self, indices: np.ndarray) -> Table:
+        chosen = np.sort(indices).tolist()
+        texts, labels = [self.texts[i] for i in chosen], [self.labels[i] for i in chosen]
+        return replace(self, texts=texts, labels=labels)
+
 
 @dataclass(frozen=True)
 class Splits:
     """The tables of a source: 'train', and 'validation' and 'test' if the source has them.
 
-    Attributes:
-      name: the name of the source.
-      description: where the texts come from, one line.
-      tables: the table of each split.
-      classes: class names in their order, where the source declares them.
+    `classes` are the class names in their order, where the source declares them.
     """
 
     name: str
@@ -128,26 +124,21 @@ class Splits:
     tables: dict[str, Table]
     classes: tuple[str, ...] | None = None
 
-    @property
-    def train(self) -> Table:
-        """The training split, or the whole table of a source without splits."""
-        return self.tables["train"]
-
     def completed(self, *, validation_fraction: float, test_fraction: float, seed: int) -> Splits:
         """Returns all three splits; those that are missing are drawn from the training rows.
 
-        Rows keep their order within a split. The draw depends on the number of rows, the fractions
-        and the seed alone: first the test split, then validation from what is left.
+        The draw depends on the number of rows, the fractions and the seed alone: first the test
+        split, then validation from what is left.
         """
         tables = dict(self.tables)
-        for split, fraction, stream in (
-            ("test", test_fraction, _TEST),
-            ("validation", validation_fraction, _VALIDATION),
-        ):
-            if split not in tables:
-                option = f"--data.{split}-fraction"
-                held_out, rest = _random_split(tables["train"], fraction, (seed, stream), option)
-                tables |= {"train": rest, split: held_out}
+        for name, fraction in (("test", test_fraction), ("validation", validation_fraction)):
+            if name in tables:
+                continue
+            if not 0 < fraction < 1:
+                raise UserError(f"--data.{name}-fraction is {fraction}, expected between 0 and 1")
+            if seed < 0:
+                raise UserError(f"--data.split-seed is {seed}, expected 0 or more")
+            tables["train"], tables[name] = tables["train"].split(fraction, (seed, _STREAMS[name]))
         return replace(self, tables=tables)
 
 
@@ -167,8 +158,10 @@ def clean_rows(
     Raises:
       UserError: a label is missing or unusable, or a text is not UTF-8; the message names the row.
     """
-    for where, texts, label in rows:
+    for where, values, label in rows:
+        texts = [_decoded(value, errors) for value in values]
         text = encodable(" ".join(t for t in texts if t and not t.isspace()), errors, where)
+        label = _decoded(label, errors)
         if spec.unlabelled == "ignore" or (spec.unlabelled == "skip" and _is_missing(label)):
             yield text, None
         else:
@@ -210,7 +203,7 @@ def class_name(value: Any, where: Where) -> str:
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, bool):
-        return "true" if value else "false"
+        return str(value).lower()
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
         return str(int(value))
     shown = shorten(repr(value))
@@ -223,10 +216,8 @@ def whole_numbers(labels: list[str]) -> list[str]:
     >>> whole_numbers(["1.0", "0.0"]), whole_numbers(["1.0", "1.5"])
     (['1', '0'], ['1.0', '1.5'])
     """
-    distinct = set(labels)
-    if any("." in label for label in distinct) and all(map(_WHOLE.fullmatch, distinct)):
-        return [label.partition(".")[0] for label in labels]
-    return labels
+    all_whole = all(map(_WHOLE.fullmatch, set(labels)))
+    return [label.partition(".")[0] for label in labels] if all_whole else labels
 
 
 def class_names(labels: Iterable[str]) -> tuple[str, ...]:
@@ -236,28 +227,15 @@ def class_names(labels: Iterable[str]) -> tuple[str, ...]:
     (('9', '10'), ('neg', 'pos'))
     """
     distinct = set(labels)
-    if all(map(_WHOLE.fullmatch, distinct)):
-        return tuple(sorted(distinct, key=lambda label: (float(label), label)))
-    return tuple(sorted(distinct))
+    all_whole = all(map(_WHOLE.fullmatch, distinct))
+    return tuple(sorted(distinct, key=lambda n: (float(n) if all_whole else 0.0, n)))
+
+
+def _decoded(value: Any, errors: Errors) -> Any:
+    return value.decode("utf-8", DECODE_ERRORS[errors]) if isinstance(value, bytes) else value
 
 
 def _is_missing(label: Any) -> bool:
     if isinstance(label, str):
         return not label.strip()
     return label is None or (isinstance(label, float) and math.isnan(label))
-
-
-def _random_split(
-    table: Table, fraction: float, seed: tuple[int, int], option: str
-) -> tuple[Table, Table]:
-    """Returns the rows drawn and the rest: at least one row each."""
-    if not 0 < fraction < 1:
-        raise UserError(f"{option} is {fraction}, expected a fraction between 0 and 1")
-    if seed[0] < 0:
-        raise UserError(f"--data.split-seed is {seed[0]}, expected 0 or more")
-    count = len(table)
-    if count < 2:
-        raise UserError(f"{table.origin} has too few rows to be split: {count} left")
-    drawn = min(max(round(fraction * count), 1), count - 1)
-    order = np.random.default_rng(seed).permutation(count)
-    return table.take(np.sort(order[:drawn])), table.take(np.sort(order[drawn:]))

@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-from wave_jax.errors import UserError, one_line
+from wave_jax.errors import UserError, one_line, shorten
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 _SENTENCE_ENDS = (".", "!", "?")
@@ -31,15 +32,11 @@ _MIN_FREQUENCY = 2  # a token seen once has nothing to learn from
 _COUNTED_AT_ONCE = 256
 _REPEATS = 1000
 
-# Truncating long texts before they are tokenized
-_WORD_ENDS = r" \t\n\r!-/:-@\[-`{-~"  # white space and ASCII punctuation end a word in any context
+# White space, ASCII punctuation and Han characters end a word in any context
+_WORD_ENDS = r" \t\n\r!-/:-@\[-`{-~"
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff"
-_LONG_RUN = re.compile("[^\\W_\u0530-\U0010ffff]{1000,}")  # letters and digits of old scripts
-_RUN_KEPT = 600
-_LONG_TEXT = 50_000
 _LEAST_BOUND = 512
 _CHARACTERS_PER_TOKEN = 8
-_MARGIN = 64
 
 
 @dataclass(frozen=True)
@@ -115,7 +112,7 @@ class WordPiece:
         tokenizer.encode_special_tokens = True
         self._tokenizer = tokenizer
         self._json = tokenizer.to_str()
-        self._prefixes = Prefixes(self._json)
+        self._word_end = _word_end(json.loads(self._json))
         self.fingerprint = hashlib.blake2b(self._json.encode(), digest_size=16).hexdigest()
 
     @classmethod
@@ -213,61 +210,31 @@ class WordPiece:
         return tokens
 
     def _first_ids(self, texts: list[str], room: int) -> list[list[int]]:
-        """Returns all ids of each text, or its first ones, more than `room`."""
-        texts = [self._prefixes.shortened(text) for text in texts]
+        """Returns all ids of each text, or its first ones, more than `room`.
+
+        Of long texts only a prefix is tokenized, so that 10 MB cost little: BERT's rules tokenize
+        word by word, so that the tokens of a prefix that ends with a word are exactly the first
+        tokens of the text.
+        """
         found: list[list[int]] = [[] for _ in texts]
         waiting = list(range(len(texts)))
-        margin = self._prefixes.margin
-        bound = max(_LEAST_BOUND, _CHARACTERS_PER_TOKEN * (room + margin))
+        bound = max(_LEAST_BOUND, _CHARACTERS_PER_TOKEN * room)
         while waiting:
-            prefixes = [self._prefixes.take(texts[i], bound) for i in waiting]
+            prefixes = [self._prefix(texts[i], bound) for i in waiting]
             encodings = self._tokenizer.encode_batch_fast(prefixes, add_special_tokens=False)
             too_short = []
             for i, prefix, encoding in zip(waiting, prefixes, encodings, strict=True):
-                if prefix is not texts[i] and len(encoding) <= room + margin:
+                if len(prefix) < len(texts[i]) and len(encoding) <= room:
                     too_short.append(i)
                 else:
                     found[i] = encoding.ids
             waiting, bound = too_short, 4 * bound
         return found
 
-
-class Prefixes:
-    """Takes prefixes of long texts that have the same first tokens, so that 10 MB cost little.
-
-    BERT's rules tokenize word by word, and white space, ASCII punctuation and Han characters always
-    end a word: the tokens of a prefix that ends before one of them are exactly the first tokens of
-    the text. Other tokenizers give no such guarantee; the last `margin` tokens of their prefixes
-    are not trusted.
-    """
-
-    def __init__(self, tokenizer_json: str) -> None:
-        spec = json.loads(tokenizer_json)
-        normalizer, model = spec.get("normalizer") or {}, spec["model"]
-        is_bert = (
-            normalizer.get("type") == "BertNormalizer"
-            and (spec.get("pre_tokenizer") or {}).get("type") == "BertPreTokenizer"
-            and all(token["special"] for token in spec.get("added_tokens") or ())
-        )
-        han = _HAN if is_bert and normalizer["handle_chinese_chars"] else ""
-        self._word_end = re.compile(f"[{_WORD_ENDS}{han}]") if is_bert else None
-        self._shortens = (  # a word beyond 500 characters is one [UNK], whatever it is
-            is_bert and model["type"] == "WordPiece" and model["max_input_chars_per_word"] <= 500
-        )
-        self.margin = 0 if is_bert else _MARGIN
-
-    def shortened(self, text: str) -> str:
-        """Returns a text with the same tokens, but without endless runs of letters."""
-        if not self._shortens or len(text) < _LONG_TEXT:
+    def _prefix(self, text: str, bound: int) -> str:
+        """Returns the text, or a prefix of about `bound` characters that ends with a word."""
+        if len(text) <= bound or self._word_end is None:
             return text
-        return _LONG_RUN.sub(lambda run: run.group()[:_RUN_KEPT], text)
-
-    def take(self, text: str, bound: int) -> str:
-        """Returns the text itself, or a prefix of about `bound` characters if it is longer."""
-        if len(text) <= bound:
-            return text
-        if self._word_end is None:
-            return text[:bound]
         for end in range(bound, max(0, bound - 256), -1):
             if self._word_end.match(text, end):
                 return text[:end]
@@ -362,13 +329,10 @@ def _read_vocabulary(path: Path) -> dict[str, int]:
         lines.pop()
     vocabulary: dict[str, int] = {}
     for index, token in enumerate(lines):
-        if not token or len(token) > _LONGEST_TOKEN:
-            what = f"has {len(token)} characters" if token else "is empty"
-            raise UserError(f"{path}: line {index + 1} {what}; expected one token per line")
-        if token in vocabulary:
+        if not 0 < len(token) <= _LONGEST_TOKEN or token in vocabulary:
             raise UserError(
-                f"{path}: lines {vocabulary[token] + 1} and {index + 1} are both {token!r}; "
-                "expected every token once"
+                f"{path}: line {index + 1} is {shorten(repr(token))}, which is empty, too long or "
+                "there twice; expected one token per line"
             )
         vocabulary[token] = index
     return vocabulary
@@ -393,6 +357,16 @@ def _check_special_tokens(vocabulary: dict[str, int], origin: str) -> None:
             "tokenizer.json, or a vocab.txt with one token per line, that has all of "
             f"{' '.join(SPECIAL_TOKENS)}"
         )
+
+
+def _word_end(spec: dict[str, Any]) -> re.Pattern[str] | None:
+    """Returns what ends a word by the rules of a tokenizer.json; None if they are not BERT's."""
+    normalizer, splitter = spec.get("normalizer") or {}, spec.get("pre_tokenizer") or {}
+    plain = all(token["special"] for token in spec.get("added_tokens") or ())
+    kinds = (normalizer.get("type"), splitter.get("type"))
+    if kinds != ("BertNormalizer", "BertPreTokenizer") or not plain:
+        return None
+    return re.compile(f"[{_WORD_ENDS}{_HAN if normalizer['handle_chinese_chars'] else ''}]")
 
 
 def _bert(vocabulary: dict[str, int], lowercase: bool) -> Tokenizer:

@@ -64,8 +64,7 @@ class BatchBuilder:
         """Checks that everything fits together.
 
         Args:
-          tokens: the texts.
-          labels: int [texts], or None.
+          tokens, labels: the texts and their classes, int [texts] or None.
           batch_size: texts of a batch, over all processes.
           table_rows: rows of the embedding table; every id is less.
           process_index: this process, 0 <= process_index < process_count.
@@ -206,13 +205,11 @@ class TrainBatches(BatchBuilder):
         """Chooses the shapes by simulating the first epoch (a few, if they are short).
 
         Args:
-          tokens: the training texts, at least one.
-          labels: int [texts].
-          batch_size: see `BatchBuilder`; so are the arguments that are not listed here.
           seed: seed of the order, not negative.
           max_shapes: maximum number of shapes; each takes a second or so to compile.
           token_cost: see `Shapes.fitted`.
           word_dropout: fraction of the tokens left out of each batch; the first of a text stays.
+            The others are those of `BatchBuilder`.
 
         Raises:
           UserError: no texts, or sizes that do not fit (see `BatchBuilder`).
@@ -318,15 +315,9 @@ class EvalBatches(BatchBuilder):
         """Sorts the texts; without `shapes`, chooses them by measuring every batch.
 
         Args:
-          tokens: the texts; there may be none.
-          labels: int [texts], or None.
-          batch_size: see `BatchBuilder`; so are the arguments that are not listed here.
           shapes: shapes compiled before; one is added if they do not hold every batch.
           max_shapes: maximum number of shapes to choose.
-          token_cost: see `Shapes.fitted`.
-
-        Raises:
-          UserError: sizes that do not fit (see `BatchBuilder`).
+          token_cost: see `Shapes.fitted`. The others are those of `BatchBuilder`.
         """
         super().__init__(
             tokens,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
 
@@ -26,19 +26,29 @@ class Batch(NamedTuple):
 
     With several processes, each has the distinct ids of the whole batch and its own share of the
     rows of everything else.
+
+    Attributes:
+      distinct: int32 [U], the batch's distinct ids, ascending, then table_rows, table_rows + 1, ...
+      inverse: int32 [B, L], ids == distinct[inverse] where the mask is True; 0 elsewhere.
+      mask: bool [B, L], True at the tokens that are read. Padding rows keep one token unmasked to
+        avoid 0/0.
+      labels: int32 [B]; 0 where a text has none.
+      weights: float32 [B], 1 for texts, 0 for padding rows.
     """
 
     distinct: np.ndarray
-    """int32 [U]: the batch's distinct ids, ascending, then table_rows, table_rows + 1, ..."""
     inverse: np.ndarray
-    """int32 [B, L]: ids == distinct[inverse] where the mask is True; 0 elsewhere."""
     mask: np.ndarray
-    """bool [B, L]: True at the tokens that are read. Padding rows keep one token unmasked to avoid
-    0/0."""
     labels: np.ndarray
-    """int32 [B]; 0 where a text has none."""
     weights: np.ndarray
-    """float32 [B]: 1 for texts, 0 for padding rows."""
+
+
+class Sharing(TypedDict, total=False):
+    """How processes share a batch: the arguments of `BatchBuilder` of these names."""
+
+    process_index: int
+    process_count: int
+    mesh_multiple: int
 
 
 class BatchBuilder:
@@ -195,12 +205,10 @@ class TrainBatches(BatchBuilder):
         batch_size: int,
         seed: int,
         table_rows: int,
-        process_index: int = 0,
-        process_count: int = 1,
-        mesh_multiple: int = 1,
         max_shapes: int = _TRAIN_SHAPES,
         token_cost: float = TOKEN_COST,
         word_dropout: float = 0.0,
+        **sharing: Unpack[Sharing],
     ) -> None:
         """Chooses the shapes by simulating the first epoch (a few, if they are short).
 
@@ -218,15 +226,7 @@ class TrainBatches(BatchBuilder):
             raise UserError("there are no training texts")
         if seed < 0:
             raise UserError(f"the seed must not be negative, got {seed}")
-        super().__init__(
-            tokens,
-            labels,
-            batch_size=batch_size,
-            table_rows=table_rows,
-            process_index=process_index,
-            process_count=process_count,
-            mesh_multiple=mesh_multiple,
-        )
+        super().__init__(tokens, labels, batch_size=batch_size, table_rows=table_rows, **sharing)
         self._seed = seed
         self.word_dropout = word_dropout
         self._newest: tuple[int, np.ndarray] = (-1, np.zeros(0, np.int64))
@@ -305,12 +305,10 @@ class EvalBatches(BatchBuilder):
         *,
         batch_size: int,
         table_rows: int,
-        process_index: int = 0,
-        process_count: int = 1,
-        mesh_multiple: int = 1,
         shapes: Shapes | None = None,
         max_shapes: int = _EVAL_SHAPES,
         token_cost: float = TOKEN_COST,
+        **sharing: Unpack[Sharing],
     ) -> None:
         """Sorts the texts; without `shapes`, chooses them by measuring every batch.
 
@@ -319,15 +317,7 @@ class EvalBatches(BatchBuilder):
           max_shapes: maximum number of shapes to choose.
           token_cost: see `Shapes.fitted`. The others are those of `BatchBuilder`.
         """
-        super().__init__(
-            tokens,
-            labels,
-            batch_size=batch_size,
-            table_rows=table_rows,
-            process_index=process_index,
-            process_count=process_count,
-            mesh_multiple=mesh_multiple,
-        )
+        super().__init__(tokens, labels, batch_size=batch_size, table_rows=table_rows, **sharing)
         self.order = np.argsort(self.lengths, kind="stable")
         if shapes is None:
             self.shapes = Shapes.fitted(

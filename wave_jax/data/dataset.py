@@ -77,15 +77,16 @@ def load_dataset(config: DataConfig) -> Dataset:
     """
     source = _read(config)
     given = [source.tables[name] for name in ("train", "validation") if name in source.tables]
-    names = source.classes or given[0].columns.classes
     found = class_names(label for table in given for label in table.labels)
     _check_labels(given[0], found)
-    names = names or found
+    names = source.classes or given[0].columns.classes or found
     tables = _complete(source, config).tables
-    splits = {name: Split(t.texts, t.label_indices(names)) for name, t in tables.items()}
-    is_snapshot = config.source == DOCSTRINGS
     dataset = Dataset(
-        source.name, names, **splits, description=source.description, snapshot=is_snapshot
+        name=source.name,
+        label_names=names,
+        **{name: Split(t.texts, t.label_indices(names)) for name, t in tables.items()},
+        description=source.description,
+        snapshot=config.source == DOCSTRINGS,
     )
     _check_splits(dataset, own_test="test" in source.tables)
     return dataset

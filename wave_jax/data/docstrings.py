@@ -63,11 +63,10 @@ _ENTRY = re.compile(r"\s*\*{0,2}\w[\w, *]* : \S.*")
 _CODE = re.compile(
     r"\s+(?:[\w.\[\]'\", ]+ [-+*/]?= \S.*|[\w.]+\(.*\)|(?:from|import|def|class|@)\b.*)"
 )
-_TABLE = re.compile(r"\s*[|+].*|[\s=+|:-]*|.*\s\|\s.*\s\|\s.*")
+_TABLE = re.compile(r"\s*[|+].*|[\s=+|:-]*|.*\s\|\s.*\s\|\s.*|\s*#+ .*|\s*[-*] +")
 _ROLE = re.compile(r":[\w:.+-]+:`~?([^`<]*?)(?:\s*<[^`>]*>)?`")
 _MARKS = re.compile(r"`+|\*\*|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)|\|(?=\w)|(?<=\w)\|_?")
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)|<?https?://\S+>?")
-_MARKUP_LINE = re.compile(r"\s*(?:#+ |[-*] +$)")
 
 
 def read_docstrings() -> Splits:
@@ -125,9 +124,9 @@ def _texts(roots: list[Path], seen: set[str]) -> list[str]:
     Files come in the order of a hash of their names, so that a package whose texts exceed the cap
     is sampled evenly.
     """
-    files = [(file.relative_to(root.parent), file) for root in roots for file in _files(root)]
+    names = {f: f.relative_to(root.parent).as_posix() for root in roots for f in _files(root)}
     found: list[str] = []
-    for _, file in sorted(files, key=lambda pair: _hash(pair[0].as_posix())):
+    for file in sorted(names, key=lambda file: hashlib.sha256(names[file].encode()).digest()):
         for docstring in _docstrings(file):
             text = prose(docstring)
             words = _WORD.findall(text.lower())
@@ -184,20 +183,14 @@ def _docstrings(file: Path) -> Iterator[str]:
     yield from _documented(tree)
 
 
-def _documented(
-    node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef,
-) -> Iterator[str]:
-    docstring = ast.get_docstring(node)
-    if docstring:
-        yield docstring
+def _documented(node: ast.AST) -> Iterator[str]:
+    """Yields the docstrings of a module or class and of what it defines, not of nested functions."""
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        if docstring := ast.get_docstring(node):
+            yield docstring
     if isinstance(node, ast.Module | ast.ClassDef):
         for child in node.body:
-            if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                yield from _documented(child)
-
-
-def _hash(name: str) -> bytes:
-    return hashlib.sha256(name.encode()).digest()
+            yield from _documented(child)
 
 
 def _without_code(lines: list[str]) -> list[str]:
@@ -245,10 +238,6 @@ def _without_sections(lines: list[str]) -> list[str]:
             continue
         if _GOOGLE.fullmatch(line) or _FIELD.match(line) or _ENTRY.fullmatch(line):
             block = indent
-        elif (
-            not _CODE.fullmatch(line)
-            and not _TABLE.fullmatch(line)
-            and not _MARKUP_LINE.match(line)
-        ):
+        elif not (_CODE.fullmatch(line) or _TABLE.fullmatch(line)):
             kept.append(line)
     return kept

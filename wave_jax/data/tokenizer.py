@@ -159,11 +159,10 @@ class WordPiece:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a tokenizer.json atomically; `tokenizers` can read it too."""
-        target = Path(path)
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        part = Path(path).with_name(f".{Path(path).name}.{os.getpid()}.part")
         try:
             part.write_text(self._json, encoding="utf-8")
-            part.replace(target)
+            part.replace(path)
         finally:
             part.unlink(missing_ok=True)
 
@@ -185,9 +184,7 @@ class WordPiece:
         if max_length < 3:
             raise UserError(f"--data.max-length must be at least 3, got {max_length}")
         room = max_length - 2
-        blocks = [np.zeros(0, np.int32)]
-        lengths: list[int] = []
-        cut = 0
+        blocks, lengths, cut = [np.zeros(0, np.int32)], [0], 0
         for block in _blocks(texts):
             flat: list[int] = []
             for ids in self._first_ids(block, room):
@@ -195,9 +192,7 @@ class WordPiece:
                 flat += (self.cls_id, *ids[:room], self.sep_id)
                 lengths.append(min(len(ids), room) + 2)
             blocks.append(np.array(flat, np.int32))
-        offsets = np.zeros(len(lengths) + 1, np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        return Tokens(np.concatenate(blocks), offsets, cut)
+        return Tokens(np.concatenate(blocks), np.cumsum(lengths, dtype=np.int64), cut)
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """Returns the tokens of the ids; ValueError for an id that is not in the vocabulary."""

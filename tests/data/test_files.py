@@ -6,7 +6,7 @@ import tarfile
 import pytest
 
 from wave_jax.data.columns import ColumnSpec
-from wave_jax.data.files import read_archive, read_file, read_folder
+from wave_jax.data.files import read_file, read_folder
 from wave_jax.errors import UserError
 
 TRAIN = '"2","A title","And a text"\n"1","","Only\\n\\nText and \\next ""quoted"""\n'
@@ -129,7 +129,7 @@ def test_an_archive_is_read_in_place(tmp_path, name, mode):
         "news_csv/train.csv": TRAIN,
         "news_csv/classes.txt": CLASSES,
     }
-    source = read_archive(pack(tmp_path / name, files, mode), ColumnSpec(), "strict")
+    source = read_folder(pack(tmp_path / name, files, mode), ColumnSpec(), "strict")
     assert source.tables["train"].labels == ["Sports", "World"]
     assert source.tables["test"].texts == ["Third"]
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
@@ -147,7 +147,7 @@ def test_an_archive_cannot_reach_outside(tmp_path):
         member = tarfile.TarInfo("../../train.csv")
         member.size = len(TRAIN.encode())
         archive.addfile(member, io.BytesIO(TRAIN.encode()))
-    source = read_archive(path, ColumnSpec(), "strict")
+    source = read_folder(path, ColumnSpec(), "strict")
     assert "test" not in source.tables
     assert sorted(entry.name for entry in tmp_path.rglob("*")) == [
         "evil.tar.gz",
@@ -157,15 +157,15 @@ def test_an_archive_cannot_reach_outside(tmp_path):
 
 
 def test_bad_archives(tmp_path):
-    with pytest.raises(UserError, match=r"holds no train\.csv"):
-        read_archive(pack(tmp_path / "a.tar.gz", {"x/readme.txt": "x"}), ColumnSpec(), "strict")
+    with pytest.raises(UserError, match=r"has no train\.csv"):
+        read_folder(pack(tmp_path / "a.tar.gz", {"x/readme.txt": "x"}), ColumnSpec(), "strict")
     whole = pack(tmp_path / "a.tar.gz", {"train.csv": TRAIN * 5000}).read_bytes()
     (tmp_path / "a.tar.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match=r"a\.tar\.gz.*damaged"):
-        read_archive(tmp_path / "a.tar.gz", ColumnSpec(), "strict")
+        read_folder(tmp_path / "a.tar.gz", ColumnSpec(), "strict")
     (tmp_path / "b.tar.gz").write_text("not an archive")
     with pytest.raises(UserError, match="damaged"):
-        read_archive(tmp_path / "b.tar.gz", ColumnSpec(), "strict")
+        read_folder(tmp_path / "b.tar.gz", ColumnSpec(), "strict")
 
 
 def test_columns_asked_for_are_not_passed_over(tmp_path):
@@ -173,7 +173,7 @@ def test_columns_asked_for_are_not_passed_over(tmp_path):
     with pytest.raises(UserError, match=r"no column for the label.*--data\.columns"):
         read_folder(folder, ColumnSpec(text=("title",)), "strict")
     names = ColumnSpec(text=("text",), names=("label", "title", "text"))
-    source = read_archive(
+    source = read_folder(
         pack(tmp_path / "a.tgz", {"train.csv": TRAIN, "classes.txt": CLASSES}), names, "strict"
     )
     assert source.tables["train"].texts[0] == "And a text"

@@ -184,10 +184,10 @@ def _docstrings(file: Path) -> Iterator[str]:
 
 
 def _documented(node: ast.AST) -> Iterator[str]:
-    """Yields the docstrings of a module or class and of what it defines, not of nested functions."""
-    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-        if docstring := ast.get_docstring(node):
-            yield docstring
+    """Yields the docstrings of a module or class and of what it defines; none inside functions."""
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    if isinstance(node, documented) and (docstring := ast.get_docstring(node)):
+        yield docstring
     if isinstance(node, ast.Module | ast.ClassDef):
         for child in node.body:
             yield from _documented(child)

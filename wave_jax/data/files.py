@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from wave_jax.data.columns import Columns, ColumnSpec
 from wave_jax.data.formats import (
@@ -18,7 +17,7 @@ from wave_jax.data.formats import (
     read_jsonl,
     read_parquet,
 )
-from wave_jax.data.streams import Errors, Input, existing, plain_suffix, reading
+from wave_jax.data.streams import Errors, Input, existing, open_files, plain_suffix, reading
 from wave_jax.data.table import Splits, Table, Where, clean_rows, encodable, remarks
 from wave_jax.errors import UserError, listed
 
@@ -44,35 +43,25 @@ def read_source(path: Path, spec: ColumnSpec, errors: Errors) -> Splits:
     Raises:
       UserError: it cannot be read or used; the message names the row.
     """
-    if path.is_dir():
+    if path.is_dir() or path.name.lower().endswith(_ARCHIVES):
         return read_folder(path, spec, errors)
-    if path.name.lower().endswith(_ARCHIVES):
-        return read_archive(path, spec, errors)
     table = read_file(path, spec, errors)
     description = f"{path}: {len(table):,} rows{remarks(table)}"
     return Splits(path.name, description, {"train": table}, table.columns.classes)
 
 
-def read_file(path: Path, spec: ColumnSpec, errors: Errors, *, zhang: bool = False) -> Table:
+def read_file(path: Path, spec: ColumnSpec, errors: Errors) -> Table:
     """Reads a csv, tsv, jsonl, json, parquet or fastText file, compressed or not.
 
-    Args:
-      path: the file; its suffix, or else its first bytes, determine the format.
-      spec: the columns asked for.
-      errors: what to do with bytes that are not UTF-8.
-      zhang: whether a csv without a header line has the layout of Zhang et al. (2015), which
-        classes.txt beside it implies; that file names the classes.
+    The format is determined by the suffix of the file, or else by its first bytes. Where
+    classes.txt is beside it, a csv without a header line has the layout of Zhang et al. (2015).
 
     Raises:
       UserError: the file cannot be read or used; the message names the row.
     """
-    columns, rows = _open(path, spec, errors, zhang=zhang)
-    table = Table.collect(path.name, columns, rows, spec, errors)
-    if not columns.headerless:
-        return table
     classes = path.parent / CLASSES
-    named = _read_classes(Input.file(classes), errors) if classes.is_file() else None
-    return _name_classes(table, named)
+    names = Input.file(classes) if classes.is_file() else None
+    return _read(Input.file(existing(path)), names, spec, errors, zhang=names is not None)
 
 
 def open_texts(path: Path, spec: ColumnSpec, errors: Errors) -> tuple[str, Iterator[str]]:
@@ -83,62 +72,50 @@ def open_texts(path: Path, spec: ColumnSpec, errors: Errors) -> tuple[str, Itera
       errors are raised when their row is reached.
     """
     spec = replace(spec, unlabelled="ignore")
-    columns, rows = _open(path, spec, errors, zhang=False)
+    zhang = (path.parent / CLASSES).is_file()
+    columns, rows = _open(Input.file(existing(path)), spec, errors, zhang=zhang)
     texts = (text for text, _ in clean_rows(rows, spec, errors))
     return str(columns), map(_unescape, texts) if columns.headerless else texts
 
 
-def read_folder(folder: Path, spec: ColumnSpec, errors: Errors) -> Splits:
-    """Reads train.*, test.* and, if present, validation.* of a folder, or their shards.
+def read_folder(place: Path, spec: ColumnSpec, errors: Errors) -> Splits:
+    """Reads train.*, test.* and, if present, validation.* of a folder or tar archive.
 
-    A train.csv without a header line holds the class, counted from 1, and then columns of text;
-    classes.txt names the classes, one per line. labels.json, a list, fixes their order.
+    Splits may be in shards. A train.csv without a header line holds the class, counted from 1, and
+    then columns of text; classes.txt names the classes, one per line. labels.json, a list, fixes
+    their order.
     """
-    with reading(str(folder)):
-        entries = sorted(folder.iterdir())
     tables = {}
-    for split, stems in _STEMS.items():
-        shards = [read_file(path, spec, errors, zhang=True) for path in _find(entries, stems)]
-        if shards:
-            tables[split] = _concatenate(shards)
+    with open_files(place) as files:
+        names = files.get(CLASSES)
+        for split, stems in _STEMS.items():
+            shards = [files[name] for name in _find(place, files, stems)]
+            read = [_read(shard, names, spec, errors, zhang=True) for shard in shards]
+            if read:
+                tables[split] = _concatenate(read)
+        order = _read_label_order(files[LABELS]) if LABELS in files else None
     if "train" not in tables:
-        there = listed([entry.name for entry in entries]) or "nothing"
-        raise UserError(f"{folder} has no train.csv (or .tsv, .jsonl, .parquet); it holds {there}")
-    classes = _read_label_order(folder / LABELS) or tables["train"].columns.classes
-    return Splits(folder.resolve().name, _describe(folder, tables), tables, classes)
-
-
-def read_archive(path: Path, spec: ColumnSpec, errors: Errors) -> Splits:
-    """Reads a tar archive in the layout of Zhang et al. in place: nothing is extracted."""
-    tables: dict[str, Table] = {}
-    classes: tuple[str, ...] | None = None
-    with reading(path.name), tarfile.open(path, "r:*") as archive:
-        for member in archive:
-            base = PurePosixPath(member.name).name
-            if not member.isfile() or base not in ("train.csv", "test.csv", CLASSES):
-                continue
-            source = Input.member(archive, member, f"{path.name}/{base}")
-            if base == CLASSES:
-                classes = _read_classes(source, errors)
-            else:
-                columns, rows = read_delimited(source, spec, errors, delimiter=",", zhang=True)
-                table = Table.collect(source.name, columns, rows, spec, errors)
-                tables[base.removesuffix(".csv")] = table
-    if "train" not in tables:
-        raise UserError(f"{path.name} holds no train.csv; expected the layout of dbpedia_csv")
-    tables = {split: _name_classes(table, classes) for split, table in tables.items()}
-    return Splits(path.name, _describe(path, tables), tables, classes)
-
-
-def _describe(place: Path, tables: dict[str, Table]) -> str:
+        there = listed(list(files)) or "no files"
+        raise UserError(f"{place} has no train.csv (or .tsv, .jsonl, .parquet); it holds {there}")
     sizes = ", ".join(f"{split} {len(table):,}" for split, table in tables.items())
-    return f"{place}: {sizes}{remarks(*tables.values())}"
+    description = f"{place}: {sizes}{remarks(*tables.values())}"
+    classes = order or tables["train"].columns.classes
+    return Splits(place.resolve().name, description, tables, classes)
 
 
-def _open(path: Path, spec: ColumnSpec, errors: Errors, *, zhang: bool) -> tuple[Columns, Rows]:
-    source = Input.file(existing(path))
-    zhang = zhang or (path.parent / CLASSES).is_file()
-    match FORMATS.get(plain_suffix(path)) or _sniff(source):
+def _read(
+    source: Input, names: Input | None, spec: ColumnSpec, errors: Errors, *, zhang: bool
+) -> Table:
+    """Reads a file whose classes, if it has the layout of Zhang et al., are named by `names`."""
+    columns, rows = _open(source, spec, errors, zhang=zhang)
+    table = Table.collect(source.name, columns, rows, spec, errors)
+    if not columns.headerless:
+        return table
+    return _name_classes(table, None if names is None else _read_classes(names, errors))
+
+
+def _open(source: Input, spec: ColumnSpec, errors: Errors, *, zhang: bool) -> tuple[Columns, Rows]:
+    match FORMATS.get(plain_suffix(Path(source.name))) or _sniff(source):
         case "csv":
             return read_delimited(source, spec, errors, delimiter=",", zhang=zhang)
         case "tsv":
@@ -146,7 +123,7 @@ def _open(path: Path, spec: ColumnSpec, errors: Errors, *, zhang: bool) -> tuple
         case "jsonl":
             return read_jsonl(source, spec, errors)
         case "parquet":
-            return read_parquet(path, spec)
+            return read_parquet(source, spec)
     return read_fasttext(source, errors)
 
 
@@ -164,18 +141,12 @@ def _sniff(source: Input) -> str:
     )
 
 
-def _find(entries: list[Path], stems: tuple[str, ...]) -> list[Path]:
+def _find(place: Path, names: Iterable[str], stems: tuple[str, ...]) -> list[str]:
     """Returns the file of a split, or its shards, such as train-00000-of-00002.parquet."""
-    found = [
-        entry
-        for entry in entries
-        if _SHARD.sub("", entry.name.split(".")[0].lower()) in stems
-        and plain_suffix(entry) in FORMATS
-        and entry.is_file()
-    ]
-    if len(found) > 1 and not all(_SHARD.search(entry.name) for entry in found):
-        names = listed([entry.name for entry in found])
-        raise UserError(f"{found[0].parent} holds several files for one split: {names}")
+    tables = (name for name in names if plain_suffix(Path(name)) in FORMATS)
+    found = [name for name in tables if _SHARD.sub("", name.split(".")[0].lower()) in stems]
+    if len(found) > 1 and not all(map(_SHARD.search, found)):
+        raise UserError(f"{place} holds several files for one split: {listed(found)}")
     return found
 
 
@@ -218,14 +189,12 @@ def _read_classes(source: Input, errors: Errors) -> tuple[str, ...]:
     return names
 
 
-def _read_label_order(path: Path) -> tuple[str, ...] | None:
-    if not path.is_file():
-        return None
-    with reading(str(path)):
+def _read_label_order(source: Input) -> tuple[str, ...]:
+    with reading(source.name), source.open() as stream:
         try:
-            names = json.loads(path.read_bytes())
+            names = json.loads(stream.read())
         except (ValueError, RecursionError) as error:
-            raise UserError(f"{path}: not valid JSON ({error})") from error
+            raise UserError(f"{source.name}: not valid JSON ({error})") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError(f"{path}: expected a list of class names")
+        raise UserError(f"{source.name}: expected a list of class names")
     return tuple(names)

@@ -6,10 +6,9 @@ import csv
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -84,27 +83,29 @@ def read_jsonl(source: Input, spec: ColumnSpec, errors: Errors) -> tuple[Columns
     return columns, mapped_rows(columns, itertools.chain((first,), records))
 
 
-def read_parquet(path: Path, spec: ColumnSpec) -> tuple[Columns, Rows]:
+def read_parquet(source: Input, spec: ColumnSpec) -> tuple[Columns, Rows]:
     """Reads a parquet file: text columns of strings or bytes, where null counts as empty.
 
     Integer labels become class names where Hugging Face's `datasets` stored these in the file.
     """
-    with _arrow_errors(path.name):
-        file = pq.ParquetFile(path)
+    with ExitStack() as stack:
+        stack.enter_context(_arrow_errors(source.name))
+        file = pq.ParquetFile(stack.enter_context(source.open()))
         schema = file.schema_arrow
-    columns = choose_columns(schema.names, spec, path.name)
-    used = [schema.names[i] for i in {*columns.text, columns.label} if i is not None]
-    if columns.label is not None:
-        label = schema.names[columns.label]
-        columns = replace(columns, classes=_hugging_face_classes(schema, label))
+        columns = choose_columns(schema.names, spec, source.name)
+        used = [schema.names[i] for i in {*columns.text, columns.label} if i is not None]
+        if columns.label is not None:
+            label = schema.names[columns.label]
+            columns = replace(columns, classes=_hugging_face_classes(schema, label))
+        opened = stack.pop_all()
 
     def records() -> Iterator[tuple[Where, dict[str, Any]]]:
         row = 0
-        with _arrow_errors(path.name):
+        with opened:
             for batch in file.iter_batches(8192, columns=used):
                 for values in zip(*(_arrow_values(batch[name]) for name in used), strict=True):
                     row += 1
-                    where, record = Where(path.name, row), dict(zip(used, values, strict=True))
+                    where, record = Where(source.name, row), dict(zip(used, values, strict=True))
                     if columns.classes is not None:
                         record[label] = _class_of(record[label], columns.classes, where)
                     yield where, record

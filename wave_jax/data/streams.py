@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Literal
 
@@ -39,13 +40,6 @@ class Input:
         """A file on disk; gzip, bzip2 and xz are recognised by their first bytes."""
         return cls(path.name, lambda: _decompressed(path))
 
-    @classmethod
-    def member(cls, archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> Input:
-        """A regular file in an archive, read in place: nothing is extracted."""
-        stream = archive.extractfile(member)
-        assert stream is not None  # a regular file has one
-        return cls(name, lambda: stream)
-
     @contextmanager
     def lines(self, errors: Errors, newline: str) -> Iterator[io.TextIOWrapper]:
         """Opens the bytes as UTF-8 text, without a byte order mark."""
@@ -69,6 +63,27 @@ def bounded_lines(stream: io.TextIOWrapper, origin: str) -> Iterator[str]:
                 "is this a file of texts, with one row per line?"
             )
         yield line
+
+
+@contextmanager
+def open_files(place: Path) -> Iterator[dict[str, Input]]:
+    """Opens a folder, or a tar archive in place: nothing is extracted.
+
+    Yields:
+      Its regular files by name, in the order of their names; subfolders of a folder are left out,
+      those of an archive are not told apart.
+    """
+    if place.is_dir():
+        with reading(str(place)):
+            files = [entry for entry in sorted(place.iterdir()) if entry.is_file()]
+        yield {entry.name: Input.file(entry) for entry in files}
+        return
+    with reading(place.name), tarfile.open(place, "r:*") as archive:
+        members = {Path(member.name).name: member for member in archive if member.isfile()}
+        yield {
+            name: Input(f"{place.name}/{name}", partial(_extracted, archive, members[name]))
+            for name in sorted(members)
+        }
 
 
 @contextmanager
@@ -132,6 +147,12 @@ def default_cache_dir() -> Path | None:
         return Path.home() / ".cache" / "wave_jax"
     except RuntimeError:
         return None
+
+
+def _extracted(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    stream = archive.extractfile(member)
+    assert stream is not None  # a regular file has one
+    return stream
 
 
 def _decompressed(path: Path) -> IO[bytes]:

@@ -8,10 +8,9 @@ import logging
 import os
 import re
 import sys
-import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
@@ -19,7 +18,7 @@ import tensorflow_datasets.core.download.downloader as downloader
 
 from wave_jax.data.columns import Columns, ColumnSpec, choose_columns
 from wave_jax.data.formats import mapped_rows, read_delimited
-from wave_jax.data.streams import Errors, Input, reading, user_path
+from wave_jax.data.streams import Errors, open_files, user_path
 from wave_jax.data.table import Splits, Table, Where, clean_rows, encodable, remarks
 from wave_jax.errors import UserError, listed, nearest, one_line
 
@@ -110,8 +109,10 @@ class Dbpedia14(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, place: Path, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
         spec = ColumnSpec(("title", "content"), "label", ("label", "title", "content"))
-        with _opened(place, f"{split}.csv") as source:
-            for row in read_delimited(source, spec, "strict", delimiter=",")[1]:
+        with open_files(place) as files:
+            if f"{split}.csv" not in files:
+                raise UserError(f"{place.name} holds no {split}.csv")
+            for row in read_delimited(files[f"{split}.csv"], spec, "strict", delimiter=",")[1]:
                 title, content = (encodable(str(t).strip(), "strict", row.where) for t in row.texts)
                 number = row.label
                 if number not in map(str, range(1, len(self.CLASSES) + 1)):
@@ -119,20 +120,6 @@ class Dbpedia14(tfds.core.GeneratorBasedBuilder):
                     raise UserError(f"{row.where}: class {number!r}, {expected}")
                 label = int(number) - 1
                 yield row.where.row, {"title": title, "content": content, "label": label}
-
-
-@contextlib.contextmanager
-def _opened(place: Path, file: str) -> Iterator[Input]:
-    """Opens a file in a folder or a tar archive."""
-    if place.is_dir():
-        yield Input.file(place / file)
-        return
-    with reading(place.name), tarfile.open(place, "r:*") as archive:
-        for member in archive:
-            if member.isfile() and PurePosixPath(member.name).name == file:
-                yield Input.member(archive, member, f"{place.name}/{file}")
-                return
-    raise UserError(f"{place.name} holds no {file}")
 
 
 def _choose_columns(builder: Any, spec: ColumnSpec, origin: str) -> Columns:

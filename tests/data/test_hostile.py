@@ -17,7 +17,7 @@ SUFFIXES = (
     *(".csv", ".tsv", ".jsonl", ".json", ".parquet", ".txt", ".csv.gz", ".jsonl.bz2"),
     *(".tar.gz", ".tar", ".xyz"),
 )
-PIECES = (
+FRAGMENTS = (
     *(b"text,label\n", b"text\tlabel\n", b'{"text": "', b'", "label": ', b"}\n", b"__label__"),
     *(b'"', b'""', b",", b"\t", b"\n", b"\r\n", b"\r", b" ", b"\0", b"\xef\xbb\xbf", b"\xff\xfe"),
     *(
@@ -62,7 +62,7 @@ def load(path: Path, **options):
 @pytest.mark.parametrize("errors", ["strict", "replace"])
 def test_any_bytes(tmp_path, suffix, errors):
     @ONLY_PLAIN
-    @given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=6), max_size=40).map(b"".join))
+    @given(st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=6), max_size=40).map(b"".join))
     @example(b"")
     @example(b"\0" * 600)
     def check(content):
@@ -77,7 +77,7 @@ def test_any_bytes_in_a_folder(tmp_path):
     names = ("train.csv", "test.csv", "classes.txt", "labels.json")
 
     @ONLY_PLAIN
-    @given(st.tuples(*[st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join)] * 4))
+    @given(st.tuples(*[st.lists(st.sampled_from(FRAGMENTS), max_size=12).map(b"".join)] * 4))
     def check(contents):
         for name, content in zip(names, contents, strict=True):
             (tmp_path / name).write_bytes(b'"1","x"\n"2","y"\n' * 3 + content)

@@ -105,7 +105,7 @@ def test_splits_are_disjoint_complete_in_order_and_repeatable(count, validation,
         return
     found = [done.tables[name] for name in NAMES]
     numbers = [[int(text.split()[1]) for text in rows.texts] for rows in found]
-    assert all(part == sorted(part) and part for part in numbers)
+    assert all(split == sorted(split) and split for split in numbers)
     assert sorted(itertools.chain(*numbers)) == list(range(count))
     again = source(count).completed(validation_fraction=validation, test_fraction=test, seed=seed)
     assert again == done

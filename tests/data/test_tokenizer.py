@@ -1,4 +1,4 @@
-"""Pieces against an independent WordPiece, the library's own BERT tokenizer, and hostile text."""
+"""Tokens against an independent WordPiece, the library's own BERT tokenizer, and hostile text."""
 
 import subprocess
 import sys
@@ -30,40 +30,40 @@ def tokenizer():
 
 
 def whole(tokenizer, text):
-    """All pieces of a text at once, by the library alone."""
+    """All tokens of a text at once, by the library alone."""
     return tokenizer._tokenizer.encode(text, add_special_tokens=False).ids
 
 
-def greedy_pieces(vocabulary, word):
-    """WordPiece by its definition: the longest piece that fits, from the left."""
-    pieces, start = [], 0
+def greedy_tokens(vocabulary, word):
+    """WordPiece by its definition: the longest token that fits, from the left."""
+    tokens, start = [], 0
     while start < len(word):
         for end in range(len(word), start, -1):
-            piece = ("##" if start else "") + word[start:end]
-            if piece in vocabulary:
+            token = ("##" if start else "") + word[start:end]
+            if token in vocabulary:
                 break
         else:
             return ["[UNK]"]
-        pieces.append(piece)
+        tokens.append(token)
         start = end
-    return pieces
+    return tokens
 
 
-def test_pieces_are_the_longest_that_fit(tokenizer):
+def test_tokens_are_the_longest_that_fit(tokenizer):
     vocabulary = set(tokenizer._tokenizer.get_vocab())
     words = ["the", "waves", "interfere", "modulations", "zebra", "multiplied", "xylophone"]
-    expected = ["[CLS]", *(p for w in words for p in greedy_pieces(vocabulary, w)), "[SEP]"]
+    expected = ["[CLS]", *(p for w in words for p in greedy_tokens(vocabulary, w)), "[SEP]"]
     assert tokenizer.tokens(tokenizer.encode([" ".join(words)], 128)[0]) == expected
 
 
-def test_special_pieces_come_first_and_ids_are_dense(tokenizer):
+def test_special_tokens_come_first_and_ids_are_dense(tokenizer):
     assert [tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id] == [0, 1, 2, 3]
-    pieces = tokenizer.tokens(range(tokenizer.vocab_size))
-    assert len(set(pieces)) == tokenizer.vocab_size <= 300
-    assert [pieces[i] for i in tokenizer.sentence_end_ids] == [".", "!", "?"]
+    tokens = tokenizer.tokens(range(tokenizer.vocab_size))
+    assert len(set(tokens)) == tokenizer.vocab_size <= 300
+    assert [tokens[i] for i in tokenizer.sentence_end_ids] == [".", "!", "?"]
 
 
-def test_training_gives_the_same_pieces_in_every_process():
+def test_training_gives_the_same_tokens_in_every_process():
     code = (
         "from wave_jax.data.tokenizer import WordPiece\n"
         "words = [f'{a}{b}{c}' for a in 'abcdefgh' for b in 'ijklmnop' for c in 'qrstuvwx']\n"
@@ -104,7 +104,7 @@ def test_case_is_folded_only_on_demand():
     assert kept.tokens(kept.encode(["Wave"], 9)[0])[1] == "Wave"
 
 
-def test_cut_texts_are_counted_and_keep_their_ends(tokenizer):
+def test_truncated_texts_are_counted_and_keep_their_ends(tokenizer):
     tokens = tokenizer.encode(["waves " * 6, "waves " * 5, "", "wave"], 7)
     assert tokens.cut == 1
     assert tokens.lengths.tolist() == [7, 7, 2, 3]
@@ -118,7 +118,7 @@ def test_cut_texts_are_counted_and_keep_their_ends(tokenizer):
         tokenizer.encode(["a"], 2)
 
 
-def test_special_pieces_in_a_text_are_ordinary_characters(tokenizer):
+def test_special_tokens_in_a_text_are_ordinary_characters(tokenizer):
     ids = tokenizer.encode(["[SEP] waves [CLS] [PAD] [MASK]"], 64)[0]
     assert not {tokenizer.cls_id, tokenizer.sep_id, tokenizer.pad_id} & set(ids[1:-1].tolist())
 
@@ -140,8 +140,8 @@ letters = [
     "##a",
 ]
 others = [" ", "\n", "[SEP]", "。", ".", "-", "\0", "\ud800", "\u200b", "\u2028", "\ufffd", "\xa0"]
-pieces_of_text = st.sampled_from(letters + others)
-texts = st.one_of(any_text, st.lists(pieces_of_text, max_size=40).map("".join))
+fragments = st.sampled_from(letters + others)
+texts = st.one_of(any_text, st.lists(fragments, max_size=40).map("".join))
 
 
 @settings(max_examples=300, deadline=None)
@@ -178,7 +178,7 @@ def bpe():
 
 @settings(max_examples=100, deadline=None)
 @given(text=texts, start=st.integers(0, 50), room=st.integers(1, 80))
-def test_other_rules_give_the_first_pieces_too(bpe, text, start, room):
+def test_other_rules_give_the_first_tokens_too(bpe, text, start, room):
     text = (" ".join(TEXTS)[start:] + without_surrogates(text)) * 3
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_LEAST_BOUND", 1)

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.data.test_hostile import PIECES, SUFFIXES, load
+from tests.data.test_hostile import FRAGMENTS, SUFFIXES, load
 from tests.faults.runs import ROOT
 from wave_jax.cli.lines import text_chunks
 from wave_jax.data.tokenizer import WordPiece
@@ -68,7 +68,7 @@ def share(part: float):
 @pytest.mark.faults
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_any_bytes(tmp_path, suffix):
-    lists = st.lists(st.sampled_from(PIECES) | st.binary(max_size=8), max_size=60)
+    lists = st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=8), max_size=60)
 
     @share(0.04)
     @given(lists.map(b"".join), st.sampled_from(["strict", "replace"]))

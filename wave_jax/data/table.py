@@ -216,8 +216,8 @@ def whole_numbers(labels: list[str]) -> list[str]:
     >>> whole_numbers(["1.0", "0.0"]), whole_numbers(["1.0", "1.5"])
     (['1', '0'], ['1.0', '1.5'])
     """
-    all_whole = all(map(_WHOLE.fullmatch, set(labels)))
-    return [label.partition(".")[0] for label in labels] if all_whole else labels
+    are_whole = all(map(_WHOLE.fullmatch, set(labels)))
+    return [label.partition(".")[0] for label in labels] if are_whole else labels
 
 
 def class_names(labels: Iterable[str]) -> tuple[str, ...]:
@@ -227,8 +227,8 @@ def class_names(labels: Iterable[str]) -> tuple[str, ...]:
     (('9', '10'), ('neg', 'pos'))
     """
     distinct = set(labels)
-    all_whole = all(map(_WHOLE.fullmatch, distinct))
-    return tuple(sorted(distinct, key=lambda n: (float(n) if all_whole else 0.0, n)))
+    are_whole = all(map(_WHOLE.fullmatch, distinct))
+    return tuple(sorted(distinct, key=lambda n: (float(n) if are_whole else 0.0, n)))
 
 
 def _decoded(value: Any, errors: Errors) -> Any:

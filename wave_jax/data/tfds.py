@@ -199,9 +199,13 @@ def _prepare(name: str, data_dir: Path, manual: Path, spec: ColumnSpec) -> Any:
     except Exception as error:  # an unknown version, or code that needs TensorFlow
         raise UserError(f"tfds:{name}: {one_line(error)}") from error
     _choose_columns(builder, spec, f"tfds:{name}")
+    downloader.MAX_RETRIES = _RETRIES
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
     options = tfds.download.DownloadConfig(try_download_gcs=False, manual_dir=str(manual))
     try:
-        with _quietly():
+        with contextlib.redirect_stdout(sys.stderr):
             builder.download_and_prepare(download_config=options)
     except UserError:
         raise
@@ -216,17 +220,3 @@ def _prepare(name: str, data_dir: Path, manual: Path, spec: ColumnSpec) -> Any:
             "is prepared with --data.tfds-dir"
         ) from error
     return builder
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Keeps TFDS's messages off standard output, and its retries within seconds."""
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
-    if not sys.stderr.isatty():
-        tfds.disable_progress_bar()
-    retries, downloader.MAX_RETRIES = downloader.MAX_RETRIES, _RETRIES
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
-    finally:
-        downloader.MAX_RETRIES = retries

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from wave_jax.data.batches import BatchBuilder, EvalBatches, TrainBatches
 from wave_jax.data.shapes import Shapes
-from wave_jax.data.tokens import Tokens
+from wave_jax.data.tokenizer import Tokens
 from wave_jax.errors import UserError
 
 ROWS = 384  # of the table
@@ -242,7 +242,7 @@ def test_sizes_that_do_not_fit_are_refused():
         given = {"batch_size": 4, "seed": 0, "table_rows": ROWS} | options
         return TrainBatches(tokens, labels, **given)
 
-    with pytest.raises(UserError, match="batch size 4 cannot be shared out over 3 processes"):
+    with pytest.raises(UserError, match="batch size 4 cannot be divided among 3 processes"):
         train(process_count=3)
     with pytest.raises(UserError, match="at least 1"):
         train(batch_size=0)

@@ -2,27 +2,30 @@
 
 import pytest
 
-from wave_jax.data.columns import Chosen, ColumnSpec, choose_columns
+from wave_jax.data.columns import ColumnSpec, choose_columns
 from wave_jax.errors import UserError
 
 
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        (["text", "label"], Chosen((0,), 1)),
-        (["Class Index", "Title", "Description"], Chosen((1, 2), 0)),
-        (["idx", "sentence", "label"], Chosen((1,), 2)),
-        (["label", "title", "content"], Chosen((1, 2), 0)),
-        (["id", "text", "sentiment"], Chosen((1,), 2)),
+        (["text", "label"], ((0,), 1)),
+        (["Class Index", "Title", "Description"], ((1, 2), 0)),
+        (["idx", "sentence", "label"], ((1,), 2)),
+        (["label", "title", "content"], ((1, 2), 0)),
+        (["id", "text", "sentiment"], ((1,), 2)),
     ],
 )
 def test_usual_names_are_found(names, expected):
-    assert choose_columns(names, ColumnSpec(), "f.csv", header=True) == expected
+    chosen = choose_columns(names, ColumnSpec(), "f.csv", header=True)
+    assert (chosen.text, chosen.label) == expected
 
 
 def test_named_columns_come_in_the_order_asked_for():
     wanted = ColumnSpec(text=("b", "a"), label="c")
-    assert choose_columns(["a", "b", "c"], wanted, "f.csv", header=True) == Chosen((1, 0), 2)
+    chosen = choose_columns(["a", "b", "c"], wanted, "f.csv", header=True)
+    assert (chosen.text, chosen.label) == ((1, 0), 2)
+    assert str(chosen) == "text from b + a, label from c"
 
 
 def test_a_missing_column_shows_those_there_and_the_nearest():

@@ -21,51 +21,52 @@ def rows(count, tag="row"):
     return [(f"{tag} {i}", "neg" if i % 3 else "pos") for i in range(count)]
 
 
-def splits(corpus):
+def splits(dataset):
     return [
-        (list(s.texts), s.labels.tolist()) for s in (corpus.train, corpus.validation, corpus.test)
+        (list(s.texts), s.labels.tolist())
+        for s in (dataset.train, dataset.validation, dataset.test)
     ]
 
 
 def test_a_file_is_cut_into_three(tmp_path):
     config = DataConfig(source=jsonl(tmp_path / "all.jsonl", rows(100)))
-    corpus = load_dataset(config)
-    assert [len(s) for s in (corpus.train, corpus.validation, corpus.test)] == [64, 16, 20]
-    assert corpus.label_names == ("neg", "pos")
-    assert corpus.train.labels.dtype == np.int32
-    assert (corpus.name, corpus.snapshot) == ("all.jsonl", False)
+    dataset = load_dataset(config)
+    assert [len(s) for s in (dataset.train, dataset.validation, dataset.test)] == [64, 16, 20]
+    assert dataset.label_names == ("neg", "pos")
+    assert dataset.train.labels.dtype == np.int32
+    assert (dataset.name, dataset.snapshot) == ("all.jsonl", False)
     for name in ("train", "validation", "test"):
-        again = load_split(config, name, corpus.label_names)
-        assert list(again.texts) == list(getattr(corpus, name).texts)
-        assert again.labels.tolist() == getattr(corpus, name).labels.tolist()
+        again = load_split(config, name, dataset.label_names)
+        assert list(again.texts) == list(getattr(dataset, name).texts)
+        assert again.labels.tolist() == getattr(dataset, name).labels.tolist()
 
 
 def test_a_test_file_of_its_own(tmp_path):
     test = jsonl(tmp_path / "test.jsonl", [("t", "pos")])
-    corpus = load_dataset(DataConfig(source=jsonl(tmp_path / "all.jsonl", rows(100)), test=test))
-    assert (len(corpus.train), len(corpus.validation)) == (80, 20)
-    assert (list(corpus.test.texts), corpus.test.labels.tolist()) == (["t"], [1])
+    dataset = load_dataset(DataConfig(source=jsonl(tmp_path / "all.jsonl", rows(100)), test=test))
+    assert (len(dataset.train), len(dataset.validation)) == (80, 20)
+    assert (list(dataset.test.texts), dataset.test.labels.tolist()) == (["t"], [1])
 
 
 def test_exact_duplicates_stay(tmp_path):
     source = jsonl(tmp_path / "all.jsonl", [("same", "a"), ("same", "b")] * 10)
-    corpus = load_dataset(DataConfig(source=source))
-    assert sum(len(s) for s in (corpus.train, corpus.validation, corpus.test)) == 20
+    dataset = load_dataset(DataConfig(source=source))
+    assert sum(len(s) for s in (dataset.train, dataset.validation, dataset.test)) == 20
 
 
-def test_a_snapshot_gives_the_same_corpus(tmp_path):
+def test_a_snapshot_gives_the_same_dataset(tmp_path):
     texts = [
         ("plain", "neg"),
         ("line\nbreak\r\x00", "pos"),
         ("größe \u2028", "neg"),
         ("", "pos"),
     ] * 5
-    corpus = load_dataset(DataConfig(source=jsonl(tmp_path / "all.jsonl", texts)))
-    write_snapshot(corpus, tmp_path / "kept" / "snapshot")
+    dataset = load_dataset(DataConfig(source=jsonl(tmp_path / "all.jsonl", texts)))
+    write_snapshot(dataset, tmp_path / "kept" / "snapshot")
     again = load_dataset(DataConfig(source=str(tmp_path / "kept" / "snapshot"), split_seed=9))
-    assert splits(again) == splits(corpus)
-    assert again.label_names == corpus.label_names
-    assert again.fingerprint == corpus.fingerprint
+    assert splits(again) == splits(dataset)
+    assert again.label_names == dataset.label_names
+    assert again.fingerprint == dataset.fingerprint
     names = sorted(path.name for path in (tmp_path / "kept" / "snapshot").iterdir())
     assert names == ["labels.json", "test.jsonl", "train.jsonl", "validation.jsonl"]
 
@@ -109,11 +110,11 @@ def test_a_test_label_that_only_the_list_of_classes_knows_is_refused(tmp_path):
     (tmp_path / "classes.txt").write_text("a\nb\nc\n")
     (tmp_path / "train.csv").write_text("".join(f'"{1 + i % 2}","text {i}"\n' for i in range(20)))
     (tmp_path / "test.csv").write_text('"1","x"\n"3","y"\n')
-    with pytest.raises(UserError, match="test part has the label 'c', which no training text has"):
+    with pytest.raises(UserError, match="test split has the label 'c', which no training text has"):
         load_dataset(DataConfig(source=str(tmp_path)))
 
 
-def test_a_cut_that_leaves_one_class_to_learn_is_refused(tmp_path):
+def test_a_split_that_leaves_one_class_to_learn_is_refused(tmp_path):
     source = jsonl(tmp_path / "all.jsonl", [("t0", "b")] + [(f"t{i}", "a") for i in range(1, 6)])
     config = DataConfig(source=source, validation_fraction=0.4, test_fraction=0.4)
     refusals = []
@@ -152,16 +153,16 @@ def test_another_file_is_evaluated_whole(tmp_path):
 
 def test_the_training_source_is_cut_as_in_training(tmp_path):
     trained_on = DataConfig(source=jsonl(tmp_path / "train.jsonl", rows(50)), split_seed=4)
-    corpus = load_dataset(trained_on)
+    dataset = load_dataset(trained_on)
     spelled = DataConfig(source=str(tmp_path / "x" / ".." / "train.jsonl"))
     (tmp_path / "x").mkdir()
-    found = load_split(spelled, "test", corpus.label_names, trained_on=trained_on)
-    assert list(found.texts) == list(corpus.test.texts)
+    found = load_split(spelled, "test", dataset.label_names, trained_on=trained_on)
+    assert list(found.texts) == list(dataset.test.texts)
     more = jsonl(tmp_path / "more.jsonl", rows(3, "more"))
     given = DataConfig(source=trained_on.source, test=more)
-    assert len(load_split(given, "test", corpus.label_names, trained_on=trained_on)) == 3
-    validation = load_split(given, "validation", corpus.label_names, trained_on=trained_on)
-    assert list(validation.texts) == list(corpus.validation.texts)
+    assert len(load_split(given, "test", dataset.label_names, trained_on=trained_on)) == 3
+    validation = load_split(given, "validation", dataset.label_names, trained_on=trained_on)
+    assert list(validation.texts) == list(dataset.validation.texts)
 
 
 def test_an_unknown_split(tmp_path):

@@ -1,284 +1,192 @@
-"""One file in each format."""
+"""Folders and archives with a file for each split."""
 
-import bz2
-import gzip
-import json
-import lzma
-import re
+import io
+import tarfile
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from wave_jax.data.columns import ColumnSpec
-from wave_jax.data.files import read_file
+from wave_jax.data.files import read_file, read_folder
 from wave_jax.errors import UserError
 
-TEXTS = ["A fine film.", 'Dull, "long"\nand flat.', "Größe & naïveté", "", "it's\u2028fine"]
-LABELS = ["pos", "neg", "pos", "neg", "pos"]
+TRAIN = '"2","A title","And a text"\n"1","","Only\\n\\nText and \\next ""quoted"""\n'
+TEST = '"2","","Third"\n'
+CLASSES = "World\r\nSports\r\n"
 
 
-def read(path, *, errors="strict", **wanted):
-    return read_file(path, ColumnSpec(**wanted), errors)
+def fill(folder, **files):
+    folder.mkdir(exist_ok=True)
+    for name, content in files.items():
+        (folder / name.replace("_", ".")).write_text(content, encoding="utf-8", newline="")
+    return folder
 
 
-def write(path, content):
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
+def pack(path, files, mode="w:gz"):
+    with tarfile.open(path, mode) as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content.encode())
+            archive.addfile(member, io.BytesIO(content.encode()))
     return path
 
 
-def quoted(text):
-    return '"' + text.replace('"', '""') + '"'
+def test_the_layout_of_zhang_et_al(tmp_path):
+    folder = fill(tmp_path / "news_csv", train_csv=TRAIN, test_csv=TEST, classes_txt=CLASSES)
+    source = read_folder(folder, ColumnSpec(), "strict")
+    # Its line breaks are a backslash and an n; a bare backslash before a word is left alone.
+    assert source.tables["train"].texts == [
+        "A title And a text",
+        'Only\n\nText and \\next "quoted"',
+    ]
+    assert source.tables["train"].labels == ["Sports", "World"]
+    assert (source.tables["test"].texts, source.tables["test"].labels) == (["Third"], ["Sports"])
+    assert source.classes == ("World", "Sports")
+    assert "validation" not in source.tables
+    assert source.name == "news_csv"
+    columns = "text from column 2 + column 3, label from column 1"
+    assert source.description.split(": ")[1] == f"train 2, test 1; {columns}"
 
 
-CSV = "text,label\n" + "".join(f"{quoted(t)},{c}\n" for t, c in zip(TEXTS, LABELS, strict=True))
-JSONL = "".join(
-    json.dumps({"text": t, "label": c, "extra": [{"deep": 1}]}) + "\n"
-    for t, c in zip(TEXTS, LABELS, strict=True)
-)
+def test_without_class_names_the_numbers_stay(tmp_path):
+    folder = fill(tmp_path / "a", train_csv=TRAIN)
+    source = read_folder(folder, ColumnSpec(), "strict")
+    assert source.tables["train"].labels == ["2", "1"]
+    assert source.classes is None
+
+
+def test_a_class_beyond_the_names_names_the_row(tmp_path):
+    folder = fill(tmp_path / "a", train_csv=TRAIN + '"3","","x"\n', classes_txt=CLASSES)
+    with pytest.raises(UserError, match=r"train\.csv, row 3: class 3.*1 to 2"):
+        read_folder(folder, ColumnSpec(), "strict")
+    folder = fill(tmp_path / "a", train_csv='"0","","x"\n')
+    with pytest.raises(UserError, match=r"row 1: class 0"):
+        read_folder(folder, ColumnSpec(), "strict")
+
+
+def test_named_columns_keep_the_class_names(tmp_path):
+    folder = fill(tmp_path / "a", train_csv=TRAIN, classes_txt=CLASSES)
+    wanted = ColumnSpec(text=("body",), names=("label", "title", "body"))
+    source = read_folder(folder, wanted, "strict")
+    assert source.tables["train"].labels == ["Sports", "World"]
+    assert source.tables["train"].texts[0] == "And a text"
+
+
+def test_a_folder_of_files_with_header(tmp_path):
+    folder = fill(
+        tmp_path / "a",
+        train_csv="label,text\npos,a\nneg,b\n",
+        validation_jsonl='{"text": "c", "label": "neg"}\n',
+        test_tsv="text\tlabel\nd\tpos\n",
+        labels_json='["pos", "neg"]',
+    )
+    source = read_folder(folder, ColumnSpec(), "strict")
+    assert [
+        source.tables["train"].texts,
+        source.tables["validation"].texts,
+        source.tables["test"].texts,
+    ] == [
+        ["a", "b"],
+        ["c"],
+        ["d"],
+    ]
+    assert source.classes == ("pos", "neg")
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
+    ("files", "message"),
     [
-        ("a.csv", CSV),
-        ("a.CSV", "\ufeff" + CSV),
-        ("a.tsv", CSV.replace('",', '"\t').replace("text,", "text\t")),
-        ("a.jsonl", JSONL),
-        ("a.ndjson", "\ufeff" + JSONL.replace("\n", "\r\n") + "\n\n"),
-        ("a.json", "[" + ",".join(JSONL.splitlines()) + "]"),
-        ("unnamed", JSONL),
+        ({"trian_csv": TRAIN}, r"has no train\.csv.*trian\.csv"),
+        ({"train_csv": TRAIN, "train_tsv": TRAIN}, "several files for one split"),
+        ({"train_csv": "a,b\nc,d\n"}, r"'a', 'b'.*--data\.columns"),
+        ({"train_csv": TRAIN, "classes_txt": "a\na\n"}, r"classes\.txt names a class twice"),
+        ({"train_csv": "label,text\na,b\n", "labels_json": "{"}, r"labels\.json: not valid JSON"),
+        (
+            {"train_csv": "label,text\na,b\n", "labels_json": "[1]"},
+            "expected a list of class names",
+        ),
     ],
 )
-def test_every_text_format_gives_the_same_rows(tmp_path, name, content):
-    rows = read(write(tmp_path / name, content))
-    assert rows.texts == TEXTS
-    assert rows.labels == LABELS
-    assert rows.names is None
-
-
-@pytest.mark.parametrize(
-    ("suffix", "compress"),
-    [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress), ("", gzip.compress)],
-)
-def test_compressed_files_are_known_by_their_bytes(tmp_path, suffix, compress):
-    for name, content in (("a.csv", CSV), ("a.jsonl", JSONL)):
-        path = write(tmp_path / (name + suffix), compress(content.encode()))
-        assert read(path).texts == TEXTS
-
-
-def test_a_truncated_archive_is_told_in_one_line(tmp_path):
-    path = write(tmp_path / "a.csv.gz", gzip.compress(CSV.encode() * 50)[:-20])
-    with pytest.raises(UserError, match=r"a\.csv\.gz: damaged"):
-        read(path)
-
-
-def test_fasttext(tmp_path):
-    content = "__label__pos A fine film .\r\n\n__label__neg\t Dull\n__label__neg\n"
-    rows = read(write(tmp_path / "a.txt", content))
-    assert rows.texts == ["A fine film .", "Dull", ""]
-    assert rows.labels == ["pos", "neg", "neg"]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("__label__a x\ny\n", r"row 2 \(line 2\): expected __label__CLASS"),
-        ("__label__a __label__b x\n", r"row 1 \(line 1\): several labels"),
-        ("__label__ x\n", r"row 1 \(line 1\): the label is empty"),
-    ],
-)
-def test_bad_fasttext_names_the_row(tmp_path, content, message):
+def test_bad_folders(tmp_path, files, message):
     with pytest.raises(UserError, match=message):
-        read(write(tmp_path / "a.txt", content))
+        read_folder(fill(tmp_path / "a", **files), ColumnSpec(), "strict")
 
 
-def test_columns_name_a_file_without_header(tmp_path):
-    path = write(tmp_path / "a.csv", "pos,7,A fine film\nneg,8,Dull\n")
-    with pytest.raises(UserError, match=r"'pos', '7', 'A fine film'.*--data\.columns"):
-        read(path)
-    rows = read(path, names=("label", "id", "text"))
-    assert rows.texts == ["A fine film", "Dull"]
-    with pytest.raises(UserError, match=r"row 1 \(line 1\): 3 fields where 2"):
-        read(path, names=("label", "text"))
-    with pytest.raises(UserError, match=r"--data\.columns for a\.csv has no column for the text"):
-        read(path, names=("label", "id", "words"))
-
-
-def test_a_header_line_beside_columns_is_no_row(tmp_path):
-    path = write(tmp_path / "a.csv", "label,text\npos,Fine\n")
-    assert read(path, names=("label", "text")).labels == ["pos"]
-
-
-def test_a_tsv_without_quoting_keeps_its_quotes(tmp_path):
-    path = write(tmp_path / "a.tsv", 'text\tlabel\n"A film" it is\t1\n" open\t0\n')
-    rows = read(path)
-    assert rows.texts == ['"A film" it is', '" open']
-
-
-def test_quotes_of_a_tsv_that_pair_up_across_rows_merge_none(tmp_path):
-    path = write(tmp_path / "a.tsv", 'text\tlabel\n" he said\ta\nfine then "\tb\nplain\ta\n')
-    rows = read(path)
-    assert (rows.texts, rows.labels) == (['" he said', 'fine then "', "plain"], ["a", "b", "a"])
+def test_a_single_file_of_the_layout_needs_its_class_names(tmp_path):
+    folder = fill(tmp_path / "a", test_csv=TEST)
+    with pytest.raises(UserError, match=r"--data\.columns"):
+        read_file(folder / "test.csv", ColumnSpec(), "strict")
+    fill(folder, classes_txt=CLASSES)
+    assert read_file(folder / "test.csv", ColumnSpec(), "strict").labels == ["Sports"]
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"text,label\na,b\nc,d,e\n", r"row 2 \(line 3\): 3 fields where 2 were expected"),
-        (b'text,label\n"a\nb",x\nc\n', r"row 2 \(line 4\): 1 fields where 2"),
-        (b'text,label\na,b\n"c,d\n', r"line 3: broken quotes"),
-        (b'text,label\n"a"b,c\n', r"line 2: broken quotes"),
-        (b"text,label\na,b\ncaf\xe9,d\n", r"row 2 \(line 3\): not valid UTF-8 \(byte 0xE9\)"),
-        (b"text,label\na,b\nc,\n", r"row 2 \(line 3\): the label is empty"),
-        (b"text,label\n", "a header line and no rows"),
-        (b"\n \n\r\n", "empty"),
-        ("text,label\na,b\n".encode("utf-16"), "UTF-16"),
-    ],
+    ("name", "mode"), [("a.tar.gz", "w:gz"), ("a.tgz", "w:gz"), ("a.tar", "w")]
 )
-def test_bad_csv_names_the_row(tmp_path, content, message):
-    with pytest.raises(UserError, match=message):
-        read(write(tmp_path / "a.csv", content))
+def test_an_archive_is_read_in_place(tmp_path, name, mode):
+    files = {
+        "news_csv/readme.txt": "read me",
+        "news_csv/test.csv": TEST,
+        "news_csv/train.csv": TRAIN,
+        "news_csv/classes.txt": CLASSES,
+    }
+    source = read_folder(pack(tmp_path / name, files, mode), ColumnSpec(), "strict")
+    assert source.tables["train"].labels == ["Sports", "World"]
+    assert source.tables["test"].texts == ["Third"]
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
 
 
-def test_replace_reads_on(tmp_path):
-    path = write(tmp_path / "a.csv", b"text,label\ncaf\xe9,d\n")
-    assert read(path, errors="replace").texts == ["caf\ufffd"]
+def test_an_archive_cannot_reach_outside(tmp_path):
+    """Members that would escape on extraction, links among them, are bytes or nothing."""
+    (tmp_path / "secret.csv").write_text('"1","","secret"\n')
+    path = tmp_path / "inner" / "evil.tar.gz"
+    path.parent.mkdir()
+    with tarfile.open(path, "w:gz") as archive:
+        link = tarfile.TarInfo("test.csv")
+        link.type, link.linkname = tarfile.SYMTYPE, "../secret.csv"
+        archive.addfile(link)
+        member = tarfile.TarInfo("../../train.csv")
+        member.size = len(TRAIN.encode())
+        archive.addfile(member, io.BytesIO(TRAIN.encode()))
+    source = read_folder(path, ColumnSpec(), "strict")
+    assert "test" not in source.tables
+    assert sorted(entry.name for entry in tmp_path.rglob("*")) == [
+        "evil.tar.gz",
+        "inner",
+        "secret.csv",
+    ]
 
 
-def test_bad_bytes_in_a_column_not_used_do_no_harm(tmp_path):
-    path = write(tmp_path / "a.csv", b"text,label,id\na,b,\xe9\n")
-    assert read(path).texts == ["a"]
+def test_bad_archives(tmp_path):
+    with pytest.raises(UserError, match=r"has no train\.csv"):
+        read_folder(pack(tmp_path / "a.tar.gz", {"x/readme.txt": "x"}), ColumnSpec(), "strict")
+    whole = pack(tmp_path / "a.tar.gz", {"train.csv": TRAIN * 5000}).read_bytes()
+    (tmp_path / "a.tar.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=r"a\.tar\.gz.*damaged"):
+        read_folder(tmp_path / "a.tar.gz", ColumnSpec(), "strict")
+    (tmp_path / "b.tar.gz").write_text("not an archive")
+    with pytest.raises(UserError, match="damaged"):
+        read_folder(tmp_path / "b.tar.gz", ColumnSpec(), "strict")
 
 
-def test_long_fields_nul_bytes_and_crlf(tmp_path):
-    long = "word " * 2_000_000
-    path = write(tmp_path / "a.csv", f"text,label\r\n{long},x\r\na\0b,y\r\n,x\r\n")
-    rows = read(path)
-    assert rows.texts == [long, "a\0b", ""]
-    path = write(tmp_path / "a.jsonl", json.dumps({"text": long + "\0", "label": 1}))
-    assert read(path).texts == [long + "\0"]
+def test_columns_asked_for_are_not_passed_over(tmp_path):
+    folder = fill(tmp_path / "a", train_csv=TRAIN, classes_txt=CLASSES)
+    with pytest.raises(UserError, match=r"no column for the label.*--data\.columns"):
+        read_folder(folder, ColumnSpec(text=("title",)), "strict")
+    names = ColumnSpec(text=("text",), names=("label", "title", "text"))
+    source = read_folder(
+        pack(tmp_path / "a.tgz", {"train.csv": TRAIN, "classes.txt": CLASSES}), names, "strict"
+    )
+    assert source.tables["train"].texts[0] == "And a text"
+    assert source.tables["train"].labels == ["Sports", "World"]
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ('{"text": "a", "label": 1}\n[1]\n', r"row 2 \(line 2\): expected a JSON object.*an array"),
-        ('{"text": "a", "label": 1}\n\n{"text"\n', r"row 2 \(line 3\): not valid JSON"),
-        ('{"text": "a", "label": 1}\n{"text": "a"}\n', r"row 2 .*the key 'label' is missing"),
-        ('{"text": 5, "label": 1}\n', r"row 1 .*'text' should hold a string, found a number"),
-        ('{"text": "a", "label": null}\n', r"row 1 .*the label is missing"),
-        ('{"text": "a", "label": NaN}\n', r"row 1 .*the label is missing"),
-        ('{"text": "a", "label": 0.5}\n', r"row 1 .*neither a whole number"),
-        ('{"text": "a", "label": ["x"]}\n', r"row 1 .*neither a whole number"),
-        ('{"text": "\\ud800", "label": 1}\n', r"row 1 .*surrogate U\+D800"),
-        ('{"text": "a", "label": ' + "9" * 5000 + "}\n", r"row 1 .*not valid JSON"),
-        ('{"text": ' + "[" * 200_000 + "\n", r"row 1 .*nested too deeply"),
-        ('{"txt": "a", "label": 1}\n', r"no column for the text.*'txt'"),
-        ("[1, 2]", r"row 1: expected a JSON object"),
-        ("[]", "holds no rows"),
-    ],
-)
-def test_bad_jsonl_names_the_row(tmp_path, content, message):
-    with pytest.raises(UserError, match=message):
-        read(write(tmp_path / "a.jsonl", content))
-
-
-def test_a_carriage_return_between_json_values_ends_no_row(tmp_path):
-    content = '{"text": "a",\r "label": 1}\n{"text": "b", "label": }\n'
-    with pytest.raises(UserError, match=r"row 2 \(line 2\): not valid JSON"):
-        read(write(tmp_path / "a.jsonl", content))
-
-
-def test_a_null_text_is_empty_and_surrogates_can_be_replaced(tmp_path):
-    content = '{"text": null, "label": true}\n{"text": "a\\ud800b", "label": false}\n'
-    rows = read(write(tmp_path / "a.jsonl", content), errors="replace")
-    assert rows.texts == ["", "a\ufffdb"]
-    assert rows.labels == ["true", "false"]
-
-
-def parquet(path, **columns):
-    pq.write_table(pa.table(columns), path)
-    return path
-
-
-@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.binary(), pa.string_view()])
-def test_parquet_texts(tmp_path, kind):
-    texts = pa.array([text.encode() for text in TEXTS], pa.binary()).cast(kind)
-    rows = read(parquet(tmp_path / "a.parquet", text=texts, label=LABELS))
-    assert (rows.texts, rows.labels) == (TEXTS, LABELS)
-
-
-@pytest.mark.parametrize(
-    ("labels", "expected"),
-    [
-        (pa.array([0, 1], pa.int8()), ["0", "1"]),
-        (pa.array([0.0, 1.0]), ["0", "1"]),
-        (pa.array([True, False]), ["true", "false"]),
-        (pa.array(["x", "y"]).dictionary_encode(), ["x", "y"]),
-    ],
-)
-def test_parquet_labels(tmp_path, labels, expected):
-    path = parquet(tmp_path / "a.parquet", text=["a", None], label=labels)
-    rows = read(path)
-    assert rows.texts == ["a", ""]
-    assert rows.labels == expected
-
-
-def test_parquet_takes_class_names_from_hugging_face_metadata(tmp_path):
-    feature = {"names": ["neg", "pos"], "_type": "ClassLabel"}
-    metadata = {"huggingface": json.dumps({"info": {"features": {"label": feature}}})}
-    table = pa.table({"text": ["a", "b"], "label": [1, 0]}).replace_schema_metadata(metadata)
-    pq.write_table(table, tmp_path / "a.parquet")
-    rows = read(tmp_path / "a.parquet")
-    assert rows.labels == ["pos", "neg"]
-    assert rows.names == ("neg", "pos")
-    pq.write_table(table.set_column(1, "label", pa.array([1, 2])), tmp_path / "b.parquet")
-    with pytest.raises(UserError, match=r"row 2: the label 2, but the file names 2 classes"):
-        read(tmp_path / "b.parquet")
-
-
-@pytest.mark.parametrize(
-    ("columns", "message"),
-    [
-        ({"text": [1, 2], "label": [0, 1]}, r"column 'text' is of type int64, expected strings"),
-        ({"text": ["a"], "label": [[1]]}, r"label column 'label' is of type list"),
-        ({"text": ["a", "b"], "label": [1, None]}, r"row 2: the label is missing"),
-        ({"text": ["a", "b"], "label": [1.0, 0.5]}, r"row 2: the label 0\.5"),
-        ({"text": ["a", "b"], "label": ["x", None]}, r"row 2: the label is empty"),
-        ({"words": ["a"], "label": [1]}, r"no column for the text.*'words'"),
-        ({"text": pa.array([], pa.string()), "label": pa.array([], pa.int8())}, "holds no rows"),
-    ],
-)
-def test_bad_parquet_names_the_row(tmp_path, columns, message):
-    with pytest.raises(UserError, match=message):
-        read(parquet(tmp_path / "a.parquet", **columns))
-
-
-def test_parquet_with_bytes_that_are_not_utf8(tmp_path):
-    raw = pa.array([b"fine", b"caf\xe9"], pa.binary())
-    lying = pa.StringArray.from_buffers(2, *raw.buffers()[1:])
-    for texts in (raw, lying):
-        path = parquet(tmp_path / "a.parquet", text=texts, label=[0, 1])
-        with pytest.raises(UserError, match=r"row 2: not valid UTF-8 \(byte 0xE9\)"):
-            read(path)
-        assert read(path, errors="replace").texts == ["fine", "caf\ufffd"]
-
-
-def test_missing_empty_and_unknown_files(tmp_path):
-    write(tmp_path / "train.csv", CSV)
-    with pytest.raises(UserError, match=r"no such file.*trian\.csv, did you mean '.*train\.csv'"):
-        read(tmp_path / "trian.csv")
-    with pytest.raises(UserError, match="is empty"):
-        read(write(tmp_path / "none.csv", ""))
-    with pytest.raises(UserError, match="unknown format"):
-        read(write(tmp_path / "a.docx", "PK..."))
-    with pytest.raises(UserError, match="not a readable parquet"):
-        read(write(tmp_path / "a.parquet", "PAR1 and no more"))
-
-
-@pytest.mark.parametrize(("name", "mark"), [("f.csv", ";"), ("f.csv", "\t"), ("f.tsv", ",")])
-def test_another_separator_is_named(tmp_path, name, mark):
-    path = write(tmp_path / name, f"text{mark}label\na{mark}b\n")
-    with pytest.raises(UserError, match=f"separated by {re.escape(repr(mark))}"):
-        read(path)
+def test_shards_of_a_part_are_joined_in_order(tmp_path):
+    folder = fill(tmp_path / "a")
+    for i in (1, 0):
+        name = folder / f"train-0000{i}-of-00002.jsonl"
+        name.write_text(f'{{"text": "t{i}", "label": "c{i}"}}\n')
+    source = read_folder(folder, ColumnSpec(), "strict")
+    assert (source.tables["train"].texts, source.tables["train"].labels) == (
+        ["t0", "t1"],
+        ["c0", "c1"],
+    )

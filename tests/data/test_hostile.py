@@ -17,7 +17,7 @@ SUFFIXES = (
     *(".csv", ".tsv", ".jsonl", ".json", ".parquet", ".txt", ".csv.gz", ".jsonl.bz2"),
     *(".tar.gz", ".tar", ".xyz"),
 )
-PIECES = (
+FRAGMENTS = (
     *(b"text,label\n", b"text\tlabel\n", b'{"text": "', b'", "label": ', b"}\n", b"__label__"),
     *(b'"', b'""', b",", b"\t", b"\n", b"\r\n", b"\r", b" ", b"\0", b"\xef\xbb\xbf", b"\xff\xfe"),
     *(
@@ -43,16 +43,16 @@ ONLY_PLAIN = settings(
 
 
 def load(path: Path, **options):
-    """Loads a corpus; a UserError must be one line."""
+    """Loads a dataset; a UserError must be one line."""
     try:
-        corpus = load_dataset(DataConfig(source=str(path), **options))
+        dataset = load_dataset(DataConfig(source=str(path), **options))
     except UserError as error:
         message = str(error)
     else:
-        for split in (corpus.train, corpus.validation, corpus.test):
+        for split in (dataset.train, dataset.validation, dataset.test):
             assert len(split.texts) == len(split.labels) > 0
             "".join(split.texts).encode()
-        return corpus
+        return dataset
     assert message
     assert "\n" not in message
     return None
@@ -62,7 +62,7 @@ def load(path: Path, **options):
 @pytest.mark.parametrize("errors", ["strict", "replace"])
 def test_any_bytes(tmp_path, suffix, errors):
     @ONLY_PLAIN
-    @given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=6), max_size=40).map(b"".join))
+    @given(st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=6), max_size=40).map(b"".join))
     @example(b"")
     @example(b"\0" * 600)
     def check(content):
@@ -77,7 +77,7 @@ def test_any_bytes_in_a_folder(tmp_path):
     names = ("train.csv", "test.csv", "classes.txt", "labels.json")
 
     @ONLY_PLAIN
-    @given(st.tuples(*[st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join)] * 4))
+    @given(st.tuples(*[st.lists(st.sampled_from(FRAGMENTS), max_size=12).map(b"".join)] * 4))
     def check(contents):
         for name, content in zip(names, contents, strict=True):
             (tmp_path / name).write_bytes(b'"1","x"\n"2","y"\n' * 3 + content)
@@ -96,15 +96,15 @@ def test_any_bytes_in_a_folder(tmp_path):
 @ONLY_PLAIN
 def test_any_text_survives_a_snapshot(tmp_path, rows):
     path = tmp_path / "a.jsonl"
-    both = [*rows, *[("x", True), ("y", False)] * 8]  # every part of the cut gets both classes
+    both = [*rows, *[("x", True), ("y", False)] * 8]  # every split gets both classes
     path.write_text("".join(json.dumps({"text": t, "label": c}) + "\n" for t, c in both))
-    corpus = load(path)
-    assert corpus is not None
-    write_snapshot(corpus, tmp_path / "kept")
+    dataset = load(path)
+    assert dataset is not None
+    write_snapshot(dataset, tmp_path / "kept")
     again = load(tmp_path / "kept")
-    if len(set(corpus.train.labels) | set(corpus.validation.labels)) > 1:
+    if len(set(dataset.train.labels) | set(dataset.validation.labels)) > 1:
         assert again is not None
-        assert again.fingerprint == corpus.fingerprint
+        assert again.fingerprint == dataset.fingerprint
 
 
 def test_things_that_are_no_files(tmp_path):

@@ -13,21 +13,29 @@ pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="WAVE_JAX_DATA names n
 
 def test_ag_news():
     start = time.process_time()
-    corpus = load_dataset(DataConfig(source=str(DATA / "ag_news_csv")))
+    dataset = load_dataset(DataConfig(source=str(DATA / "ag_news_csv")))
     assert time.process_time() - start < 2  # a quarter of a second in practice
-    assert [len(corpus.train), len(corpus.validation), len(corpus.test)] == [27_200, 6_800, 3_948]
-    assert corpus.label_names == ("World", "Sports", "Business", "Sci/Tech")
+    assert [len(dataset.train), len(dataset.validation), len(dataset.test)] == [
+        27_200,
+        6_800,
+        3_948,
+    ]
+    assert dataset.label_names == ("World", "Sports", "Business", "Sci/Tech")
 
 
 def test_dbpedia():
-    corpus = load_dataset(DataConfig(source=str(DATA / "dbpedia_csv")))
-    assert [len(corpus.train), len(corpus.validation), len(corpus.test)] == [9_600, 2_400, 2_000]
-    assert corpus.label_names[13] == "WrittenWork"
-    assert len(corpus.label_names) == 14
+    dataset = load_dataset(DataConfig(source=str(DATA / "dbpedia_csv")))
+    assert [len(dataset.train), len(dataset.validation), len(dataset.test)] == [9_600, 2_400, 2_000]
+    assert dataset.label_names[13] == "WrittenWork"
+    assert len(dataset.label_names) == 14
 
 
 def test_imdb():
-    train, test = DATA / "imdb_train.parquet", DATA / "imdb_heldout.parquet"
-    corpus = load_dataset(DataConfig(source=str(train), test=str(test)))
-    assert [len(corpus.train), len(corpus.validation), len(corpus.test)] == [16_000, 4_000, 5_000]
-    assert corpus.label_names == ("neg", "pos")
+    train, test = DATA / "imdb" / "train.parquet", DATA / "imdb" / "test.parquet"
+    dataset = load_dataset(DataConfig(source=str(train), test=str(test)))
+    assert [len(dataset.train), len(dataset.validation), len(dataset.test)] == [
+        20_000,
+        5_000,
+        5_001,
+    ]
+    assert dataset.label_names == ("neg", "pos")

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.data.test_hostile import PIECES, SUFFIXES, load
+from tests.data.test_hostile import FRAGMENTS, SUFFIXES, load
 from tests.faults.runs import ROOT
 from wave_jax.cli.texts import read_lines
 from wave_jax.data.tokenizer import WordPiece
@@ -68,7 +68,7 @@ def share(part: float):
 @pytest.mark.faults
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_any_bytes(tmp_path, suffix):
-    lists = st.lists(st.sampled_from(PIECES) | st.binary(max_size=8), max_size=60)
+    lists = st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=8), max_size=60)
 
     @share(0.04)
     @given(lists.map(b"".join), st.sampled_from(["strict", "replace"]))
@@ -288,10 +288,10 @@ READ = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
 from wave_jax.data.config import DataConfig
-from wave_jax.data.corpus import load_corpus
+from wave_jax.data.dataset import load_dataset
 from wave_jax.errors import UserError
 try:
-    load_corpus(DataConfig(source=sys.argv[1]))
+    load_dataset(DataConfig(source=sys.argv[1]))
 except UserError as error:
     print("refused:", error)
 """

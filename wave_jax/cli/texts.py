@@ -16,8 +16,7 @@ import tyro
 
 from wave_jax.data.columns import ColumnSpec
 from wave_jax.data.config import ColumnsConfig, DataConfig
-from wave_jax.data.files import FORMATS
-from wave_jax.data.folder import open_member_texts
+from wave_jax.data.files import FORMATS, open_texts
 from wave_jax.data.streams import existing, plain_suffix, user_path
 from wave_jax.errors import UserError
 
@@ -143,7 +142,7 @@ def _decode(line: bytes, errors: Errors, *, first: bool) -> str:
 
 def _rows(path: Path, errors: Errors, columns: ColumnSpec) -> Iterator[list[str]]:
     try:
-        description, texts = open_member_texts(path, columns, errors)
+        description, texts = open_texts(path, columns, errors)
         if description and not columns.text:
             print(f"{path}: {description}", file=sys.stderr)
         while chunk := list(itertools.islice(texts, _CHUNK)):

@@ -1,1 +1,1 @@
-"""From texts to batches of token ids."""
+"""From files to batches of token ids."""

@@ -1,4 +1,4 @@
-"""The parts of a source, and the deterministic cut of those that it lacks."""
+"""From a configuration to a data set with training, validation and test splits."""
 
 from __future__ import annotations
 
@@ -9,28 +9,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from wave_jax.data.columns import ColumnSpec
 from wave_jax.data.config import DataConfig
 from wave_jax.data.docstrings import read_docstrings
-from wave_jax.data.folder import LABELS, is_archive, read_archive, read_folder, read_member
-from wave_jax.data.rows import Rows, class_names, label_indices, told
-from wave_jax.data.splits import Splits, cut
+from wave_jax.data.files import LABELS, read_file, read_source
 from wave_jax.data.streams import existing, user_path
+from wave_jax.data.table import Splits, Table, class_names, remarks
 from wave_jax.errors import UserError, listed, nearest, nearest_path
 
 DOCSTRINGS = "docstrings"
 TFDS = "tfds:"
-_FEW_ROWS = 20  # below, a label may well be there once
+_FEW_ROWS = 20  # fewer rows may well have a different label each
 SplitName = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True)
 class Split:
-    """Texts and their classes, int32 [N]."""
+    """Texts and their classes, int32 [texts]."""
 
     texts: Sequence[str]
     labels: np.ndarray
@@ -41,9 +40,9 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A source cut into parts; `labels` of its splits are places in `label_names`.
+    """A source with its three splits, whose labels are indices into `label_names`.
 
-    `snapshot` says that the texts live nowhere else as files, so that a run should keep them with
+    `snapshot` says that the texts exist nowhere else as files, so that a run should keep them with
     `write_snapshot`.
     """
 
@@ -57,7 +56,7 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over classes, texts, labels and the cut, as hexadecimal digits."""
+        """SHA-256 over classes, texts, labels and the splits, as hexadecimal digits."""
         digest = hashlib.sha256(repr(self.label_names).encode())
         for split in (self.train, self.validation, self.test):
             sizes = np.fromiter(map(len, split.texts), np.int64, len(split))
@@ -68,31 +67,29 @@ class Dataset:
 
 
 def load_dataset(config: DataConfig) -> Dataset:
-    """Reads `config.source` and cuts from it the parts that it lacks.
+    """Reads `config.source` and draws the splits that it lacks from its training rows.
 
-    The cut depends on the rows' number, the fractions and `split_seed` alone. Exact duplicates are
-    left where they are, except in the 'docstrings' corpus.
+    The draw depends on the number of rows, the fractions and `split_seed` alone. Exact duplicates
+    are kept, except in 'docstrings'.
 
     Raises:
       UserError: the source cannot be read or used; one line says where and what to do.
     """
-    whole = _read(config)
-    names = whole.names or whole.train.names or class_names(_training_labels(whole))
-    _check_classes(whole)
-    parts = _cut(whole, config)
-    assert parts.validation is not None
-    assert parts.test is not None
-    corpus = Dataset(
-        name=parts.name,
+    source = _read(config)
+    given = [source.tables[name] for name in ("train", "validation") if name in source.tables]
+    found = class_names(label for table in given for label in table.labels)
+    _check_labels(given[0], found)
+    names = source.classes or given[0].columns.classes or found
+    tables = _complete(source, config).tables
+    dataset = Dataset(
+        name=source.name,
         label_names=names,
-        train=_as_split(parts.train, names),
-        validation=_as_split(parts.validation, names),
-        test=_as_split(parts.test, names),
-        description=parts.description,
+        **{name: Split(t.texts, t.label_indices(names)) for name, t in tables.items()},
+        description=source.description,
         snapshot=config.source == DOCSTRINGS,
     )
-    _check_parts(corpus, own_test=whole.test is not None)
-    return corpus
+    _check_splits(dataset, own_test="test" in source.tables)
+    return dataset
 
 
 def load_split(
@@ -102,10 +99,10 @@ def load_split(
     *,
     trained_on: DataConfig | None = None,
 ) -> Split:
-    """Reads one part of a source for a model that knows `label_names`.
+    """Reads one split of a source for a model that knows `label_names`.
 
-    Where `trained_on`, the training's own configuration, names the same source, the cut is the
-    training's; another source that has no parts is the split as a whole.
+    Where `trained_on`, the configuration of the training, names the same source, the splits are
+    those of the training. Another source without splits of its own is returned as a whole.
 
     Raises:
       UserError: as `load_dataset`, and where a label is none of `label_names`.
@@ -113,54 +110,65 @@ def load_split(
     if split not in get_args(SplitName):
         options = get_args(SplitName)
         raise UserError(f"no split {split!r}, expected one of {options}{nearest(split, options)}")
-    same = trained_on is not None and _place(config.source) == _place(trained_on.source)
-    if same and trained_on is not None:
-        config = _with_cut_of(config, trained_on, split)
-    parts = _read(config)
-    if trained_on is None or same or not parts.is_whole:
-        parts = _cut(parts, config)
-        rows: Rows | None = getattr(parts, split)
-        assert rows is not None
+    same = trained_on is not None and _normalized(config.source) == _normalized(trained_on.source)
+    if trained_on is not None and same:
+        config = replace(  # a test file given now replaces the test split alone
+            config,
+            test=config.test if split == "test" else trained_on.test,
+            validation_fraction=trained_on.validation_fraction,
+            test_fraction=trained_on.test_fraction,
+            split_seed=trained_on.split_seed,
+        )
+    source = _read(config)
+    if trained_on is None or same or len(source.tables) > 1:
+        table = _complete(source, config).tables[split]
     else:
-        rows = parts.train
-    return _as_split(rows, label_names)
+        table = source.tables["train"]
+    return Split(table.texts, table.label_indices(label_names))
+
+
+def write_snapshot(dataset: Dataset, folder: Path) -> None:
+    """Writes train.jsonl, validation.jsonl, test.jsonl and labels.json to `folder`.
+
+    The folder is itself a source (`--data.source FOLDER`) that gives the same data set again. Each
+    file appears whole or not at all; labels.json comes last and so marks a complete snapshot.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    names = dataset.label_names
+    for name in get_args(SplitName):
+        split: Split = getattr(dataset, name)
+        rows = zip(split.texts, split.labels.tolist(), strict=True)
+        _write_json(folder / f"{name}.jsonl", *({"text": t, "label": names[i]} for t, i in rows))
+    _write_json(folder / LABELS, names)
 
 
 def _read(config: DataConfig) -> Splits:
-    wanted = ColumnSpec(
+    spec = ColumnSpec(
         config.text_columns, config.label_column, config.columns, config.on_unlabelled
     )
-    parts = _read_source(config, wanted)
-    if config.test is None:
-        return parts
-    test = read_member(user_path(config.test), wanted, config.errors, zhang=False)
-    skipped = told(replace(test, columns=""))
-    description = f"{parts.description}; test from {config.test}: {len(test):,} rows{skipped}"
-    return replace(parts, test=test, description=description)
-
-
-def _read_source(config: DataConfig, wanted: ColumnSpec) -> Splits:
     if config.source == DOCSTRINGS:
-        return read_docstrings()
-    if config.source.startswith(TFDS):
-        from wave_jax.data.hub import read_tfds  # tensorflow_datasets is heavy, and only used here
+        source = read_docstrings()
+    elif config.source.startswith(TFDS):
+        from wave_jax.data.tfds import read_tfds  # slow to import
 
-        name = config.source.removeprefix(TFDS)
-        return read_tfds(
-            name,
-            wanted,
-            config.errors,
-            folder=config.tfds_dir,
-            manual_folder=config.tfds_manual_dir,
-        )
-    path = _existing_source(config.source)
-    if path.is_dir():
-        return read_folder(path, wanted, config.errors)
-    if is_archive(path):
-        return read_archive(path, wanted, config.errors)
-    rows = read_member(path, wanted, config.errors, zhang=False)
-    description = f"{path}: {len(rows):,} rows{told(rows)}"
-    return Splits(path.name, description, rows, names=rows.names)
+        name, folders = config.source.removeprefix(TFDS), (config.tfds_dir, config.tfds_manual_dir)
+        source = read_tfds(name, spec, config.errors, *folders)
+    else:
+        source = read_source(_existing_source(config.source), spec, config.errors)
+    if config.test is None:
+        return source
+    test = read_file(user_path(config.test), spec, config.errors)
+    notes = f"test from {config.test}: {len(test):,} rows{remarks(test, columns=False)}"
+    description = f"{source.description}; {notes}"
+    return replace(source, tables=source.tables | {"test": test}, description=description)
+
+
+def _complete(source: Splits, config: DataConfig) -> Splits:
+    return source.completed(
+        validation_fraction=config.validation_fraction,
+        test_fraction=config.test_fraction,
+        seed=config.split_seed,
+    )
 
 
 def _existing_source(source: str) -> Path:
@@ -175,101 +183,47 @@ def _existing_source(source: str) -> Path:
     return existing(path)
 
 
-def _training_labels(parts: Splits) -> list[str]:
-    validation = [] if parts.validation is None else parts.validation.labels
-    return [*parts.train.labels, *validation]
-
-
-def _check_classes(parts: Splits) -> None:
-    found = set(_training_labels(parts))
-    count = len(parts.train)
-    if len(found) < 2:
-        only = next(iter(found))
-        raise UserError(
-            f"{parts.train.origin}: all {count:,} rows have the one label {only!r}; "
-            "a classifier needs two classes at least"
-        )
-    if count >= _FEW_ROWS and len(found) > count / 2:
-        raise UserError(
-            f"{parts.train.origin}: {len(found):,} different labels in {count:,} rows "
-            f"({listed(class_names(found)[:3])}, ...); is this the label column? "
-            "Another is named with --data.label-column"
-        )
-
-
-def _check_parts(corpus: Dataset, *, own_test: bool) -> None:
-    learned = set(corpus.train.labels.tolist())
-    if len(learned) < 2:
-        raise UserError(
-            f"{corpus.name}: after the cut all {len(corpus.train):,} training texts have one "
-            "label; give more rows, or another --data.split-seed"
-        )
-    unknown = set(corpus.test.labels.tolist()) - learned - set(corpus.validation.labels.tolist())
-    if own_test and unknown:
-        raise UserError(
-            f"{corpus.name}: the test part has the label "
-            f"{corpus.label_names[min(unknown)]!r}, which no training text has"
-        )
-
-
-def _cut(parts: Splits, config: DataConfig) -> Splits:
-    return cut(
-        parts,
-        validation_fraction=config.validation_fraction,
-        test_fraction=config.test_fraction,
-        seed=config.split_seed,
-    )
-
-
-def _with_cut_of(config: DataConfig, trained_on: DataConfig, split: str) -> DataConfig:
-    """A test file given now replaces the test alone: the other parts stay the training's."""
-    return replace(
-        config,
-        test=config.test if split == "test" else trained_on.test,
-        validation_fraction=trained_on.validation_fraction,
-        test_fraction=trained_on.test_fraction,
-        split_seed=trained_on.split_seed,
-    )
-
-
-def _place(source: str) -> str:
-    """Spells a path in one way, so that the same file is known again."""
+def _normalized(source: str) -> str:
+    """Returns one spelling of all paths to the same file."""
     if source == DOCSTRINGS or source.startswith(TFDS):
         return source
     return str(user_path(source).resolve())
 
 
-def _as_split(rows: Rows, names: Sequence[str]) -> Split:
-    return Split(rows.texts, label_indices(rows, names))
-
-
-if TYPE_CHECKING:
-    from wave_jax.data.dataset import Dataset, Split
-
-
-def write_snapshot(corpus: Dataset, folder: Path) -> None:
-    """Writes train.jsonl, validation.jsonl, test.jsonl and labels.json to `folder`.
-
-    The folder is itself a source (`--data.source FOLDER`) that gives the same corpus again. Each
-    file appears whole or not at all; labels.json comes last, and so marks a complete snapshot.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for part in ("train", "validation", "test"):
-        _write_file(
-            folder / f"{part}.jsonl", _json_lines(getattr(corpus, part), corpus.label_names)
+def _check_labels(train: Table, found: tuple[str, ...]) -> None:
+    count = len(train)
+    if len(found) < 2:
+        raise UserError(
+            f"{train.origin}: all {count:,} rows have the one label {found[0]!r}; "
+            "a classifier needs at least two classes"
         )
-    _write_file(folder / LABELS, json.dumps(list(corpus.label_names), ensure_ascii=False) + "\n")
+    if count >= _FEW_ROWS and len(found) > count / 2:
+        raise UserError(
+            f"{train.origin}: {len(found):,} different labels in {count:,} rows "
+            f"({listed(found[:3])}, ...); is this the label column? "
+            "Another is named with --data.label-column"
+        )
 
 
-def _json_lines(split: Split, names: tuple[str, ...]) -> str:
-    rows = zip(split.texts, split.labels.tolist(), strict=True)
-    return "".join(
-        json.dumps({"text": text, "label": names[label]}, ensure_ascii=False) + "\n"
-        for text, label in rows
+def _check_splits(dataset: Dataset, *, own_test: bool) -> None:
+    learned, validated, tested = (
+        set(split.labels.tolist()) for split in (dataset.train, dataset.validation, dataset.test)
     )
+    if len(learned) < 2:
+        raise UserError(
+            f"{dataset.name}: after splitting, all {len(dataset.train):,} training texts have one "
+            "label; give more rows, or another --data.split-seed"
+        )
+    if own_test and (unknown := tested - learned - validated):
+        raise UserError(
+            f"{dataset.name}: the test split has the label "
+            f"{dataset.label_names[min(unknown)]!r}, which no training text has"
+        )
 
 
-def _write_file(path: Path, text: str) -> None:
+def _write_json(path: Path, *values: object) -> None:
+    """Writes values, one per line."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8", newline="\n")
+    with partial.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
     partial.replace(path)

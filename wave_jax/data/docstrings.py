@@ -1,7 +1,7 @@
-"""The embedded corpus: prose of documentation strings, to be told apart by package.
+"""The built-in data set: prose of docstrings, to be classified by package.
 
-Read at run time from the source files of Python's library and of what wave_jax itself requires:
-parsed, never imported. Offline, and on one machine always the same.
+Read at run time from the source files of Python's library and of packages that wave_jax uses:
+parsed, never imported. Offline, and always the same on one machine.
 """
 
 from __future__ import annotations
@@ -12,27 +12,18 @@ import importlib.util
 import re
 import sysconfig
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from wave_jax.data.prose import prose
-from wave_jax.data.rows import Rows
-from wave_jax.data.splits import Splits
+from wave_jax.data.columns import Columns
+from wave_jax.data.table import Splits, Table
 from wave_jax.errors import UserError
 
-# label: where its source files are; several roots make one class.
-PACKAGES: dict[str, tuple[str, ...]] = {
-    "flax": ("flax",),
-    "grain": ("grain",),
-    "jax": ("jax",),
-    "matplotlib": ("matplotlib",),
-    "numpy": ("numpy",),
-    "optax": ("optax",),
-    "orbax": ("orbax",),
-    "pytest": ("_pytest",),
-    "rich": ("rich",),
-    "tensorflow_datasets": ("tensorflow_datasets",),
-}
+# Top-level packages; each is a class
+PACKAGES = (
+    *("flax", "grain", "jax", "matplotlib", "numpy", "optax", "orbax", "_pytest", "rich"),
+    "tensorflow_datasets",
+)
 # Modules of the standard library that every supported version of Python has.
 STANDARD_LIBRARY = "python"
 STANDARD_MODULES = (
@@ -49,17 +40,40 @@ STANDARD_MODULES = (
 )
 MOST_TEXTS = 1_200  # of one class
 LEAST_WORDS = 8
-RUN = 4  # words in a row, by which texts are compared
+RUN = 4  # consecutive words by which texts are compared
 MOST_BYTES = 400_000  # larger files are generated, and slow to parse
 _SKIPPED = {"test", "tests", "testing", "_vendor", "vendor", "__pycache__", "idle_test"}
 _WORD = re.compile(r"[^\W\d_]+")
 
+# Sections that list names, values or code. They are dropped with their heading: up to the
+# next heading in NumPy's style, up to the end of the indented block in Google's.
+_LISTING = (
+    "parameters|other parameters|args|arguments|keyword args|keyword arguments|kwargs|returns|"
+    "return|yields|raises|attributes|methods|examples?|usage|see also|references|citations?|"
+    "call arguments|inputs?|outputs?|attrs|fields|todo|receives|warns|class attributes"
+)
+_GOOGLE = re.compile(rf"\s*(?:{_LISTING})(?: usage)?\s*:\s*", re.IGNORECASE)
+_HEADING = re.compile(rf"\s*(?:{_LISTING})\s*:?\s*", re.IGNORECASE)
+_UNDERLINE = re.compile(r"\s*([-=~^*#+\"'])\1{2,}\s*")
+_FIELD = re.compile(
+    r"\s*[:@](?:param|arg|type|returns?|rtype|raises?|keyword|var|ivar|cvar|yield)\b"
+)
+_DIRECTIVE = re.compile(r"\s*\.\. +[\w:.+-]+::|\s*\.\. +(?:_|\[)")
+_ENTRY = re.compile(r"\s*\*{0,2}\w[\w, *]* : \S.*")
+_CODE = re.compile(
+    r"\s+(?:[\w.\[\]'\", ]+ [-+*/]?= \S.*|[\w.]+\(.*\)|(?:from|import|def|class|@)\b.*)"
+)
+_TABLE = re.compile(r"\s*[|+].*|[\s=+|:-]*|.*\s\|\s.*\s\|\s.*|\s*#+ .*|\s*[-*] +")
+_ROLE = re.compile(r":[\w:.+-]+:`~?([^`<]*?)(?:\s*<[^`>]*>)?`")
+_MARKS = re.compile(r"`+|\*\*|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)|\|(?=\w)|(?<=\w)\|_?")
+_LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)|<?https?://\S+>?")
+
 
 def read_docstrings() -> Splits:
-    """Reads the corpus; packages that are not installed are left out.
+    """Reads the docstrings; packages that are not installed are left out.
 
     A text that mostly repeats others, compared by its words alone, is left out, so that no text
-    is in two parts, and boilerplate does not give a package away.
+    is in two splits and boilerplate does not give a package away.
 
     Raises:
       UserError: fewer than two packages can be read.
@@ -67,32 +81,52 @@ def read_docstrings() -> Splits:
     texts: list[str] = []
     labels: list[str] = []
     seen: set[str] = set()
-    roots = {label: _package_roots(names) for label, names in PACKAGES.items()}
+    roots = {name.lstrip("_"): _package_roots(name) for name in PACKAGES}
     roots[STANDARD_LIBRARY] = _standard_roots()
     for label in sorted(roots):
         found = _texts(roots[label], seen)
         texts += found
         labels += [label] * len(found)
-    origin = "the docstrings of installed packages"
-    if len(set(labels)) < 2:
+    origin, classes = "the docstrings of installed packages", len(set(labels))
+    if classes < 2:
         raise UserError(
-            f"{origin} cannot be read: {len(set(labels))} packages have source files here; "
+            f"{origin} cannot be read: {classes} packages have source files here; "
             "give texts of your own with --data.source"
         )
-    description = f"{len(texts):,} docstrings of {len(set(labels))} packages installed here"
-    return Splits("docstrings", description, Rows(texts, labels, origin))
+    description = f"{len(texts):,} docstrings of {classes} packages installed here"
+    return Splits("docstrings", description, {"train": Table(texts, labels, origin, Columns())})
+
+
+def prose(docstring: str) -> str:
+    """Returns the sentences of a docstring on one line; may be empty.
+
+    >>> prose('''Adds two waves.
+    ...
+    ... The sum is :func:`~waves.real` where ``phase`` vanishes.
+    ...
+    ... Args:
+    ...   a: the first wave.
+    ... >>> add(1, 2)
+    ... 3
+    ... ''')
+    'Adds two waves. The sum is waves.real where phase vanishes.'
+    """
+    kept = _without_sections(_without_code(docstring.expandtabs().splitlines()))
+    text = " ".join(" ".join(kept).split())
+    text = _LINK.sub(lambda match: match.group(1) or "", text)
+    text = _MARKS.sub("", _ROLE.sub(r"\1", text))
+    return " ".join(text.split())
 
 
 def _texts(roots: list[Path], seen: set[str]) -> list[str]:
-    """Returns the new texts under `roots`: most of their runs of words are not yet in `seen`.
+    """Returns the texts most of whose runs of words are not in `seen`, and adds these to it.
 
-    All runs found are added to `seen`.
-    Files are taken in the order of a hash of their names, so that the cap, once reached, has not
-    taken all from one corner of the package.
+    Files come in the order of a hash of their names, so that a package whose texts exceed the cap
+    is sampled evenly.
     """
-    files = [(file.relative_to(root.parent), file) for root in roots for file in _files(root)]
+    names = {f: f.relative_to(root.parent).as_posix() for root in roots for f in _files(root)}
     found: list[str] = []
-    for _, file in sorted(files, key=lambda pair: _hash(pair[0].as_posix())):
+    for file in sorted(names, key=lambda file: hashlib.sha256(names[file].encode()).digest()):
         for docstring in _docstrings(file):
             text = prose(docstring)
             words = _WORD.findall(text.lower())
@@ -108,17 +142,14 @@ def _texts(roots: list[Path], seen: set[str]) -> list[str]:
     return found
 
 
-def _package_roots(names: Iterable[str]) -> list[Path]:
-    """Returns the folders of top-level packages, found without importing them."""
-    roots: list[Path] = []
-    for name in names:
-        try:
-            spec = importlib.util.find_spec(name)
-        except (ImportError, ValueError):
-            continue
-        if spec is not None:
-            roots += [Path(place) for place in spec.submodule_search_locations or ()]
-    return [root for root in roots if root.is_dir()]
+def _package_roots(name: str) -> list[Path]:
+    """Returns the folders of a top-level package, without importing it."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        spec = None
+    places = (spec and spec.submodule_search_locations) or ()
+    return [Path(place) for place in places if Path(place).is_dir()]
 
 
 def _standard_roots() -> list[Path]:
@@ -152,17 +183,61 @@ def _docstrings(file: Path) -> Iterator[str]:
     yield from _documented(tree)
 
 
-def _documented(
-    node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef,
-) -> Iterator[str]:
-    docstring = ast.get_docstring(node)
-    if docstring:
+def _documented(node: ast.AST) -> Iterator[str]:
+    """Yields the docstrings of a module or class and of what it defines; none inside functions."""
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    if isinstance(node, documented) and (docstring := ast.get_docstring(node)):
         yield docstring
     if isinstance(node, ast.Module | ast.ClassDef):
         for child in node.body:
-            if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                yield from _documented(child)
+            yield from _documented(child)
 
 
-def _hash(name: str) -> bytes:
-    return hashlib.sha256(name.encode()).digest()
+def _without_code(lines: list[str]) -> list[str]:
+    """Drops fenced code, doctests with their output, directives and literal blocks."""
+    kept: list[str] = []
+    block: int | None = None  # the indentation over which lines belong to a dropped block
+    fenced = doctest = False
+    for line in lines:
+        indent = len(line) - len(line.lstrip())
+        blank = not line.strip()
+        if line.lstrip().startswith(("```", "~~~")):
+            fenced = not fenced
+            continue
+        if block is not None and not blank and indent <= block:
+            block = None
+        doctest = not blank and (doctest or line.lstrip().startswith(">>>"))
+        if fenced or doctest or block is not None:
+            continue
+        if _DIRECTIVE.match(line):
+            block = indent
+        elif line.rstrip().endswith("::"):
+            kept.append(line.rstrip()[:-1])
+            block = indent
+        else:
+            kept.append(line)
+    return kept
+
+
+def _without_sections(lines: list[str]) -> list[str]:
+    """Drops listing sections, headings, fields and tables."""
+    kept: list[str] = []
+    block: int | None = None
+    listing = False
+    for i, line in enumerate(lines):
+        indent = len(line) - len(line.lstrip())
+        blank = not line.strip()
+        following = lines[i + 1] if i + 1 < len(lines) else ""
+        if not blank and _UNDERLINE.fullmatch(following):
+            listing = _HEADING.fullmatch(line) is not None
+            block = None
+            continue
+        if block is not None and not blank and indent <= block:
+            block = None
+        if listing or block is not None:
+            continue
+        if _GOOGLE.fullmatch(line) or _FIELD.match(line) or _ENTRY.fullmatch(line):
+            block = indent
+        elif not (_CODE.fullmatch(line) or _TABLE.fullmatch(line)):
+            kept.append(line)
+    return kept

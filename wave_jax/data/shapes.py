@@ -1,26 +1,26 @@
-"""The few padded shapes that batches may have, known beforehand so that nothing compiles later."""
+"""The few padded shapes of batches, known before training so that nothing compiles later."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 
 LENGTH_MULTIPLE = 8
 DISTINCT_MULTIPLE = 128
-TOKEN_COST = 0.02  # of a padded position, in padded distinct rows, under [CLS] pooling
+TOKEN_COST = 0.02  # of a padded position, in padded distinct ids, under [CLS] pooling
 
-_HEADROOM = 1.03  # over the most distinct ids seen, for epochs not simulated
+_HEADROOM = 1.03  # over the most distinct ids seen, for epochs that are not simulated
 _GOOD_ENOUGH = 1.005  # a longer chain must save more than this
-_LENGTH_CHOICES = 16
-_DISTINCT_CHOICES = 24
+_LENGTH_CHOICES, _DISTINCT_CHOICES = 16, 24
 
 
 @dataclass(frozen=True)
 class Shapes:
     """A chain of pairs (length L, distinct ids U), each at least as large as the one before.
 
-    A batch takes the first pair that holds it.
+    A batch is padded to the first pair that holds it.
 
     >>> Shapes(((32, 512), (64, 512), (64, 2048))).pick(40, 300)
     (64, 512)
@@ -29,11 +29,8 @@ class Shapes:
     chain: tuple[tuple[int, int], ...]
 
     def __post_init__(self) -> None:
-        grows = all(
-            a != b and a[0] <= b[0] and a[1] <= b[1]
-            for a, b in zip(self.chain, self.chain[1:], strict=False)
-        )
-        if not self.chain or not grows:
+        pairs = itertools.pairwise(self.chain)
+        if not self.chain or any(a == b or a[0] > b[0] or a[1] > b[1] for a, b in pairs):
             raise ValueError(f"expected pairs that grow, got {self.chain}")
 
     def pick(self, length: int, distinct: int) -> tuple[int, int]:
@@ -48,39 +45,30 @@ class Shapes:
 
     def holding(self, length: int, distinct: int, *, multiple: int = DISTINCT_MULTIPLE) -> Shapes:
         """Returns the same chain, with one more pair at its end if it does not hold this much."""
-        last = self.chain[-1]
-        if length <= last[0] and distinct <= last[1]:
+        longest, widest = self.chain[-1]
+        if length <= longest and distinct <= widest:
             return self
-        pair = (
-            max(last[0], round_up(length, LENGTH_MULTIPLE)),
-            max(last[1], round_up(distinct, multiple)),
-        )
-        return Shapes((*self.chain, pair))
-
-    def padded(self, lengths: np.ndarray, distinct: np.ndarray) -> np.ndarray:
-        """Returns the pair that each of many batches takes, int64 [batches, 2]."""
-        pairs = [self.pick(int(a), int(b)) for a, b in zip(lengths, distinct, strict=True)]
-        return np.array(pairs, np.int64).reshape(-1, 2)
+        length, distinct = round_up(length, LENGTH_MULTIPLE), round_up(distinct, multiple)
+        return Shapes((*self.chain, (max(longest, length), max(widest, distinct))))
 
     @classmethod
     def geometric(
         cls, rows: int, max_length: int, table_rows: int, *, multiple: int = DISTINCT_MULTIPLE
     ) -> Shapes:
-        """Returns a chain that depends on no data: lengths 16, 32, ..., each with two counts.
+        """Returns a chain for a stream of texts: lengths 16, 32, ..., each with two counts.
 
-        For texts that arrive in a stream. Any batch of `rows` texts of at most `max_length` tokens
-        fits.
+        It depends on no data and holds any batch of `rows` texts of at most `max_length` tokens.
         """
-        pairs: list[tuple[int, int]] = []
-        length = min(16, round_up(max_length, LENGTH_MULTIPLE))
-        while True:
+        longest = round_up(max_length, LENGTH_MULTIPLE)
+        lengths = [length for i in range(4, 31) if (length := 1 << i) < longest] + [longest]
+        chain = [(0, 0)]
+        for length in lengths:
             for positions in (rows * length // 2, rows * length):
-                pair = (length, round_up(max(1, min(positions, table_rows)), multiple))
-                if not pairs or pair != pairs[-1]:
-                    pairs.append(pair)
-            if length >= max_length:
-                return cls(tuple(pairs))
-            length = min(2 * length, round_up(max_length, LENGTH_MULTIPLE))
+                width = round_up(max(1, min(positions, table_rows)), multiple)
+                pair = (length, max(width, chain[-1][1]))
+                if pair != chain[-1]:
+                    chain.append(pair)
+        return cls(tuple(chain[1:]))
 
     @classmethod
     def fitted(
@@ -96,20 +84,18 @@ class Shapes:
     ) -> Shapes:
         """Chooses the chain that pads a sample of batches least.
 
-        A step's time goes with U, the rows that are projected, and hardly with L, so the padded
-        cost of a batch is `U + token_cost * rows * L`. The cheapest chain is found by a
-        dynamic programme over a grid of candidate pairs: the batches that take pair q after pair
-        p are those that fit q less those that fit p.
+        The time of a step grows with U, the rows that are projected, and hardly with L, so the
+        cost of a padded batch is `U + token_cost * rows * L`.
 
         Args:
-            lengths: longest text of each batch, int [batches].
-            distinct: distinct ids of each batch, int [batches].
-            rows: texts of a batch.
-            max_pairs: most pairs of the chain.
-            bound: the largest batch that can occur, where the sample is not all there is.
-            multiple: what every U divides by.
-            token_cost: cost of a position, in distinct rows: about 1 where the feed-forward runs on
-                every token, next to nothing where it runs on one a text.
+          lengths: longest text of each batch, int [batches].
+          distinct: distinct ids of each batch, int [batches].
+          rows: texts of a batch.
+          max_pairs: maximum number of pairs.
+          bound: the largest batch that can occur, if the sample is incomplete.
+          multiple: divides every U.
+          token_cost: cost of a position, in distinct ids: about 1 where the feed-forward runs on
+            every token, next to nothing where it runs on one per text.
         """
         if bound is not None:
             seen = max(int(distinct.max()), 1) * _HEADROOM
@@ -133,20 +119,22 @@ def round_up(value: int, multiple: int) -> int:
 def _cheapest_chain(
     lengths: np.ndarray, distinct: np.ndarray, length_cost: float, max_pairs: int, multiple: int
 ) -> tuple[tuple[int, int], ...]:
+    """Searches a grid of pairs by dynamic programming.
+
+    The batches that take pair q after pair p are those that fit q less those that fit p.
+    """
     length_grid = _candidates(lengths, LENGTH_MULTIPLE, _LENGTH_CHOICES)
     distinct_grid = _candidates(distinct, multiple, _DISTINCT_CHOICES)
     fits = np.zeros((len(length_grid), len(distinct_grid)))
-    np.add.at(
-        fits, (np.searchsorted(length_grid, lengths), np.searchsorted(distinct_grid, distinct)), 1
-    )
+    places = np.searchsorted(length_grid, lengths), np.searchsorted(distinct_grid, distinct)
+    np.add.at(fits, places, 1)
     fitting = fits.cumsum(0).cumsum(1).ravel()
     pairs = np.stack(np.meshgrid(length_grid, distinct_grid, indexing="ij"), -1).reshape(-1, 2)
     cost = pairs[:, 1] + length_cost * pairs[:, 0]
     after = (pairs[:, None] <= pairs[None]).all(-1) & ~np.eye(len(pairs), dtype=bool)
 
     added = np.where(after, (fitting[None] - fitting[:, None]) * cost[None], np.inf)
-    best = [fitting * cost]
-    came_from = [np.full(len(pairs), -1)]
+    best, came_from = [fitting * cost], [np.full(len(pairs), -1)]
     for _ in range(1, min(max_pairs, len(pairs))):
         total = best[-1][:, None] + added
         came_from.append(total.argmin(0))

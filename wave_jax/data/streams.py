@@ -1,4 +1,4 @@
-"""Files opened for reading, compressed or not, with failures told in one line."""
+"""Files opened for reading, compressed or not, and the paths that users write."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ import gzip
 import io
 import itertools
 import lzma
+import os
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
-from wave_jax.data.rows import Errors
-from wave_jax.errors import UserError, nearest_path, one_line
+from wave_jax.errors import UserError, nearest_path, one_line, shorten
+
+Errors = Literal["strict", "replace"]
 
 LONGEST_LINE = 32 << 20
 COMPRESSED = (".gz", ".bz2", ".xz")
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+# Under 'strict' a bad byte is decoded to a lone surrogate, which `table.clean_rows` reports with
+# its row.
+DECODE_ERRORS = {"strict": "surrogateescape", "replace": "replace"}
 
 
 @dataclass(frozen=True)
@@ -32,29 +37,18 @@ class Input:
 
     @classmethod
     def file(cls, path: Path) -> Input:
-        """A file on disk; gzip, bzip2 and xz are told by their first bytes, not by the name."""
+        """A file on disk; gzip, bzip2 and xz are recognised by their first bytes."""
         return cls(path.name, lambda: _decompressed(path))
-
-    @classmethod
-    def member(cls, archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> Input:
-        """A regular file in an archive, read where it is: nothing is extracted."""
-        stream = archive.extractfile(member)
-        assert stream is not None  # a regular file has one
-        return cls(name, lambda: stream)
 
     @contextmanager
     def lines(self, errors: Errors, newline: str) -> Iterator[io.TextIOWrapper]:
-        """Opens as UTF-8 text, a byte order mark dropped.
-
-        Under 'strict' a bad byte comes out as a lone surrogate, for `rows.encodable` to find.
-        """
-        handler = "surrogateescape" if errors == "strict" else "replace"
+        """Opens the bytes as UTF-8 text, without a byte order mark."""
         with reading(self.name), self.open() as stream:
-            yield io.TextIOWrapper(stream, "utf-8-sig", handler, newline=newline)
+            yield io.TextIOWrapper(stream, "utf-8-sig", DECODE_ERRORS[errors], newline=newline)
 
 
 def bounded_lines(stream: io.TextIOWrapper, origin: str) -> Iterator[str]:
-    """Yields the lines of a file; no line, such as a header of a billion columns, fills the memory.
+    """Yields the lines of a file, so that no line, say a header of 1e9 columns, fills the memory.
 
     Raises:
       UserError: a line is longer than `LONGEST_LINE`.
@@ -66,9 +60,30 @@ def bounded_lines(stream: io.TextIOWrapper, origin: str) -> Iterator[str]:
         if len(line) > LONGEST_LINE:
             raise UserError(
                 f"{origin}, line {number} is longer than {LONGEST_LINE >> 20} million characters; "
-                "is this a file of texts, with a row a line?"
+                "is this a file of texts, with one row per line?"
             )
         yield line
+
+
+@contextmanager
+def open_files(place: Path) -> Iterator[dict[str, Input]]:
+    """Opens a folder, or a tar archive in place: nothing is extracted.
+
+    Yields:
+      Its regular files by name, in the order of their names; subfolders of a folder are left out,
+      those of an archive are not told apart.
+    """
+    if place.is_dir():
+        with reading(str(place)):
+            files = [entry for entry in sorted(place.iterdir()) if entry.is_file()]
+        yield {entry.name: Input.file(entry) for entry in files}
+        return
+    with reading(place.name), tarfile.open(place, "r:*") as archive:
+        members = {Path(member.name).name: member for member in archive if member.isfile()}
+        yield {
+            name: Input(f"{place.name}/{name}", partial(_extracted, archive, members[name]))
+            for name in sorted(members)
+        }
 
 
 @contextmanager
@@ -86,14 +101,13 @@ def user_path(text: str) -> Path:
     """Returns the path that `text` names, with '~' expanded.
 
     Raises:
-      UserError: it can name no file on this system: too long, a NUL, or an unknown user's home.
+      UserError: no file can have this name: too long, a NUL, or the home of an unknown user.
     """
     try:
         path = Path(text).expanduser()
         path.exists()
     except (OSError, RuntimeError, ValueError) as error:
-        short = text if len(text) <= 60 else f"{text[:57]}..."
-        raise UserError(f"{short!r} cannot be a path: {error.args[-1]}") from None
+        raise UserError(f"{shorten(text, 60)!r} cannot be a path: {error.args[-1]}") from None
     return path
 
 
@@ -101,7 +115,7 @@ def existing(path: Path) -> Path:
     """Returns `path`.
 
     Raises:
-      UserError: nothing is there, or an empty file; the text gives a similar name, if any.
+      UserError: nothing is there, or an empty file; the message suggests a similar name.
     """
     with reading(str(path)):
         if not path.exists():
@@ -112,13 +126,33 @@ def existing(path: Path) -> Path:
 
 
 def plain_suffix(path: Path) -> str:
-    """Returns the last suffix in lower case, that of a compression left out.
+    """Returns the suffix of `path` in lower case, not counting that of a compression.
 
     >>> plain_suffix(Path("reviews.CSV.gz"))
     '.csv'
     """
     name = Path(path.stem) if path.suffix.lower() in COMPRESSED else path
     return name.suffix.lower()
+
+
+def default_cache_dir() -> Path | None:
+    """Returns wave_jax in the user's cache folder ($XDG_CACHE_HOME, else ~/.cache).
+
+    None for a user without a home, as in some containers.
+    """
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(base):
+        return Path(base, "wave_jax")
+    try:
+        return Path.home() / ".cache" / "wave_jax"
+    except RuntimeError:
+        return None
+
+
+def _extracted(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    stream = archive.extractfile(member)
+    assert stream is not None  # a regular file has one
+    return stream
 
 
 def _decompressed(path: Path) -> IO[bytes]:
@@ -130,6 +164,6 @@ def _decompressed(path: Path) -> IO[bytes]:
         return bz2.open(path, "rb")  # type: ignore[return-value]
     if start.startswith(b"\xfd7zXZ\x00"):
         return lzma.open(path, "rb")
-    if start.startswith(_UTF16):
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UserError(f"{path.name} is UTF-16 text; convert it to UTF-8")
     return path.open("rb")

@@ -1,33 +1,42 @@
-"""From a corpus to token ids, through the cache."""
+"""From a data set to token ids, through a cache on disk."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+import logging
+import os
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import tokenizers
 
-from wave_jax.data.cache import ArrayCache, Notice, default_cache_dir, log_notice
 from wave_jax.data.config import DataConfig
-from wave_jax.data.tokenizer import WordPiece
-from wave_jax.data.tokens import Tokens, texts_digest
+from wave_jax.data.streams import default_cache_dir
+from wave_jax.data.tokenizer import Tokens, WordPiece
 
 if TYPE_CHECKING:
     from wave_jax.data.dataset import Dataset, Split
 
-_FORMAT = 1  # raised when cached arrays change their meaning
+_FORMAT = 2  # raised when cached arrays change their meaning
+_HASHED_AT_ONCE = 8192
+_PART = ".part-"
+_STALE_SECONDS = 24 * 3600
+
+_log = logging.getLogger("wave_jax")
 
 
 @dataclass(frozen=True)
 class TokenizedSplit:
-    """The texts of one split as ids, with their labels."""
+    """The token ids of one split, with its labels, int32 [texts]."""
 
     tokens: Tokens
     labels: np.ndarray
-    """int32 [texts]."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +44,10 @@ class TokenizedDataset:
     """Tokenized splits with their tokenizer and classes, ready for batches.
 
     Attributes:
-        tokenizer: the tokenizer of all splits.
-        splits: 'train', 'validation' and 'test'.
-        label_names: names of the classes, in the order of the logits.
-        description: where the texts come from, one line.
+      tokenizer: the tokenizer of all splits.
+      splits: 'train', 'validation' and 'test'.
+      label_names: names of the classes, in the order of the logits.
+      description: where the texts come from, one line.
     """
 
     tokenizer: WordPiece
@@ -48,51 +57,109 @@ class TokenizedDataset:
 
     @property
     def texts_cut(self) -> dict[str, int]:
-        """Texts truncated to the largest number of tokens allowed, by split."""
+        """Number of truncated texts, by split."""
         return {name: split.tokens.cut for name, split in self.splits.items()}
 
     @property
     def majority_share(self) -> float:
-        """Share of the test texts that have the class most frequent among them."""
+        """Fraction of the test texts that have their most frequent class."""
         labels = self.splits["test"].labels
         return float(np.bincount(labels).max() / len(labels))
 
 
 def tokenize_dataset(
-    config: DataConfig,
-    corpus: Dataset,
-    tokenizer: WordPiece | None = None,
-    *,
-    notice: Notice = log_notice,
+    config: DataConfig, dataset: Dataset, tokenizer: WordPiece | None = None
 ) -> TokenizedDataset:
-    """Tokenises a corpus, with a tokenizer given, read from `config.vocab` or learned from it.
+    """Tokenizes a data set with a given tokenizer, with that of `config.vocab`, or a learned one.
 
     Args:
-        config: the source's settings.
-        corpus: what `load_corpus` returned.
-        tokenizer: the tokenizer of an earlier run, to be used instead of `config`'s.
-        notice: receives a line where the cache is broken or cannot be written.
+      config: the options of the source.
+      dataset: what `load_dataset` returned.
+      tokenizer: the tokenizer of an earlier run, used instead of `config`'s.
 
     Raises:
-        UserError: the vocabulary or a size in the config cannot be used.
+      UserError: the vocabulary or a size in the config cannot be used.
     """
+    cache = ArrayCache(config.cache_dir or default_cache_dir())
     if tokenizer is None:
-        tokenizer = make_tokenizer(config, corpus.train.texts, notice=notice)
+        tokenizer = _make_tokenizer(config, dataset.train.texts, cache)
     splits = {
-        name: tokenize_split(config, split, tokenizer, notice=notice)
-        for name, split in (
-            ("train", corpus.train),
-            ("validation", corpus.validation),
-            ("test", corpus.test),
-        )
+        name: _tokenize_split(getattr(dataset, name), tokenizer, config.max_length, cache)
+        for name in ("train", "validation", "test")
     }
-    return TokenizedDataset(tokenizer, splits, corpus.label_names, corpus.description)
+    return TokenizedDataset(tokenizer, splits, dataset.label_names, dataset.description)
 
 
-def make_tokenizer(
-    config: DataConfig, texts: Sequence[str], *, notice: Notice = log_notice
-) -> WordPiece:
-    """Reads the tokenizer from `config.vocab`, or learns one from the texts (or the cache)."""
+class ArrayCache:
+    """Named arrays under a key that says everything about how they were made.
+
+    An entry is an .npz file, whose checksums detect damage. It is written under another name and
+    then renamed, so that a reader sees a complete entry or none, whoever writes at the same time.
+    Damaged entries are replaced. Where nothing can be written nothing is kept, with a warning in
+    the log: a cache must not stop a run.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] | None) -> None:
+        """Opens the cache in a folder, which need not exist; None keeps nothing."""
+        self._folder = None if folder is None else Path(os.path.expanduser(folder))
+
+    def fetch(
+        self, key: str, make: Callable[[], Mapping[str, np.ndarray]]
+    ) -> Mapping[str, np.ndarray]:
+        """Returns the arrays kept under `key`, or makes and keeps them."""
+        if self._folder is None:
+            return make()
+        entry = self._folder / f"{key}.npz"
+        try:
+            with entry.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except Exception as error:  # whatever NumPy raises for a damaged file
+            _log.warning(f"cache entry {entry} is damaged ({error}); making it anew")
+        arrays = make()
+        self._keep(entry, arrays)
+        return arrays
+
+    def _keep(self, entry: Path, arrays: Mapping[str, np.ndarray]) -> None:
+        part = entry.with_name(_PART + uuid.uuid4().hex)
+        try:
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            _remove_stale(entry.parent)
+            with part.open("wb") as file:
+                np.savez(file, **dict(arrays), allow_pickle=False)
+            part.replace(entry)
+        except OSError as error:
+            reason = error.strerror or error
+            _log.warning(f"cannot keep tokenized texts in {entry.parent}: {reason}")
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink()
+
+
+def texts_digest(texts: Sequence[str]) -> str:
+    """Returns a digest of the texts and of where each one ends.
+
+    >>> texts_digest(["ab", "c"]) == texts_digest(["a", "bc"])
+    False
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for start in range(0, len(texts), _HASHED_AT_ONCE):
+        block = texts[start : start + _HASHED_AT_ONCE]
+        digest.update(np.fromiter(map(len, block), np.int64, len(block)).tobytes())
+        digest.update("".join(block).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def _remove_stale(folder: Path) -> None:
+    """Removes what killed processes left behind."""
+    for part in folder.glob(_PART + "*"):
+        with contextlib.suppress(OSError):  # another process may be quicker
+            if time.time() - part.stat().st_mtime > _STALE_SECONDS:
+                part.unlink()
+
+
+def _make_tokenizer(config: DataConfig, texts: Sequence[str], cache: ArrayCache) -> WordPiece:
     if config.vocab is not None:
         return WordPiece.from_file(config.vocab, lowercase=config.lowercase)
 
@@ -101,27 +168,20 @@ def make_tokenizer(
         return {"json": np.frombuffer(learned.to_json().encode(), np.uint8)}
 
     key = _key("tokenizer", texts_digest(texts), config.vocab_size, config.lowercase)
-    kept = _cache(config, notice).fetch(key, learn)
-    return WordPiece.from_json(kept["json"].tobytes().decode())
+    return WordPiece.from_json(cache.fetch(key, learn)["json"].tobytes().decode())
 
 
-def tokenize_split(
-    config: DataConfig, split: Split, tokenizer: WordPiece, *, notice: Notice = log_notice
+def _tokenize_split(
+    split: Split, tokenizer: WordPiece, max_length: int, cache: ArrayCache
 ) -> TokenizedSplit:
-    """Tokenises one split, or finds its ids in the cache."""
-
     def encode() -> dict[str, np.ndarray]:
-        tokens = tokenizer.encode(split.texts, config.max_length)
+        tokens = tokenizer.encode(split.texts, max_length)
         return {"ids": tokens.ids, "offsets": tokens.offsets, "cut": np.array(tokens.cut)}
 
-    key = _key("tokens", texts_digest(split.texts), tokenizer.fingerprint, config.max_length)
-    kept = _cache(config, notice).fetch(key, encode)
+    key = _key("tokens", texts_digest(split.texts), tokenizer.fingerprint, max_length)
+    kept = cache.fetch(key, encode)
     tokens = Tokens(kept["ids"], kept["offsets"], int(kept["cut"]))
     return TokenizedSplit(tokens, np.asarray(split.labels, np.int32))
-
-
-def _cache(config: DataConfig, notice: Notice) -> ArrayCache:
-    return ArrayCache(config.cache_dir or default_cache_dir(), notice)
 
 
 def _key(kind: str, *parts: object) -> str:

@@ -5,114 +5,139 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-from wave_jax.data.prefix import Cutter
-from wave_jax.data.tokens import Tokens
-from wave_jax.data.vocabulary import (
-    LONGEST_WORD,
-    SPECIAL_PIECES,
-    learn_vocabulary,
-    read_text,
-    read_vocabulary,
-    without_surrogates,
-)
-from wave_jax.errors import UserError
+from wave_jax.errors import UserError, one_line, shorten
 
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 _SENTENCE_ENDS = (".", "!", "?")
+_LONGEST_WORD = 100  # longer words become [UNK] as a whole, as in BERT's tokenizers
 _TEXTS_AT_ONCE = 2048
 _CHARACTERS_AT_ONCE = 4_000_000
-_UNHEARD_OF = "\ua66e \ua66e\ua66e."  # a letter that one manuscript has, in one word
 _MOST_IDS = 8_000_000
+_LONGEST_TOKEN = 1000
+_RARE_WORD = "\ua66e \ua66e\ua66e."  # a letter that occurs in a single manuscript
+
+# Learning a vocabulary
+_LEAST_SIZE = 16
+_MIN_FREQUENCY = 2  # a token seen once has nothing to learn from
+_COUNTED_AT_ONCE = 256
+_REPEATS = 1000
+
+# White space, ASCII punctuation and Han characters end a word in any context
+_WORD_ENDS = r" \t\n\r!-/:-@\[-`{-~"
+_HAN = "\u3400-\u4dbf\u4e00-\u9fff"
+_LEAST_BOUND = 512
+_CHARACTERS_PER_TOKEN = 8
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids of many texts, one after the other.
+
+    Text i is `ids[offsets[i]:offsets[i + 1]]`: [CLS], its tokens, [SEP].
+
+    Attributes:
+      ids: int32 [total].
+      offsets: int64 [texts + 1].
+      cut: number of texts that were truncated.
+
+    >>> tokens = Tokens(np.array([2, 7, 3, 2, 3], np.int32), np.array([0, 3, 5]), cut=0)
+    >>> len(tokens), tokens[0].tolist(), tokens.lengths.tolist()
+    (2, [2, 7, 3], [3, 2])
+    """
+
+    ids: np.ndarray
+    offsets: np.ndarray
+    cut: int
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """Returns the ids of one text, int32 [length]."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"text {index} of {len(self)}")
+        return self.ids[self.offsets[index] : self.offsets[index + 1]]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Number of tokens of each text, int64 [texts]."""
+        return np.diff(self.offsets)
 
 
 class WordPiece:
-    """Texts to token ids, each text as [CLS], its pieces, [SEP].
+    """Turns texts into token ids: [CLS], the tokens of the text, [SEP].
 
-    '[CLS]' and the like inside a text are ordinary characters, so no text can forge them.
+    '[CLS]' and the like inside a text are ordinary characters, so that no text can forge them.
+
+    Attributes:
+      vocab_size: ids are 0 ... vocab_size - 1.
+      pad_id, unk_id, cls_id, sep_id: ids of the special tokens.
+      sentence_end_ids: ids of '.', '!' and '?', as far as the vocabulary has them.
+      fingerprint: digest of everything that decides how a text is tokenized.
 
     >>> tokenizer = WordPiece.train(["Blue waves, blue sea."] * 2, vocab_size=100)
-    >>> tokens = tokenizer.encode(["blue sea"], max_length=8)
-    >>> tokenizer.tokens(tokens[0])
+    >>> tokenizer.tokens(tokenizer.encode(["blue sea"], max_length=8)[0])
     ['[CLS]', 'blue', 'sea', '[SEP]']
     """
-
-    vocab_size: int
-    """Ids are 0 ... vocab_size - 1."""
-    pad_id: int
-    unk_id: int
-    cls_id: int
-    sep_id: int
-    sentence_end_ids: tuple[int, ...]
-    """Ids of '.', '!' and '?', as far as the vocabulary has them."""
-    fingerprint: str
-    """Digest of everything that decides how a text is cut into pieces."""
 
     def __init__(self, tokenizer: Tokenizer, origin: str = "tokenizer") -> None:
         """Wraps a tokenizer of the library; `origin` names it in errors.
 
         Raises:
-            UserError: a special piece is missing, or the ids are spread too widely for a table.
+          UserError: a special token is missing, or the ids have wide gaps.
         """
-        missing = [piece for piece in SPECIAL_PIECES if tokenizer.token_to_id(piece) is None]
-        if missing:
-            raise UserError(
-                f"{origin}: no {' '.join(missing)} among its pieces; "
-                f"expected all of {' '.join(SPECIAL_PIECES)}"
-            )
         vocabulary = tokenizer.get_vocab()
+        _check_special_tokens(vocabulary, origin)
         self.vocab_size = max(vocabulary.values()) + 1
-        if self.vocab_size > max(2 * len(vocabulary), len(vocabulary) + 10_000, 1) or (
-            self.vocab_size > _MOST_IDS
-        ):
+        allowed = max(2 * len(vocabulary), len(vocabulary) + 10_000)
+        if self.vocab_size > min(allowed, _MOST_IDS):
             raise UserError(
-                f"{origin}: {len(vocabulary)} pieces have ids up to {self.vocab_size - 1}; "
+                f"{origin}: {len(vocabulary)} tokens have ids up to {self.vocab_size - 1}; "
                 f"expected ids without wide gaps, below {_MOST_IDS}"
             )
-        self.pad_id, self.unk_id, self.cls_id, self.sep_id = (
-            vocabulary[piece] for piece in SPECIAL_PIECES
-        )
-        self.sentence_end_ids = tuple(vocabulary[p] for p in _SENTENCE_ENDS if p in vocabulary)
+        self.pad_id, self.unk_id, self.cls_id, self.sep_id = (vocabulary[t] for t in SPECIAL_TOKENS)
+        self.sentence_end_ids = tuple(vocabulary[t] for t in _SENTENCE_ENDS if t in vocabulary)
         tokenizer.no_truncation()
         tokenizer.no_padding()
         tokenizer.encode_special_tokens = True
         self._tokenizer = tokenizer
         self._json = tokenizer.to_str()
-        self._cutter = Cutter.for_tokenizer(json.loads(self._json))
+        self._word_end = _word_end(json.loads(self._json))
         self.fingerprint = hashlib.blake2b(self._json.encode(), digest_size=16).hexdigest()
 
     @classmethod
     def train(
         cls, texts: Sequence[str], *, vocab_size: int = 30_522, lowercase: bool = True
     ) -> WordPiece:
-        """Learns at most `vocab_size` pieces from the texts; equal texts give equal pieces."""
+        """Learns a vocabulary of at most `vocab_size` tokens; equal texts give equal ones."""
         return cls(_bert(learn_vocabulary(texts, vocab_size, lowercase=lowercase), lowercase))
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], *, lowercase: bool = True) -> WordPiece:
-        """Reads a tokenizer.json (by its ending) or else a vocab.txt in the manner of BERT.
+        """Reads a tokenizer.json (by its suffix), or else a vocab.txt like BERT's.
 
         Args:
-            path: the file.
-            lowercase: fold case and strip accents; a tokenizer.json says so itself.
+          path: the file.
+          lowercase: lowercase and strip accents; a tokenizer.json decides this itself.
 
         Raises:
-            UserError: the file is neither, or lacks a special piece.
+          UserError: the file is neither, or lacks a special token.
         """
         path = Path(path)
         if path.suffix.lower() == ".json":
-            return cls.from_json(read_text(path), origin=str(path))
-        vocabulary = read_vocabulary(path)
-        missing = [piece for piece in SPECIAL_PIECES if piece not in vocabulary]
-        if missing:
-            raise UserError(
-                f"{path}: no line {' or '.join(missing)} among its {len(vocabulary)}; expected a "
-                "vocab.txt with one piece a line, or a tokenizer.json"
-            )
+            return cls.load(path)
+        vocabulary = _read_vocabulary(path)
+        _check_special_tokens(vocabulary, str(path))
         return cls(_bert(vocabulary, lowercase), origin=str(path))
 
     @classmethod
@@ -120,26 +145,24 @@ class WordPiece:
         """Makes a tokenizer from the text of a tokenizer.json; UserError where it is not one."""
         try:
             tokenizer = Tokenizer.from_str(text)
-            tokenizer.encode(_UNHEARD_OF)  # fails here where the unknown piece is none of its own
+            tokenizer.encode(_RARE_WORD)  # fails here if the unknown token is not in the vocabulary
         except (KeyboardInterrupt, SystemExit):
             raise
-        except BaseException as error:  # a panic of the library is no Exception
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(f"{origin}: not a tokenizer.json: {reason}") from error
+        except BaseException as error:  # a panic of the library is not an Exception
+            raise UserError(f"{origin}: not a tokenizer.json: {one_line(error, 200)}") from error
         return cls(tokenizer, origin)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> WordPiece:
-        """Reads what `save` wrote."""
-        return cls.from_json(read_text(Path(path)), origin=str(path))
+        """Reads a tokenizer.json, such as `save` writes."""
+        return cls.from_json(_read_text(Path(path)), origin=str(path))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes a tokenizer.json, whole or not at all; `tokenizers` reads it as well."""
-        target = Path(path)
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        """Writes a tokenizer.json atomically; `tokenizers` can read it too."""
+        part = Path(path).with_name(f".{Path(path).name}.{os.getpid()}.part")
         try:
             part.write_text(self._json, encoding="utf-8")
-            part.replace(target)
+            part.replace(path)
         finally:
             part.unlink(missing_ok=True)
 
@@ -148,71 +171,209 @@ class WordPiece:
         return self._json
 
     def encode(self, texts: Iterable[str], max_length: int) -> Tokens:
-        """Tokenises the texts, many at a time in parallel threads.
+        """Tokenizes the texts, many at a time in parallel threads.
 
         Args:
-            texts: any strings; a lone surrogate counts as U+FFFD.
-            max_length: most tokens of a text, [CLS] and [SEP] included; the rest is cut off.
+          texts: any strings; a lone surrogate counts as U+FFFD.
+          max_length: maximum number of tokens of a text, [CLS] and [SEP] included; longer texts
+            are truncated.
 
         Raises:
-            UserError: `max_length` leaves no room for a piece.
+          UserError: `max_length` leaves no room for a token.
         """
         if max_length < 3:
             raise UserError(f"--data.max-length must be at least 3, got {max_length}")
         room = max_length - 2
-        blocks = [np.zeros(0, np.int32)]
-        lengths: list[int] = []
-        cut = 0
+        blocks, lengths, cut = [np.zeros(0, np.int32)], [0], 0
         for block in _blocks(texts):
             flat: list[int] = []
-            for pieces in self._pieces(block, room):
-                cut += len(pieces) > room
-                flat += (self.cls_id, *pieces[:room], self.sep_id)
-                lengths.append(min(len(pieces), room) + 2)
+            for ids in self._first_ids(block, room):
+                cut += len(ids) > room
+                flat += (self.cls_id, *ids[:room], self.sep_id)
+                lengths.append(min(len(ids), room) + 2)
             blocks.append(np.array(flat, np.int32))
-        offsets = np.zeros(len(lengths) + 1, np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        return Tokens(np.concatenate(blocks), offsets, cut)
+        return Tokens(np.concatenate(blocks), np.cumsum(lengths, dtype=np.int64), cut)
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
-        """Returns the pieces of the ids; ValueError for an id that is none."""
-        pieces = []
+        """Returns the tokens of the ids; ValueError for an id that is not in the vocabulary."""
+        tokens = []
         for index in ids:
-            piece = self._tokenizer.id_to_token(int(index)) if index >= 0 else None
-            if piece is None:
+            token = self._tokenizer.id_to_token(int(index)) if index >= 0 else None
+            if token is None:
                 raise ValueError(f"id {index} is not in the vocabulary of {self.vocab_size}")
-            pieces.append(piece)
-        return pieces
+            tokens.append(token)
+        return tokens
 
-    def _pieces(self, texts: list[str], room: int) -> list[list[int]]:
-        """Returns each text's piece ids: all of them, or some that are more than `room`."""
-        texts = [self._cutter.shortened(text) for text in texts]
+    def _first_ids(self, texts: list[str], room: int) -> list[list[int]]:
+        """Returns all ids of each text, or its first ones, more than `room`.
+
+        Of long texts only a prefix is tokenized, so that 10 MB cost little: BERT's rules tokenize
+        word by word, so that the tokens of a prefix that ends with a word are exactly the first
+        tokens of the text.
+        """
         found: list[list[int]] = [[] for _ in texts]
         waiting = list(range(len(texts)))
-        bound = self._cutter.first_bound(room)
+        bound = max(_LEAST_BOUND, _CHARACTERS_PER_TOKEN * room)
         while waiting:
-            heads = [self._cutter.head(texts[i], bound) for i in waiting]
-            encodings = self._tokenizer.encode_batch_fast(heads, add_special_tokens=False)
-            again = []
-            for i, head, encoding in zip(waiting, heads, encodings, strict=True):
-                if head is not texts[i] and len(encoding) <= room + self._cutter.margin:
-                    again.append(i)
+            prefixes = [self._prefix(texts[i], bound) for i in waiting]
+            encodings = self._tokenizer.encode_batch_fast(prefixes, add_special_tokens=False)
+            too_short = []
+            for i, prefix, encoding in zip(waiting, prefixes, encodings, strict=True):
+                if len(prefix) < len(texts[i]) and len(encoding) <= room:
+                    too_short.append(i)
                 else:
                     found[i] = encoding.ids
-            waiting, bound = again, 4 * bound
+            waiting, bound = too_short, 4 * bound
         return found
+
+    def _prefix(self, text: str, bound: int) -> str:
+        """Returns the text, or a prefix of about `bound` characters that ends with a word."""
+        if len(text) <= bound or self._word_end is None:
+            return text
+        for end in range(bound, max(0, bound - 256), -1):
+            if self._word_end.match(text, end):
+                return text[:end]
+        found = self._word_end.search(text, bound)
+        return text[: found.start()] if found else text
+
+
+def learn_vocabulary(texts: Sequence[str], size: int, *, lowercase: bool = True) -> dict[str, int]:
+    """Learns at most `size` WordPiece tokens: the same ones for the same texts, in any process.
+
+    The trainer of `tokenizers` numbers the '##x' tokens in the order of a hash map and breaks
+    ties between merges by these numbers, so that two runs differ. Given as special tokens, in
+    sorted order, they have fixed numbers; words come counted and sorted. Characters too rare to
+    keep are left out by (count, code point), since the trainer's own limit has random ties.
+
+    Returns:
+      Tokens to ids 0, 1, ...; [PAD] [UNK] [CLS] [SEP] are the first four.
+
+    Raises:
+      UserError: `size` is too small for any token.
+    """
+    if size < _LEAST_SIZE:
+        raise UserError(f"--data.vocab-size must be at least {_LEAST_SIZE}, got {size}")
+    words = _count_words(texts, lowercase)
+    first, later = _choose_characters(words, size - len(SPECIAL_TOKENS))
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size,
+        min_frequency=_MIN_FREQUENCY,
+        show_progress=False,
+        special_tokens=[*SPECIAL_TOKENS, *(f"##{character}" for character in later)],
+        initial_alphabet=first,
+        limit_alphabet=len(first),
+    )
+    learner = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    repeated = (
+        " ".join([word] * min(_REPEATS, count - start))
+        for word, count in sorted(words.items())
+        for start in range(0, count, _REPEATS)
+    )
+    learner.train_from_iterator(repeated, trainer)
+    vocabulary = learner.get_vocab()
+    return {token: i for i, token in enumerate(sorted(vocabulary, key=vocabulary.__getitem__))}
+
+
+def without_surrogates(text: str) -> str:
+    """Returns the text with lone surrogates, which no UTF-8 can hold, replaced by U+FFFD.
+
+    >>> without_surrogates("a\\ud800b") == "a\\ufffdb"
+    True
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _count_words(texts: Sequence[str], lowercase: bool) -> Counter[str]:
+    normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    splitter = pre_tokenizers.BertPreTokenizer()
+    runs: Counter[str] = Counter()
+    for start in range(0, len(texts), _COUNTED_AT_ONCE):
+        joined = "\n".join(texts[start : start + _COUNTED_AT_ONCE])
+        runs.update(normalizer.normalize_str(without_surrogates(joined)).split())
+    words: Counter[str] = Counter()
+    for run, count in runs.items():
+        for word, _ in splitter.pre_tokenize_str(run):
+            if len(word) <= _LONGEST_WORD:
+                words[word] += count
+    return words
+
+
+def _choose_characters(words: Counter[str], room: int) -> tuple[list[str], list[str]]:
+    """Returns the characters that begin and that continue a word, both sorted."""
+    counts: Counter[str] = Counter()
+    inside: set[str] = set()
+    for word, count in words.items():
+        for character in word:
+            counts[character] += count
+        inside.update(word[1:])
+    room = min(room, max(1000, room // 2))  # leave half of a large vocabulary to words
+    chosen: list[str] = []
+    for character in sorted(counts, key=lambda c: (-counts[c], c)):
+        room -= 2 if character in inside else 1
+        if room < 0:
+            break
+        chosen.append(character)
+    return sorted(chosen), sorted(inside.intersection(chosen))
+
+
+def _read_vocabulary(path: Path) -> dict[str, int]:
+    """Reads a vocab.txt: one token per line, whose id is the number of the line."""
+    lines = [line.rstrip("\r") for line in _read_text(path).split("\n")]  # U+2028 may be a token
+    while lines and not lines[-1]:
+        lines.pop()
+    vocabulary: dict[str, int] = {}
+    for index, token in enumerate(lines):
+        if not 0 < len(token) <= _LONGEST_TOKEN or token in vocabulary:
+            raise UserError(
+                f"{path}: line {index + 1} is {shorten(repr(token))}, which is empty, too long or "
+                "there twice; expected one token per line"
+            )
+        vocabulary[token] = index
+    return vocabulary
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}: not UTF-8 text (byte {error.start}); expected a vocab.txt or tokenizer.json"
+        ) from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the vocabulary: {error.strerror}") from error
+
+
+def _check_special_tokens(vocabulary: dict[str, int], origin: str) -> None:
+    missing = [token for token in SPECIAL_TOKENS if token not in vocabulary]
+    if missing:
+        raise UserError(
+            f"{origin}: no {' '.join(missing)} among its {len(vocabulary)} tokens; expected a "
+            "tokenizer.json, or a vocab.txt with one token per line, that has all of "
+            f"{' '.join(SPECIAL_TOKENS)}"
+        )
+
+
+def _word_end(spec: dict[str, Any]) -> re.Pattern[str] | None:
+    """Returns what ends a word by the rules of a tokenizer.json; None if they are not BERT's."""
+    normalizer, splitter = spec.get("normalizer") or {}, spec.get("pre_tokenizer") or {}
+    plain = all(token["special"] for token in spec.get("added_tokens") or ())
+    kinds = (normalizer.get("type"), splitter.get("type"))
+    if kinds != ("BertNormalizer", "BertPreTokenizer") or not plain:
+        return None
+    return re.compile(f"[{_WORD_ENDS}{_HAN if normalizer['handle_chinese_chars'] else ''}]")
 
 
 def _bert(vocabulary: dict[str, int], lowercase: bool) -> Tokenizer:
-    model = models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=LONGEST_WORD)
+    model = models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=_LONGEST_WORD)
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.add_special_tokens(list(SPECIAL_PIECES))
+    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B [SEP]",
-        special_tokens=[(piece, vocabulary[piece]) for piece in ("[CLS]", "[SEP]")],
+        special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
     )
     return tokenizer
 

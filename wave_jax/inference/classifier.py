@@ -14,8 +14,7 @@ from flax import linen as nn
 
 from wave_jax.data.batches import EvalBatches
 from wave_jax.data.shapes import Shapes
-from wave_jax.data.tokenizer import WordPiece
-from wave_jax.data.tokens import Tokens
+from wave_jax.data.tokenizer import Tokens, WordPiece
 from wave_jax.errors import UserError
 from wave_jax.inference.lookup_table import LookupTable, supports, table_bytes
 from wave_jax.models import build_model, sizes, table_rows

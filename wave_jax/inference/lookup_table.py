@@ -19,7 +19,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
 from wave_jax import ops
-from wave_jax.data.tokens import Tokens
+from wave_jax.data.tokenizer import Tokens
 from wave_jax.models import WaveClassifier
 from wave_jax.training.compilation import matmul_precision
 

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from wave_jax.data.cache import default_cache_dir
+from wave_jax.data.streams import default_cache_dir
 from wave_jax.models.products import BFLOAT16_PRODUCTS
 from wave_jax.training.mesh import batch_shardings
 from wave_jax.training.metrics import MetricSums

@@ -1,0 +1,222 @@
+"""TensorFlow Datasets (TFDS), read as array_record files and so without TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import tensorflow_datasets as tfds
+import tensorflow_datasets.core.download.downloader as downloader
+
+from wave_jax.data.columns import Columns, ColumnSpec, choose_columns
+from wave_jax.data.formats import mapped_rows, read_delimited
+from wave_jax.data.streams import Errors, open_files, user_path
+from wave_jax.data.table import Splits, Table, Where, clean_rows, encodable, remarks
+from wave_jax.errors import UserError, listed, nearest, one_line
+
+TASKS = ("ag_news_subset", "imdb_reviews", "glue/sst2", "yelp_polarity_reviews", "dbpedia14")
+_NAME = re.compile(r"\w+(/[\w.-]+)?(:[\d.*]+)?")
+_MODULES = {"yelp_polarity_reviews": "yelp_polarity"}
+_RETRIES = 4  # TFDS's own 10, each wait twice the last, take minutes to notice a missing network
+
+
+def read_tfds(
+    name: str, spec: ColumnSpec, errors: Errors, folder: str | None, manual_folder: str | None
+) -> Splits:
+    """Reads the data set `name` ('imdb_reviews', 'glue/sst2', 'trec:1.0.0', ...).
+
+    A data set already prepared in `folder` is read as it is; others are downloaded and prepared
+    there. Where the test labels are withheld (-1), validation serves as the test split.
+
+    Args:
+      name: name, and optionally configuration and version, as TFDS spells them.
+      spec: the columns asked for; `names` is not used.
+      errors: what to do with bytes that are not UTF-8.
+      folder: TFDS's data folder; by default TFDS_DATA_DIR, else ~/tensorflow_datasets.
+      manual_folder: folder of manual downloads; by default `downloads/manual` in `folder`.
+
+    Raises:
+      UserError: no such data set, no network, prepared in another format, or unusable features.
+    """
+    if not _NAME.fullmatch(name):
+        raise UserError(f"tfds:{name} is not the name of a TFDS data set, such as tfds:glue/sst2")
+    place = folder or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    data_dir = user_path(place).absolute()
+    manual = user_path(manual_folder or str(data_dir / "downloads" / "manual")).absolute()
+    builder = _prepared(name, data_dir) or _prepare(name, data_dir, manual, spec)
+    origin, info = f"tfds:{name}", builder.info
+    columns = _choose_columns(builder, spec, origin)
+    names = [n for n in ("train", "validation", "test") if n in info.splits]
+    sizes = {split: info.splits[split].num_examples for split in names}
+    if not sizes.get("train"):
+        raise UserError(f"{origin} has no training split, only {sorted(info.splits)}")
+    read = {n: _read_split(builder, n, columns, spec, errors, origin) for n in names if sizes[n]}
+    tables = {split: table for split, table in read.items() if table is not None}
+    if "train" not in tables:
+        hint = "--data.on-unlabelled skip leaves them out"
+        raise UserError(f"{origin}: its training split has rows without a label; {hint}")
+    counts = ", ".join(f"{split} {count:,}" for split, count in sizes.items())
+    description = f"{info.full_name}: {counts}{remarks(*tables.values())}"
+    if "test" not in tables and "validation" in tables:
+        tables["test"] = tables.pop("validation")
+    return Splits(origin, description, tables, columns.classes)
+
+
+class Dbpedia14(tfds.core.GeneratorBasedBuilder):
+    """The 14 ontology classes of Zhang et al. (2015), 560,000 + 70,000 rows; TFDS lacks it.
+
+    Reads the original archive in place, or the folder that it holds.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First release."}  # noqa: RUF012 - TFDS's own spelling
+    MANUAL_DOWNLOAD_INSTRUCTIONS = (
+        "Put the original dbpedia_csv.tar.gz of Zhang et al. (2015), or its folder dbpedia_csv, "
+        "there, or name the folder that holds it with --data.tfds-manual-dir"
+    )
+    CLASSES = (
+        *("Company", "EducationalInstitution", "Artist", "Athlete", "OfficeHolder"),
+        *("MeanOfTransportation", "Building", "NaturalPlace", "Village", "Animal", "Plant"),
+        *("Album", "Film", "WrittenWork"),
+    )
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        text, label = tfds.features.Text(), tfds.features.ClassLabel(names=list(self.CLASSES))
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description="DBpedia ontology classification, 14 classes.",
+            features=tfds.features.FeaturesDict({"title": text, "content": text, "label": label}),
+            supervised_keys=("content", "label"),
+            homepage="https://arxiv.org/abs/1509.01626",
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
+        folder = Path(dl_manager.manual_dir)
+        names = ("dbpedia_csv", "dbpedia_csv.tar.gz", "dbpedia_csv.tgz", "dbpedia_csv.tar")
+        places = [folder / name for name in names if (folder / name).exists()]
+        if not places and not (folder / "train.csv").is_file():
+            raise UserError(f"{folder} holds no dbpedia_csv. {self.MANUAL_DOWNLOAD_INSTRUCTIONS}")
+        place = places[0] if places else folder
+        return {split: self._generate_examples(place, split) for split in ("train", "test")}
+
+    def _generate_examples(self, place: Path, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        spec = ColumnSpec(("title", "content"), "label", ("label", "title", "content"))
+        with open_files(place) as files:
+            if f"{split}.csv" not in files:
+                raise UserError(f"{place.name} holds no {split}.csv")
+            for row in read_delimited(files[f"{split}.csv"], spec, "strict", delimiter=",")[1]:
+                title, content = (encodable(str(t).strip(), "strict", row.where) for t in row.texts)
+                number = row.label
+                if number not in map(str, range(1, len(self.CLASSES) + 1)):
+                    expected = f"expected 1 to {len(self.CLASSES)}"
+                    raise UserError(f"{row.where}: class {number!r}, {expected}")
+                label = int(number) - 1
+                yield row.where.row, {"title": title, "content": content, "label": label}
+
+
+def _choose_columns(builder: Any, spec: ColumnSpec, origin: str) -> Columns:
+    features = builder.info.features
+    if not isinstance(features, tfds.features.FeaturesDict):
+        raise UserError(f"{origin} has no named features, only {type(features).__name__}")
+    columns = choose_columns(list(features.keys()), spec, origin)
+    assert columns.label is not None
+    names = getattr(features[columns.names[columns.label]], "names", None)
+    return replace(columns, classes=tuple(names) if names else None)
+
+
+def _read_split(
+    builder: Any, split: str, columns: Columns, spec: ColumnSpec, errors: Errors, name: str
+) -> Table | None:
+    """Reads a split; None where its labels are withheld."""
+    assert columns.label is not None
+    origin, label = f"{name}, {split}", columns.names[columns.label]
+
+    def records() -> Iterator[tuple[Where, dict[str, Any]]]:
+        for row, example in enumerate(_examples(builder, split), 1):
+            value = example[label]
+            value = value.item() if hasattr(value, "item") else value
+            if columns.classes:
+                value = columns.classes[value] if value >= 0 else None
+            yield Where(origin, row), {**example, label: value}
+
+    rows = mapped_rows(columns, records())
+    found = list(clean_rows(rows, replace(spec, unlabelled="skip"), errors))
+    labelled = [(text, name) for text, name in found if name is not None]
+    skipped = len(found) - len(labelled)
+    if not labelled or (skipped and spec.unlabelled != "skip"):
+        return None
+    texts, labels = zip(*labelled, strict=True)
+    return Table(list(texts), list(labels), origin, columns, skipped)
+
+
+def _examples(builder: Any, split: str) -> Iterator[dict[str, Any]]:
+    try:
+        source = builder.as_data_source(split=split)
+    except (NotImplementedError, ValueError, ImportError) as error:
+        kind = getattr(builder.info.file_format, "value", builder.info.file_format)
+        raise UserError(
+            f"{builder.info.data_dir} was prepared as {kind}, which cannot be read without "
+            "TensorFlow: prepare it as array_record in another folder, with --data.tfds-dir "
+            f"({one_line(error)})"
+        ) from error
+    for index in range(len(source)):
+        yield source[index]
+
+
+def _prepared(name: str, data_dir: Path) -> Any:
+    """Returns a builder over files already in `data_dir`, whose code may be unknown; or None."""
+    base = re.split("[/:]", name)[0]
+    with contextlib.suppress(ImportError):  # TFDS's own import stops at the first missing package
+        importlib.import_module(f"tensorflow_datasets.text.{_MODULES.get(base, base)}")
+    try:
+        return tfds.core.read_only_builder.builder_from_files(name, data_dir=str(data_dir))
+    except (ValueError, AssertionError):  # DatasetNotFoundError is a ValueError
+        return None
+
+
+def _prepare(name: str, data_dir: Path, manual: Path, spec: ColumnSpec) -> Any:
+    """Downloads and prepares a data set, after checking that its features can be used."""
+    base, _, config = name.partition(":")[0].partition("/")
+    try:
+        configs = list(tfds.builder_cls(base).builder_configs)
+        if config and config not in configs:
+            near = f"{nearest(config, configs)}; it has {listed(configs)}"
+            raise UserError(f"tfds:{base} has no configuration {config!r}{near}")
+        builder = tfds.builder(name, data_dir=str(data_dir), file_format="array_record")
+    except tfds.core.DatasetNotFoundError:
+        known = f"{nearest(name, TASKS)} (tested: {listed(TASKS)})"
+        raise UserError(f"TFDS has no data set {name!r} that can be read here{known}") from None
+    except UserError:
+        raise
+    except Exception as error:  # an unknown version, or code that needs TensorFlow
+        raise UserError(f"tfds:{name}: {one_line(error)}") from error
+    _choose_columns(builder, spec, f"tfds:{name}")
+    downloader.MAX_RETRIES = _RETRIES
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    options = tfds.download.DownloadConfig(try_download_gcs=False, manual_dir=str(manual))
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            builder.download_and_prepare(download_config=options)
+    except UserError:
+        raise
+    except Exception as error:  # whatever the network, the host, the disk and the builder raise
+        request = getattr(error, "request", None)
+        reason = f"{type(error).__name__}: {one_line(error, 500)}"
+        if isinstance(error, OSError) and request is not None:  # an error of `requests`
+            reason = f"no connection to {request.url}"
+        raise UserError(
+            f"tfds:{name} is not in {data_dir} and could not be prepared there ({reason}); "
+            "without a network, give local files with --data.source PATH, or a folder where it "
+            "is prepared with --data.tfds-dir"
+        ) from error
+    return builder

@@ -16,7 +16,7 @@ from benchmarks.data import ids_and_mask
 from benchmarks.parts import PARTS, _part
 from benchmarks.report import Figure, Report, workers
 from benchmarks.workers import NotInstalled, Worker, take_turns
-from tests.training.stubs import Texts
+from tests.training.small import Texts
 from wave_jax.errors import UserError
 from wave_jax.models import ModelConfig, build_model
 

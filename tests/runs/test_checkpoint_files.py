@@ -6,10 +6,10 @@ import shutil
 
 import numpy as np
 import pytest
-from tests.training.test_checkpoint import save
-from tests.training.test_fit import assert_same, run
 
-from tests.training.stubs import fitting, make_task
+from tests.runs.test_checkpoints import save
+from tests.training.small import make_task, run, trainer_in
+from tests.training.test_trainer import assert_same
 from wave_jax.errors import UserError
 from wave_jax.runs.checkpoint_files import CHECKSUMS, damage, write_checksums
 from wave_jax.runs.checkpoints import Checkpoints, restore_params
@@ -57,17 +57,17 @@ def largest(folder):
 
 
 @pytest.mark.parametrize("harm", [flip, truncate, remove])
-def test_training_goes_on_from_the_newest_whole_one(tmp_path, whole, harm):
+def test_training_resumes_from_the_newest_whole_one(tmp_path, whole, harm):
     shutil.copytree(whole[1], tmp_path, dirs_exist_ok=True)
     harm(largest(tmp_path / "checkpoints" / "18" / "params"))
     (tmp_path / "checkpoints" / "7").mkdir()  # a stray folder
-    with fitting(tmp_path, make_task()) as fit:
-        assert fit.position.step == 12
-        fit.run()
+    with trainer_in(tmp_path, make_task()) as trainer:
+        assert trainer.progress.step == 12
+        trainer.run()
     shown = " ".join((tmp_path / "shown.txt").read_text().split())
     assert "The checkpoint of step 18 is not whole (params/" in shown
     assert (tmp_path / "checkpoints" / "stray-7").is_dir()
-    assert_same(whole[0], fit, whole[1], tmp_path)
+    assert_same(whole[0], trainer, whole[1], tmp_path)
 
 
 def test_training_starts_over_where_none_is_whole_and_deletes_none(tmp_path, whole):
@@ -75,12 +75,12 @@ def test_training_starts_over_where_none_is_whole_and_deletes_none(tmp_path, who
     steps = [path.name for path in (tmp_path / "checkpoints").iterdir()]
     for step in steps:
         flip(largest(tmp_path / "checkpoints" / step / "params"))
-    with fitting(tmp_path, make_task()) as fit:
-        assert fit.position.step == 0
-        fit.run()
+    with trainer_in(tmp_path, make_task()) as trainer:
+        assert trainer.progress.step == 0
+        trainer.run()
     assert "No checkpoint is whole" in " ".join((tmp_path / "shown.txt").read_text().split())
     assert all((tmp_path / "checkpoints" / f"broken-{step}").is_dir() for step in steps)
-    assert_same(whole[0], fit, whole[1], tmp_path)
+    assert_same(whole[0], trainer, whole[1], tmp_path)
 
 
 def test_one_whose_best_is_broken_is_not_used(tmp_path):
@@ -101,4 +101,4 @@ def test_parameters_are_not_read_from_a_broken_one(tmp_path, whole):
     with pytest.raises(UserError, match="step 18 .* is not whole: params/.* checksum differs"):
         restore_params(tmp_path, "last")
     restored, _ = restore_params(whole[1], "last")
-    assert np.isfinite(restored["norm"]["scale"]).all()
+    assert np.isfinite(restored["classifier"]["bias"]).all()

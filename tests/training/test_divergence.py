@@ -44,7 +44,7 @@ class PowerCut(Exception):
 
 
 class Cut:
-    """A hook that ends the first training it meets."""
+    """A callback that ends the first training it meets."""
 
     every, done = 150, False
 
@@ -54,15 +54,15 @@ class Cut:
             raise PowerCut
 
 
-def shown_by(config, workdir, hook=None, **changes):
+def shown_by(config, workdir, callback=None, **changes):
     """Returns what a training with other settings shows, and its training rows."""
     config = dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
     console = Console(file=io.StringIO(), width=500)
-    hooks = [lambda task: hook] if hook else []
-    if hook:
+    callbacks = [lambda task: callback] if callback else []
+    if callback:
         with pytest.raises(PowerCut):
-            train(config, workdir=workdir, console=console, hooks=hooks)
-    train(config, workdir=workdir, console=console, hooks=hooks)
+            train(config, workdir=workdir, console=console, callbacks=callbacks)
+    train(config, workdir=workdir, console=console, callbacks=callbacks)
     return console.file.getvalue(), [r for r in read_rows(workdir) if r["split"] == "train"]
 
 
@@ -70,7 +70,7 @@ def test_a_loss_that_climbs_is_warned_of_once(config, tmp_path):
     """Cut off at step 150 it goes on from step 140; the rows before count on."""
     # 3.0 throws the weights far out after the warmup; clipping keeps everything finite
     wild = {"learning_rate": 3.0, "schedule": "constant", "checkpoint_every": 140}
-    shown, rows = shown_by(config, tmp_path / "run", hook=Cut(), **wild)
+    shown, rows = shown_by(config, tmp_path / "run", callback=Cut(), **wild)
     assert "Going on from the checkpoint of step 140" in shown
     start = rows[0]["loss"]
     steps = [row["step"] for row in rows]

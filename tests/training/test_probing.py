@@ -18,7 +18,7 @@ from wave_jax.probe import gradient_norms, magnitude_share, summarize, wave_grad
 from wave_jax.runs.checkpoints import restore_params
 from wave_jax.runs.job import train
 from wave_jax.runs.metrics_log import read_rows
-from wave_jax.training.callbacks import PROBE_FILE, draw_probe
+from wave_jax.runs.plots import PROBE_FILE, draw_probe
 from wave_jax.training.config import Config, ProbeConfig, TrainConfig
 
 

@@ -189,7 +189,9 @@ def poisoned(task, *steps):
 
 def test_a_nonfinite_gradient_stops_training_and_the_last_checkpoint_stands(tmp_path):
     task = poisoned(make_task(checkpoint_every=5), 8)
-    with pytest.raises(NonFiniteError, match=r"not finite at step 9, in .*step 6 is kept") as caught:
+    with pytest.raises(
+        NonFiniteError, match=r"not finite at step 9, in .*step 6 is kept"
+    ) as caught:
         run(tmp_path, task)
     # an infinite weight reaches every parameter's gradient
     assert caught.value.groups == ("classifier", "embed", "layer_0")

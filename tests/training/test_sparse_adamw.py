@@ -48,7 +48,7 @@ def run(touched, weight_decay=DECAY, seed=0):
         grads = rng.normal(size=(8, DIM)).astype(np.float32)
         used.append(grads[: len(ids)])
         table, state = make(table, state, distinct, grads, jnp.int32(step))
-    return first, apply_pending_decay(table, state.decay, state.settled), state, used
+    return first, apply_pending_decay(table, state.decay, state.applied), state, used
 
 
 def oracle(first, touched, grads):

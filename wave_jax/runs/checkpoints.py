@@ -247,9 +247,9 @@ def split_items(state: State) -> dict[str, Any]:
     optimizer: dict[str, Any] = {"step": state.step, "optax": state.opt_state}
     items = {"params": state.params, "optimizer": optimizer}
     if state.table is not None:
-        table = dict(vars(state.table))
-        items["decay"] = {name: table.pop(name) for name in ("decay", "settled")}
-        optimizer["table"] = table
+        table = state.table
+        items["decay"] = {"decay": table.decay, "settled": table.applied}
+        optimizer["table"] = {"mu": table.mu, "nu": table.nu, "carry": table.carry}
     return items
 
 
@@ -258,7 +258,10 @@ def join_items(items: dict[str, Any]) -> State:
     optimizer = items["optimizer"]
     table = None
     if "decay" in items:
-        table = SparseAdamWState(**items["decay"], **optimizer["table"])
+        decay = items["decay"]
+        table = SparseAdamWState(
+            decay=decay["decay"], applied=decay["settled"], **optimizer["table"]
+        )
     return State(optimizer["step"], items["params"], optimizer["optax"], table)
 
 
@@ -313,6 +316,9 @@ def _read_params(
     found = manager.restore(step, args=ocp.args.Composite(**targets, meta=ocp.args.JsonRestore()))
     params: Params = found["params"]
     if "decay" in names:
+        decay = found["decay"]
         rest, table = split_table(params)
-        params = jax.device_get(join_table(rest, apply_pending_decay(table, **found["decay"])))
+        params = jax.device_get(
+            join_table(rest, apply_pending_decay(table, decay["decay"], decay["settled"]))
+        )
     return params, dict(found["meta"])

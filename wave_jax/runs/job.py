@@ -32,16 +32,15 @@ from wave_jax.training.callbacks import (
     DivergenceGuard,
     GradientProbe,
     MetricsWriter,
-    check_probe,
 )
 from wave_jax.training.compilation import enable_compilation_cache, keep_freed_memory, program_bytes
-from wave_jax.training.config import Config
+from wave_jax.training.config import Config, check_config
 from wave_jax.training.distributed import is_primary, meet, noticing_lost_peers, on_primary
 from wave_jax.training.evaluation import EvalResult
 from wave_jax.training.mesh import make_mesh, put, state_shardings
 from wave_jax.training.metrics import NonFiniteError
 from wave_jax.training.state import parameter_counts
-from wave_jax.training.task import Task, check_train_config
+from wave_jax.training.task import Task
 from wave_jax.training.trainer import Trainer
 
 
@@ -72,8 +71,7 @@ def train(
             status 130 or 143.
     """
     console, workdir = console or Console(), Path(workdir)
-    check_train_config(config.train)
-    check_probe(config)
+    check_config(config)
     found = on_primary(lambda: claim(workdir, config))
     check_shared(workdir)
     if not is_primary():

@@ -1,4 +1,4 @@
-"""Programs compiled ahead, one for each padded shape, so that nothing compiles while training."""
+"""Compilation ahead of time, one program for each padded shape, so that no later step compiles."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from jax.sharding import Mesh
 
 from wave_jax.data.cache import default_cache_dir
 from wave_jax.models.products import BFLOAT16_PRODUCTS
-from wave_jax.training.mesh import batch_shardings
+from wave_jax.training.mesh import place
 from wave_jax.training.metrics import MetricSums
 from wave_jax.training.state import State
 from wave_jax.training.task import Task
 
 Precision = Literal["float32", "bfloat16"]
+Shape = tuple[int, ...]  # rows, tokens, distinct ids
 Key = TypeVar("Key", bound=Hashable)
-Report = Callable[[int, int], None]  # (programs done, programs in all)
+Report = Callable[[int, int], None]  # (programs compiled, programs in all)
 
 # True float32 products, where GPUs and TPUs default to less; or bfloat16 inputs summed in float32
 _MATMUL: dict[Precision, str] = {"float32": "float32", "bfloat16": BFLOAT16_PRODUCTS}
@@ -37,18 +38,17 @@ def matmul_precision(precision: Precision) -> Iterator[None]:
 
 
 def enable_compilation_cache() -> None:
-    """Keeps compiled programs on disk between runs, unless JAX has been told a folder already."""
-    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
-        base = default_cache_dir()
-        if base is None:
-            return
-        folder = base / "compiled"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:  # no writable home: programs are compiled every time, nothing else changes
-            return
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    """Keeps compiled programs on disk between runs, unless JAX has a folder for them already."""
+    base = default_cache_dir()
+    if base is None or jax.config.jax_compilation_cache_dir is not None:  # type: ignore[attr-defined]
+        return
+    folder = base / "compiled"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # no writable home: programs are compiled every time, nothing else changes
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 def compile_all(
@@ -61,10 +61,10 @@ def compile_all(
     """Returns a compiled program for each key.
 
     Args:
-        function: what `jax.jit` returned.
+        function: returned by `jax.jit`.
         arguments: for each key its arguments, arrays or `jax.ShapeDtypeStruct` with shardings.
         precision: of matrix products.
-        report: called with the programs done and in all.
+        report: called with the numbers of programs compiled and in all.
     """
     with matmul_precision(precision):
         lowered = {key: function.lower(*given) for key, given in arguments.items()}
@@ -90,6 +90,11 @@ def abstract(tree: Any) -> Any:
     )
 
 
+def abstract_batch(batch: Any, mesh: Mesh) -> Any:
+    """Returns the global shapes, dtypes and shardings of `place(batch, mesh)`."""
+    return abstract(place(batch, mesh))
+
+
 def program_bytes(program: Any) -> int | None:
     """Returns the device memory of a compiled program: arguments, results and temporaries."""
     stats = program.memory_analysis()
@@ -103,16 +108,13 @@ def program_bytes(program: Any) -> int | None:
     )
 
 
-Shape = tuple[int, ...]  # rows, tokens of a row, distinct ids
-
-
 def shape_of(batch: Any) -> Shape:
-    """Returns (rows, tokens, distinct ids) of a batch on the devices: the key of its program."""
+    """Returns the shape of a batch on the devices, the key of its program."""
     return (*batch.inverse.shape, batch.distinct.shape[-1])
 
 
 def batch_templates(batches: Any) -> dict[Shape, Any]:
-    """Returns, for every shape that `batches` can have on the devices, an empty host batch.
+    """Returns an empty host batch for every shape that `batches` can have on the devices.
 
     Args:
         batches: TrainBatches or EvalBatches; `batches.shapes.chain` lists (tokens, distinct ids).
@@ -121,33 +123,14 @@ def batch_templates(batches: Any) -> dict[Shape, Any]:
         return {}
     example = batches.batch(0)
     rows = example.inverse.shape[0]
-    templates: dict[Shape, Any] = {}
-    for tokens, distinct in batches.shapes.chain:
-        batch = example._replace(
+    return {
+        (rows * jax.process_count(), tokens, distinct): example._replace(
             distinct=np.zeros((distinct,), np.int32),
             inverse=np.zeros((rows, tokens), np.int32),
             mask=np.zeros((rows, tokens), bool),
         )
-        templates[(rows * jax.process_count(), tokens, distinct)] = batch
-    return templates
-
-
-def abstract_batch(batch: Any, mesh: Mesh) -> Any:
-    """Returns the global shapes, dtypes and shardings that `place(batch, mesh)` will have."""
-    processes = jax.process_count()
-    whole = {
-        name: jax.ShapeDtypeStruct(
-            leaf.shape if name == "distinct" else (leaf.shape[0] * processes, *leaf.shape[1:]),
-            leaf.dtype,
-        )
-        for name, leaf in batch._asdict().items()
+        for tokens, distinct in batches.shapes.chain
     }
-    shapes = type(batch)(**whole)
-    return jax.tree.map(
-        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-        shapes,
-        batch_shardings(mesh, shapes),
-    )
 
 
 def training_programs(
@@ -159,7 +142,7 @@ def training_programs(
         task: what is learned.
         state: on its devices; only its shapes matter.
         sums: likewise.
-        report: called with the programs compiled so far and in all.
+        report: called with the numbers of programs compiled and in all.
     """
     fixed = (abstract(state), abstract(sums), abstract(task.root_key()))
     arguments = {
@@ -170,15 +153,11 @@ def training_programs(
     return compile_all(step, arguments, precision=task.config.precision, report=report)
 
 
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # of mallopt(3)
-_LARGEST = 2**31 - 1
-
-
 def keep_freed_memory() -> bool:
     """Makes the process reuse its freed memory; returns whether the C library can (glibc does)."""
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    wanted = {_MMAP_THRESHOLD: 2**30, _TRIM_THRESHOLD: _LARGEST, _TOP_PAD: 2**26}
-    taken = [mallopt(option, value) for option, value in wanted.items()]
-    return all(taken)
+    trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # of mallopt(3)
+    options = {mmap_threshold: 2**30, trim_threshold: 2**31 - 1, top_pad: 2**26}
+    return all([mallopt(option, value) for option, value in options.items()])

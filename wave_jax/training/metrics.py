@@ -1,4 +1,4 @@
-"""Metrics of training as sums and counts, kept on the devices and divided once, on the host."""
+"""Metrics of training: sums and counts on the devices, divided once, on the host."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import optax
 
 from wave_jax.errors import UserError
 
-_MOST_GROUPS = 31  # bits of an int32 that is not negative
+_LAST_BIT = 30  # of an int32 that is not negative; groups beyond share it
 
 
 @partial(jax.tree_util.register_dataclass)
@@ -23,15 +23,15 @@ class MetricSums:
     """Sums over the training steps since the last row of metrics; every field a scalar.
 
     Attributes:
-        loss: float32, sum over examples of their loss.
+        loss: float32, sum of the examples' losses.
         correct: float32, examples whose largest logit is their label's.
-        examples: float32, examples seen; rows that fill up a batch do not count.
+        examples: float32, examples seen, padding rows excluded.
         grad_norm: float32, sum over steps of the gradient's norm before clipping.
         learning_rate: float32, that of the last step.
         steps: int32.
         bad_step: int32, the first step whose loss or gradient was not finite, or -1.
         bad_groups: int32, a bit for each parameter group whose gradient was not, at that step.
-        skipped: int32, steps left out for that reason.
+        skipped: int32, steps skipped for that reason.
     """
 
     loss: jax.Array
@@ -45,7 +45,7 @@ class MetricSums:
     skipped: jax.Array
 
     def means(self) -> dict[str, float]:
-        """Returns the fetched sums as the means that a row of metrics.jsonl shows."""
+        """Returns the fetched sums as the means of a row of metrics.jsonl."""
         examples, steps = max(float(self.examples), 1.0), max(int(self.steps), 1)
         skipped = {"skipped": int(self.skipped)} if self.skipped else {}
         return {
@@ -80,7 +80,7 @@ def add_step(
 
     Args:
         bad_groups: int32, the bits of the parameter groups whose gradient is not finite.
-        skip: a step that is not finite is counted as skipped, and as nothing else.
+        skip: a step that is not finite is counted as skipped and adds nothing else.
     """
     finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
     if skip:
@@ -106,16 +106,14 @@ def add_step(
 
 
 def sums_to_json(sums: MetricSums) -> dict[str, float]:
-    """Returns the sums as plain numbers; float32 survives the way there and back exactly."""
+    """Returns the sums as plain numbers, from which `sums_from_json` restores them exactly."""
     return {name: value.item() for name, value in vars(jax.device_get(sums)).items()}
 
 
 def sums_from_json(values: Mapping[str, Any]) -> MetricSums:
     """Returns the sums of `sums_to_json`, as numpy scalars."""
     empty = vars(empty_metrics())
-    return MetricSums(
-        **{name: empty[name].dtype.type(values.get(name, empty[name])) for name in empty}
-    )
+    return MetricSums(**{name: zero.dtype.type(values[name]) for name, zero in empty.items()})
 
 
 def classification_sums(
@@ -126,14 +124,14 @@ def classification_sums(
     Args:
         logits: [B, C].
         labels: int32 [B].
-        weights: float32 [B], 0 for rows that only fill up the batch.
+        weights: float32 [B], 0 for padding rows.
         label_smoothing: share of the target spread evenly over the classes.
     """
     logits = logits.astype(jnp.float32)
     targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), label_smoothing)
     losses = optax.softmax_cross_entropy(logits, targets)
     correct = (jnp.argmax(logits, axis=-1) == labels).astype(jnp.float32)
-    # where, not only a product: an infinity in a row that does not count must not spread
+    # where, not only a product: an infinity in a padding row must not spread
     return (
         jnp.sum(jnp.where(weights > 0, losses * weights, 0.0)),
         jnp.sum(correct * weights),
@@ -145,8 +143,8 @@ class NonFiniteError(UserError):
     """The loss or a gradient was not finite.
 
     Attributes:
-        step: the step that had them, counted from 0.
-        groups: the parameter groups whose gradient had them; none if only the loss did.
+        step: the step at which it happened, counted from 0.
+        groups: the parameter groups whose gradient was not finite; empty if only the loss was not.
         saved: the step of the newest checkpoint, which is from before, or 0.
     """
 
@@ -156,21 +154,9 @@ class NonFiniteError(UserError):
         kept = f"the checkpoint of step {saved} is kept" if saved else "none saved"
         super().__init__(
             f"the loss or its gradient was not finite at step {step + 1}, in {where} ({kept}): "
-            "lower --train.learning-rate, keep --train.clip-norm above 0, or leave such steps out "
-            "with --train.on-nonfinite skip"
+            "lower --train.learning-rate, keep --train.clip-norm above 0, or skip such steps with "
+            "--train.on-nonfinite skip"
         )
-
-
-def group_names(params: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns the names of the parameter groups, in the order of their bits.
-
-    >>> group_names({"embed": {}, "classifier": {}})
-    ('classifier', 'embed')
-    """
-    names = sorted(params)
-    if len(names) <= _MOST_GROUPS:
-        return tuple(names)
-    return (*names[: _MOST_GROUPS - 1], f"one of {', '.join(names[_MOST_GROUPS - 1 :])}")
 
 
 def group_bit(params: Mapping[str, Any], name: str) -> int:
@@ -179,13 +165,13 @@ def group_bit(params: Mapping[str, Any], name: str) -> int:
     >>> group_bit({"embed": {}, "classifier": {}}, "embed")
     2
     """
-    return 1 << min(sorted(params).index(name), _MOST_GROUPS - 1)
+    return 1 << min(sorted(params).index(name), _LAST_BIT)
 
 
-def names_of_groups(params: Mapping[str, Any], bits: int) -> list[str]:
-    """Returns the names of the groups whose bits are set.
+def group_names(params: Mapping[str, Any], bits: int) -> list[str]:
+    """Returns the names of the parameter groups whose bits are set.
 
-    >>> names_of_groups({"embed": {}, "classifier": {}}, 3)
+    >>> group_names({"embed": {}, "classifier": {}}, 3)
     ['classifier', 'embed']
     """
-    return [name for place, name in enumerate(group_names(params)) if bits >> place & 1]
+    return [name for name in sorted(params) if bits & group_bit(params, name)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +14,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from wave_jax.training.metrics import MetricSums, add_step, classification_sums, group_bit
-from wave_jax.training.optimizer import Schedule, clip_factor
-from wave_jax.training.sparse_adamw import SparseAdamW, SparseAdamWState, read_rows, update_rows
+from wave_jax.training.sparse_adamw import SparseAdamW, put_rows, read_rows, update_rows
 from wave_jax.training.state import Params, State, join_table, split_table
 
 TrainStep = Callable[[State, MetricSums, jax.Array, Any], tuple[State, MetricSums]]
@@ -25,7 +24,7 @@ EvalStep = Callable[[Params, Any], jax.Array]
 def make_train_step(
     model: nn.Module,
     optimizer: optax.GradientTransformation,
-    schedule: Schedule,
+    schedule: optax.Schedule,
     mesh: Mesh,
     *,
     sparse: SparseAdamW | None,
@@ -51,18 +50,21 @@ def make_train_step(
     by_rows = has_rows(model)
     if sparse is not None and not by_rows:
         raise ValueError("sparse AdamW needs a model with the method logits_from_rows")
-    compute_gradients = _row_gradients if by_rows else _dense_gradients
 
     def step(
         state: State, sums: MetricSums, root: jax.Array, batch: Any
     ) -> tuple[State, MetricSums]:
         key = jax.random.fold_in(root, state.step)
-        grads = compute_gradients(model, mesh, label_smoothing, state, batch, key)
-        loss, correct, examples = grads.sums
+        rest, distinct, rows = state.params, batch.distinct, None
+        if by_rows:
+            rest, distinct, rows = _read_table(state, batch, mesh)
+        grads, (loss, correct, examples) = _gradients(
+            model, rest, rows, distinct, batch, key, label_smoothing, mesh
+        )
         with jax.named_scope("clip"):
-            norm = optax.tree.norm((grads.rest, grads.rows))
+            norm = optax.tree.norm(grads)
             factor, rate = clip_factor(norm, clip_norm), schedule(state.step)
-            rest, row_grads = jax.tree.map(lambda grad: grad * factor, (grads.rest, grads.rows))
+            clipped = jax.tree.map(lambda grad: grad * factor, grads)
         sums = add_step(
             sums,
             step=state.step,
@@ -71,32 +73,12 @@ def make_train_step(
             examples=examples,
             grad_norm=norm,
             learning_rate=rate,
-            bad_groups=_bad_groups(state.params, grads.rest, grads.rows),
+            bad_groups=_bad_groups(state.params, *grads),
             skip=skip_nonfinite,
         )
         keep = jnp.isfinite(loss) & jnp.isfinite(norm) if skip_nonfinite else None
-        if sparse is None:
-            if by_rows:
-                rest = join_table(rest, _scatter(state.params, grads.distinct, row_grads))
-            updated = _update(optimizer, rest, state.opt_state, state.params)
-            params, opt_state = _select(keep, updated, (state.params, state.opt_state))
-            return State(state.step + 1, params, opt_state, None), sums
-        others, table = split_table(state.params)
-        assert state.table is not None
-        table, table_state = update_rows(
-            table,
-            state.table,
-            grads.distinct if keep is None else _out_of_range_unless(keep, grads.distinct, table),
-            grads.read,
-            row_grads,
-            optimizer=sparse,
-            learning_rate=rate,
-            step=state.step,
-        )
-        table_state = _select_decay(keep, table_state, state.table)
-        updated = _update(optimizer, rest, state.opt_state, others)
-        others, opt_state = _select(keep, updated, (others, state.opt_state))
-        return State(state.step + 1, join_table(others, table), opt_state, table_state), sums
+        new = _update(optimizer, sparse, state, (distinct, rows), clipped, rate, keep)
+        return new, sums
 
     return step
 
@@ -120,129 +102,118 @@ def has_rows(model: nn.Module) -> bool:
     return hasattr(model, "logits_from_rows")
 
 
-class _Gradients(NamedTuple):
-    """Sums (loss, correct, examples), gradients, and of the table's rows: the distinct ids [U],
-    the rows as read [U, d] and their gradients [U, d]."""
-
-    sums: tuple[jax.Array, jax.Array, jax.Array]
-    rest: Params
-    distinct: jax.Array
-    read: jax.Array
-    rows: jax.Array | None
+def clip_factor(norm: jax.Array, clip_norm: float) -> jax.Array:
+    """Returns the factor that limits a gradient's norm to `clip_norm` (0: no limit)."""
+    if clip_norm <= 0:
+        return jnp.ones_like(norm)
+    return jnp.where(norm < clip_norm, 1.0, clip_norm / norm)
 
 
-def _row_gradients(
-    model: nn.Module, mesh: Mesh, smoothing: float, state: State, batch: Any, key: jax.Array
-) -> _Gradients:
-    """Gradients of all parameters but the table, and of the batch's rows of the table."""
+def _read_table(state: State, batch: Any, mesh: Mesh) -> tuple[Params, jax.Array, jax.Array]:
+    """Returns the parameters without the table, the distinct ids [U] and their rows [U, d].
 
-    def logits(variables: Any) -> Any:
-        rest, rows = variables
-        return model.apply(
-            {"params": rest},
-            rows,
-            distinct,
-            batch.inverse,
-            batch.mask,
-            deterministic=False,
-            rngs=_streams(key),
-            method="logits_from_rows",
-        )
-
-    # Every device reads all rows (a copy) and multiplies its share; the gradients are gathered, so
-    # what crosses devices does not grow with the vocabulary.
-    replicated = NamedSharding(mesh, P())
+    Every device reads all rows (a copy) and multiplies its share; the gradients are gathered, so
+    what crosses devices does not grow with the vocabulary.
+    """
+    whole = NamedSharding(mesh, P())
     rest, table = split_table(state.params)
-    distinct = jax.lax.with_sharding_constraint(batch.distinct, replicated)
+    distinct = jax.lax.with_sharding_constraint(batch.distinct, whole)
     if state.table is None:
-        read = table.at[distinct].get(mode="clip", indices_are_sorted=True)
+        rows = table.at[distinct].get(mode="clip", indices_are_sorted=True)
     else:
-        read = read_rows(table, state.table, distinct)
-    read = jax.lax.with_sharding_constraint(read, replicated)
-    divides = read.shape[0] % mesh.shape["data"] == 0
-    split = NamedSharding(mesh, P("data") if divides else P())
-    given = jax.lax.with_sharding_constraint(read, split)
-    (grads, row_grads), sums = _grad_of_mean_loss(logits, (rest, given), batch, smoothing)
-    row_grads = jax.lax.with_sharding_constraint(row_grads, replicated)
-    return _Gradients(sums, grads, distinct, read, row_grads)
+        rows = read_rows(table, state.table, distinct)
+    return rest, distinct, jax.lax.with_sharding_constraint(rows, whole)
 
 
-def _dense_gradients(
-    model: nn.Module, mesh: Mesh, smoothing: float, state: State, batch: Any, key: jax.Array
-) -> _Gradients:
-    """Gradients of all parameters, from ids."""
-    del mesh
+def _gradients(
+    model: nn.Module,
+    rest: Params,
+    rows: jax.Array | None,
+    distinct: jax.Array,
+    batch: Any,
+    key: jax.Array,
+    smoothing: float,
+    mesh: Mesh,
+) -> tuple[tuple[Params, jax.Array | None], tuple[jax.Array, jax.Array, jax.Array]]:
+    """Returns the gradients of (rest, rows), and the sums (loss, correct, examples)."""
+    examples = jnp.maximum(jnp.sum(batch.weights), 1.0)
+    rngs = {"dropout": jax.random.fold_in(key, 0), "word_dropout": jax.random.fold_in(key, 1)}
 
-    def logits(params: Any) -> Any:
-        ids = batch.distinct[batch.inverse]
-        return model.apply(
-            {"params": params}, ids, batch.mask, deterministic=False, rngs=_streams(key)
+    def mean_loss(given: tuple[Params, jax.Array | None]) -> tuple[jax.Array, Any]:
+        params, rows = {"params": given[0]}, given[1]
+        if rows is None:
+            inputs = (batch.distinct[batch.inverse], batch.mask)
+            logits = model.apply(params, *inputs, deterministic=False, rngs=rngs)
+        else:
+            inputs = (rows, distinct, batch.inverse, batch.mask)
+            logits = model.apply(
+                params, *inputs, deterministic=False, rngs=rngs, method="logits_from_rows"
+            )
+        sums = classification_sums(logits, batch.labels, batch.weights, smoothing)
+        return sums[0] / examples, sums
+
+    if rows is not None:
+        share = P("data") if rows.shape[0] % mesh.shape["data"] == 0 else P()
+        rows = jax.lax.with_sharding_constraint(rows, NamedSharding(mesh, share))
+    (rest_grads, row_grads), sums = jax.grad(mean_loss, has_aux=True)((rest, rows))
+    if rows is not None:
+        row_grads = jax.lax.with_sharding_constraint(row_grads, NamedSharding(mesh, P()))
+    return (rest_grads, row_grads), sums
+
+
+def _update(
+    optimizer: optax.GradientTransformation,
+    sparse: SparseAdamW | None,
+    state: State,
+    read: tuple[jax.Array, jax.Array | None],
+    grads: tuple[Params, jax.Array | None],
+    learning_rate: jax.Array,
+    keep: jax.Array | None,
+) -> State:
+    """Returns the state after the step, or unchanged but for the count where not `keep`."""
+    (distinct, rows), (rest_grads, row_grads) = read, grads
+    rest, table, table_state = state.params, None, None
+    if sparse is not None and state.table is not None:
+        rest, table = split_table(state.params)
+        if keep is not None:  # ids beyond the table are never written
+            beyond = table.shape[0] + jnp.arange(len(distinct), dtype=jnp.int32)
+            distinct = jnp.where(keep, distinct, beyond)
+        table, table_state = update_rows(
+            table,
+            state.table,
+            distinct,
+            rows,
+            row_grads,
+            optimizer=sparse,
+            learning_rate=learning_rate,
+            step=state.step,
         )
-
-    grads, sums = _grad_of_mean_loss(logits, state.params, batch, smoothing)
-    return _Gradients(sums, grads, batch.distinct, batch.distinct, None)
-
-
-def _grad_of_mean_loss(
-    logits: Callable[[Any], Any], variables: Any, batch: Any, smoothing: float
-) -> tuple[Any, Any]:
-    """Returns the gradient of the batch's mean loss, and the sums (loss, correct, examples)."""
-    texts = jnp.maximum(jnp.sum(batch.weights), 1.0)
-
-    def loss(variables: Any) -> tuple[jax.Array, Any]:
-        sums = classification_sums(logits(variables), batch.labels, batch.weights, smoothing)
-        return sums[0] / texts, sums
-
-    return jax.grad(loss, has_aux=True)(variables)
-
-
-def _streams(key: jax.Array) -> dict[str, jax.Array]:
-    return {"dropout": jax.random.fold_in(key, 0), "word_dropout": jax.random.fold_in(key, 1)}
+        if keep is not None:
+            decay = jnp.where(keep, table_state.decay, state.table.decay)
+            carry = jnp.where(keep, table_state.carry, state.table.carry)
+            table_state = dataclasses.replace(table_state, decay=decay, carry=carry)
+    elif row_grads is not None:
+        zeros = jnp.zeros_like(state.params["embed"]["embedding"])
+        rest_grads = join_table(rest_grads, put_rows(zeros, distinct, row_grads))
+    with jax.named_scope("update_rest"):
+        updates, opt_state = optimizer.update(rest_grads, state.opt_state, rest)
+        new: Params = optax.apply_updates(rest, updates)
+    if keep is not None:
+        old = (rest, state.opt_state)
+        new, opt_state = jax.tree.map(lambda a, b: jnp.where(keep, a, b), (new, opt_state), old)
+    return State(
+        state.step + 1,
+        new if table is None else join_table(new, table),
+        opt_state,
+        table_state,
+    )
 
 
 def _bad_groups(params: Params, rest: Params, rows: jax.Array | None) -> jax.Array:
     """Returns the bits of the groups whose gradient is not finite; XLA shares the norms."""
-    groups = {name: rest.get(name, {}) for name in params}
-    if rows is not None:
-        groups["embed"] = (groups["embed"], rows)
+    groups = {name: (rest.get(name, {}), rows if name == "embed" else None) for name in params}
     bits = jnp.zeros((), jnp.int32)
-    for name, grads in groups.items():
-        bad = ~jnp.isfinite(optax.tree.norm(grads))
+    for name, gradients in groups.items():
+        bad = ~jnp.isfinite(optax.tree.norm(gradients))
         bits |= jnp.where(bad, group_bit(params, name), 0)
     return bits
-
-
-def _select(keep: jax.Array | None, new: Any, old: Any) -> Any:
-    return new if keep is None else jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)
-
-
-def _out_of_range_unless(keep: jax.Array, distinct: jax.Array, table: jax.Array) -> jax.Array:
-    """Returns ids beyond the table, which are never written, where the step is skipped."""
-    return jnp.where(keep, distinct, table.shape[0] + jnp.arange(len(distinct), dtype=jnp.int32))
-
-
-def _select_decay(
-    keep: jax.Array | None, new: SparseAdamWState, old: SparseAdamWState
-) -> SparseAdamWState:
-    if keep is None:
-        return new
-    decay, carry = _select(keep, (new.decay, new.carry), (old.decay, old.carry))
-    return dataclasses.replace(new, decay=decay, carry=carry)
-
-
-def _update(
-    optimizer: optax.GradientTransformation, grads: Params, opt_state: Any, params: Params
-) -> tuple[Params, Any]:
-    with jax.named_scope("update_rest"):
-        updates, opt_state = optimizer.update(grads, opt_state, params)
-        new: Params = optax.apply_updates(params, updates)
-    return new, opt_state
-
-
-def _scatter(params: Params, distinct: jax.Array, row_grads: jax.Array) -> jax.Array:
-    table = params["embed"]["embedding"]
-    return (
-        jnp.zeros_like(table)
-        .at[distinct]
-        .set(row_grads, mode="drop", indices_are_sorted=True, unique_indices=True)
-    )

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.training.small import small_model
-from wave_jax.training.optimizer import clip_factor, decay_mask, make_schedule
+from wave_jax.training.step import clip_factor
+from wave_jax.training.task import decay_mask, make_schedule
 
 
 def test_warm_up_takes_a_tenth_of_the_steps_at_most():

@@ -160,4 +160,4 @@ def keep_freed_memory() -> bool:
     mallopt = ctypes.CDLL(None).mallopt
     trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # of mallopt(3)
     options = {mmap_threshold: 2**30, trim_threshold: 2**31 - 1, top_pad: 2**26}
-    return all([mallopt(option, value) for option, value in options.items()])
+    return min(mallopt(option, value) for option, value in options.items()) == 1

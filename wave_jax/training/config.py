@@ -39,7 +39,7 @@ class TrainConfig:
     on_nonfinite: Literal["stop", "skip"] = "stop"
     """When the loss or a gradient is not finite: stop and keep the batch, or skip the step."""
     table_optimizer: Literal["rows", "dense"] = "rows"
-    """AdamW of the embedding table: on the rows that a batch contains, or on all rows every step."""
+    """AdamW of the embedding table: on the rows that a batch contains, or on all rows."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Precision of matrix products; sums and parameters stay in float32."""
     eval_every: int | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,13 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from wave_jax.training.metrics import MetricSums, add_step, classification_sums, group_bit
-from wave_jax.training.sparse_adamw import SparseAdamW, put_rows, read_rows, update_rows
+from wave_jax.training.sparse_adamw import (
+    SparseAdamW,
+    SparseAdamWState,
+    put_rows,
+    read_rows,
+    update_rows,
+)
 from wave_jax.training.state import Params, State, join_table, split_table
 
 TrainStep = Callable[[State, MetricSums, jax.Array, Any], tuple[State, MetricSums]]
@@ -55,11 +61,9 @@ def make_train_step(
         state: State, sums: MetricSums, root: jax.Array, batch: Any
     ) -> tuple[State, MetricSums]:
         key = jax.random.fold_in(root, state.step)
-        rest, distinct, rows = state.params, batch.distinct, None
-        if by_rows:
-            rest, distinct, rows = _read_table(state, batch, mesh)
+        rest, rows = _read_table(state, batch, mesh) if by_rows else (state.params, None)
         grads, (loss, correct, examples) = _gradients(
-            model, rest, rows, distinct, batch, key, label_smoothing, mesh
+            model, rest, rows, batch, key, label_smoothing, mesh
         )
         with jax.named_scope("clip"):
             norm = optax.tree.norm(grads)
@@ -77,8 +81,7 @@ def make_train_step(
             skip=skip_nonfinite,
         )
         keep = jnp.isfinite(loss) & jnp.isfinite(norm) if skip_nonfinite else None
-        new = _update(optimizer, sparse, state, (distinct, rows), clipped, rate, keep)
-        return new, sums
+        return _update(optimizer, sparse, state, rows, clipped, rate, keep), sums
 
     return step
 
@@ -109,8 +112,15 @@ def clip_factor(norm: jax.Array, clip_norm: float) -> jax.Array:
     return jnp.where(norm < clip_norm, 1.0, clip_norm / norm)
 
 
-def _read_table(state: State, batch: Any, mesh: Mesh) -> tuple[Params, jax.Array, jax.Array]:
-    """Returns the parameters without the table, the distinct ids [U] and their rows [U, d].
+class _Rows(NamedTuple):
+    """The batch's distinct ids [U] and their rows of the table [U, d]."""
+
+    distinct: jax.Array
+    values: jax.Array
+
+
+def _read_table(state: State, batch: Any, mesh: Mesh) -> tuple[Params, _Rows]:
+    """Returns the parameters without the table, and the batch's rows of it.
 
     Every device reads all rows (a copy) and multiplies its share; the gradients are gathered, so
     what crosses devices does not grow with the vocabulary.
@@ -119,94 +129,94 @@ def _read_table(state: State, batch: Any, mesh: Mesh) -> tuple[Params, jax.Array
     rest, table = split_table(state.params)
     distinct = jax.lax.with_sharding_constraint(batch.distinct, whole)
     if state.table is None:
-        rows = table.at[distinct].get(mode="clip", indices_are_sorted=True)
+        values = table.at[distinct].get(mode="clip", indices_are_sorted=True)
     else:
-        rows = read_rows(table, state.table, distinct)
-    return rest, distinct, jax.lax.with_sharding_constraint(rows, whole)
+        values = read_rows(table, state.table, distinct)
+    return rest, _Rows(distinct, jax.lax.with_sharding_constraint(values, whole))
 
 
 def _gradients(
     model: nn.Module,
     rest: Params,
-    rows: jax.Array | None,
-    distinct: jax.Array,
+    rows: _Rows | None,
     batch: Any,
     key: jax.Array,
     smoothing: float,
     mesh: Mesh,
-) -> tuple[tuple[Params, jax.Array | None], tuple[jax.Array, jax.Array, jax.Array]]:
-    """Returns the gradients of (rest, rows), and the sums (loss, correct, examples)."""
+) -> tuple[tuple[Params, Any], tuple[jax.Array, jax.Array, jax.Array]]:
+    """Returns the gradients of (rest, rows.values), and the sums (loss, correct, examples)."""
     examples = jnp.maximum(jnp.sum(batch.weights), 1.0)
     rngs = {"dropout": jax.random.fold_in(key, 0), "word_dropout": jax.random.fold_in(key, 1)}
 
-    def mean_loss(given: tuple[Params, jax.Array | None]) -> tuple[jax.Array, Any]:
-        params, rows = {"params": given[0]}, given[1]
+    def mean_loss(variables: tuple[Params, Any]) -> tuple[jax.Array, Any]:
+        params, values = variables
         if rows is None:
-            inputs = (batch.distinct[batch.inverse], batch.mask)
-            logits = model.apply(params, *inputs, deterministic=False, rngs=rngs)
+            method, inputs = None, (batch.distinct[batch.inverse], batch.mask)
         else:
-            inputs = (rows, distinct, batch.inverse, batch.mask)
-            logits = model.apply(
-                params, *inputs, deterministic=False, rngs=rngs, method="logits_from_rows"
-            )
+            method, inputs = "logits_from_rows", (values, rows.distinct, batch.inverse, batch.mask)
+        logits: Any = model.apply(
+            {"params": params}, *inputs, deterministic=False, rngs=rngs, method=method
+        )
         sums = classification_sums(logits, batch.labels, batch.weights, smoothing)
         return sums[0] / examples, sums
 
+    values = None
     if rows is not None:
-        share = P("data") if rows.shape[0] % mesh.shape["data"] == 0 else P()
-        rows = jax.lax.with_sharding_constraint(rows, NamedSharding(mesh, share))
-    (rest_grads, row_grads), sums = jax.grad(mean_loss, has_aux=True)((rest, rows))
+        share = P("data") if rows.values.shape[0] % mesh.shape["data"] == 0 else P()
+        values = jax.lax.with_sharding_constraint(rows.values, NamedSharding(mesh, share))
+    (grads, row_grads), sums = jax.grad(mean_loss, has_aux=True)((rest, values))
     if rows is not None:
         row_grads = jax.lax.with_sharding_constraint(row_grads, NamedSharding(mesh, P()))
-    return (rest_grads, row_grads), sums
+    return (grads, row_grads), sums
 
 
 def _update(
     optimizer: optax.GradientTransformation,
     sparse: SparseAdamW | None,
     state: State,
-    read: tuple[jax.Array, jax.Array | None],
-    grads: tuple[Params, jax.Array | None],
+    rows: _Rows | None,
+    grads: tuple[Params, Any],
     learning_rate: jax.Array,
     keep: jax.Array | None,
 ) -> State:
-    """Returns the state after the step, or unchanged but for the count where not `keep`."""
-    (distinct, rows), (rest_grads, row_grads) = read, grads
-    rest, table, table_state = state.params, None, None
-    if sparse is not None and state.table is not None:
-        rest, table = split_table(state.params)
-        if keep is not None:  # ids beyond the table are never written
-            beyond = table.shape[0] + jnp.arange(len(distinct), dtype=jnp.int32)
-            distinct = jnp.where(keep, distinct, beyond)
-        table, table_state = update_rows(
-            table,
-            state.table,
-            distinct,
-            rows,
-            row_grads,
-            optimizer=sparse,
-            learning_rate=learning_rate,
-            step=state.step,
-        )
-        if keep is not None:
-            decay = jnp.where(keep, table_state.decay, state.table.decay)
-            carry = jnp.where(keep, table_state.carry, state.table.carry)
-            table_state = dataclasses.replace(table_state, decay=decay, carry=carry)
-    elif row_grads is not None:
+    """Returns the state after the step; where `keep` is False only the count changes."""
+    (rest_grads, row_grads), rest, table_state = grads, state.params, None
+    if rows is not None and sparse is not None:
+        rest, _ = split_table(state.params)
+        table, table_state = _update_table(sparse, state, rows, row_grads, learning_rate, keep)
+    elif rows is not None:
         zeros = jnp.zeros_like(state.params["embed"]["embedding"])
-        rest_grads = join_table(rest_grads, put_rows(zeros, distinct, row_grads))
+        rest_grads = join_table(rest_grads, put_rows(zeros, rows.distinct, row_grads))
     with jax.named_scope("update_rest"):
         updates, opt_state = optimizer.update(rest_grads, state.opt_state, rest)
         new: Params = optax.apply_updates(rest, updates)
     if keep is not None:
         old = (rest, state.opt_state)
         new, opt_state = jax.tree.map(lambda a, b: jnp.where(keep, a, b), (new, opt_state), old)
-    return State(
-        state.step + 1,
-        new if table is None else join_table(new, table),
-        opt_state,
-        table_state,
-    )
+    params = new if table_state is None else join_table(new, table)
+    return State(state.step + 1, params, opt_state, table_state)
+
+
+def _update_table(
+    sparse: SparseAdamW,
+    state: State,
+    rows: _Rows,
+    grads: jax.Array,
+    learning_rate: jax.Array,
+    keep: jax.Array | None,
+) -> tuple[jax.Array, SparseAdamWState]:
+    (_, table), old, distinct = split_table(state.params), state.table, rows.distinct
+    assert old is not None
+    if keep is not None:  # ids beyond the table are never written
+        beyond = table.shape[0] + jnp.arange(len(distinct), dtype=jnp.int32)
+        distinct = jnp.where(keep, distinct, beyond)
+    options = {"optimizer": sparse, "learning_rate": learning_rate, "step": state.step}
+    table, new = update_rows(table, old, distinct, rows.values, grads, **options)
+    if keep is not None:
+        decay = jnp.where(keep, new.decay, old.decay)
+        carry = jnp.where(keep, new.carry, old.carry)
+        new = dataclasses.replace(new, decay=decay, carry=carry)
+    return table, new
 
 
 def _bad_groups(params: Params, rest: Params, rows: jax.Array | None) -> jax.Array:

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.runs.test_checkpoints import save
+from tests.runs.test_checkpoints import flip, largest, save
 from tests.training.small import make_task, run, trainer_in
 from tests.training.test_trainer import assert_same
 from wave_jax.errors import UserError
@@ -19,12 +19,6 @@ from wave_jax.runs.checkpoints import Checkpoints, restore_params
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     return run(folder, make_task()), folder
-
-
-def flip(path):
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
 
 
 def truncate(path):
@@ -50,10 +44,6 @@ def test_every_file_is_guarded(tmp_path, harm):
     assert "cannot be read" in damage(tmp_path)
     (tmp_path / CHECKSUMS).unlink()
     assert "not finished" in damage(tmp_path)
-
-
-def largest(folder):
-    return max(folder.rglob("d/*"), key=lambda path: path.stat().st_size)
 
 
 @pytest.mark.parametrize("harm", [flip, truncate, remove])
@@ -90,7 +80,7 @@ def test_one_whose_best_is_broken_is_not_used(tmp_path):
             save(checkpoints, state, step, best)
         checkpoints.wait()
         flip(largest(tmp_path / "checkpoints" / "2" / "params"))
-        assert checkpoints.whole_steps(lines.append) == [4, 1]
+        assert checkpoints.intact_steps(lines.append) == [4, 1]
     assert "step 3 is not whole (the best one of its time, of step 2, is not: params/" in lines[0]
     assert "step 2 is not whole (params/" in lines[1]
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.training.small import make_task, max_difference, small_model
 from wave_jax.errors import UserError
+from wave_jax.runs.checkpoint_files import finished_steps
 from wave_jax.runs.checkpoints import Checkpoints, restore_params
 from wave_jax.training.metrics import empty_metrics, sums_from_json, sums_to_json
 from wave_jax.training.state import current_params
@@ -17,6 +18,16 @@ from wave_jax.training.state import current_params
 
 def save(checkpoints, state, step=1, best_step=0):
     checkpoints.save(state, {"position": {"step": step, "best_step": best_step}})
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def largest(folder):
+    return max(folder.rglob("d/*"), key=lambda path: path.stat().st_size)
 
 
 @pytest.mark.parametrize("table_optimizer", ["rows", "dense"])
@@ -67,21 +78,22 @@ def test_another_shape_or_dtype_names_the_parameter(tmp_path):
 
 
 def test_newest_and_best_are_kept_and_strays_ignored(tmp_path):
-    state = make_task().new_state()
+    state, folder = make_task().new_state(), tmp_path / "checkpoints"
     with Checkpoints(tmp_path, 2) as checkpoints:
         for step, best in [(1, 0), (2, 2), (3, 2), (4, 2), (5, 2)]:
             save(checkpoints, state, step, best)
         checkpoints.wait()
-        (tmp_path / "checkpoints" / "99").mkdir()
-        assert checkpoints.steps() == [5, 4, 2]
+        (folder / "99").mkdir()
+        assert finished_steps(folder) == [5, 4, 2]
     assert restore_params(tmp_path, "best")[1]["position"]["step"] == 2
     assert restore_params(tmp_path, "last")[1]["position"]["step"] == 5
+    flip(largest(folder / "5" / "params"))
     with Checkpoints(tmp_path, 2) as checkpoints:
-        checkpoints.drop_after(4)
-        assert checkpoints.steps() == [4, 2]
+        checkpoints.restore_newest(state, print)  # that of step 4, as 5 is damaged
+        assert finished_steps(folder) == [4, 2]
         save(checkpoints, state, 5, 2)
         checkpoints.wait()
-        assert checkpoints.steps() == [5, 4, 2]
+        assert finished_steps(folder) == [5, 4, 2]
 
 
 def test_a_folder_without_checkpoints(tmp_path):

@@ -151,9 +151,9 @@ def _gradients(
     def mean_loss(variables: tuple[Params, Any]) -> tuple[jax.Array, Any]:
         params, values = variables
         if rows is None:
-            method, inputs = None, (batch.distinct[batch.inverse], batch.mask)
+            method, inputs = "__call__", [batch.distinct[batch.inverse], batch.mask]
         else:
-            method, inputs = "logits_from_rows", (values, rows.distinct, batch.inverse, batch.mask)
+            method, inputs = "logits_from_rows", [values, rows.distinct, batch.inverse, batch.mask]
         logits: Any = model.apply(
             {"params": params}, *inputs, deterministic=False, rngs=rngs, method=method
         )
@@ -210,7 +210,7 @@ def _update_table(
     if keep is not None:  # ids beyond the table are never written
         beyond = table.shape[0] + jnp.arange(len(distinct), dtype=jnp.int32)
         distinct = jnp.where(keep, distinct, beyond)
-    options = {"optimizer": sparse, "learning_rate": learning_rate, "step": state.step}
+    options: Any = {"optimizer": sparse, "learning_rate": learning_rate, "step": state.step}
     table, new = update_rows(table, old, distinct, rows.values, grads, **options)
     if keep is not None:
         decay = jnp.where(keep, new.decay, old.decay)

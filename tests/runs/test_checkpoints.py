@@ -84,16 +84,16 @@ def test_newest_and_best_are_kept_and_strays_ignored(tmp_path):
             save(checkpoints, state, step, best)
         checkpoints.wait()
         (folder / "99").mkdir()
-        assert finished_steps(folder) == [5, 4, 2]
+        assert finished_steps(folder) == [2, 4, 5]
     assert restore_params(tmp_path, "best")[1]["position"]["step"] == 2
     assert restore_params(tmp_path, "last")[1]["position"]["step"] == 5
     flip(largest(folder / "5" / "params"))
     with Checkpoints(tmp_path, 2) as checkpoints:
         checkpoints.restore_newest(state, print)  # that of step 4, as 5 is damaged
-        assert finished_steps(folder) == [4, 2]
+        assert finished_steps(folder) == [2, 4]
         save(checkpoints, state, 5, 2)
         checkpoints.wait()
-        assert finished_steps(folder) == [5, 4, 2]
+        assert finished_steps(folder) == [2, 4, 5]
 
 
 def test_a_folder_without_checkpoints(tmp_path):

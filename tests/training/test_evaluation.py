@@ -38,7 +38,6 @@ def test_every_example_counts_once_and_in_order(network, batch_size):
     assert result.accuracy == (logits.argmax(-1) == texts.labels).mean()
     assert result.examples == 29
     np.testing.assert_array_equal(result.labels, texts.labels)
-    np.testing.assert_array_equal(result.predictions, logits.argmax(-1))
 
 
 def test_poll_may_stop_it(network):

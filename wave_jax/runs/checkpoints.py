@@ -79,9 +79,7 @@ class Checkpoints:
     def save(self, state: State, meta: Mapping[str, Any]) -> None:
         """Starts saving; `state` may be donated to the next step right away.
 
-        Args:
-            state: parameters and optimizer state.
-            meta: JSON values; `meta['position']` holds `step` and `best_step`.
+        `meta` is a JSON object whose `position` holds `step` and `best_step`.
         """
         position = meta["position"]
         items = {name: ocp.args.StandardSave(tree) for name, tree in _to_items(state).items()}
@@ -112,9 +110,8 @@ class Checkpoints:
 
         If none is intact, all are renamed to broken-STEP and training starts over.
 
-        Args:
-            like: the state's arrays are placed as these are.
-            report: receives a line for each checkpoint that is not used.
+        The arrays are placed as those of `like`; `report` receives a line for each checkpoint that
+        is not used.
 
         Raises:
             UserError: an array is missing, or has another shape or dtype; it is named.

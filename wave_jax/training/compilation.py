@@ -5,10 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -23,7 +23,6 @@ from wave_jax.training.task import Task
 
 Precision = Literal["float32", "bfloat16"]
 Shape = tuple[int, ...]  # rows, tokens, distinct ids
-Key = TypeVar("Key", bound=Hashable)
 Report = Callable[[int, int], None]  # (programs compiled, programs in all)
 
 # True float32 products, where GPUs and TPUs default to less; or bfloat16 inputs summed in float32
@@ -51,28 +50,40 @@ def enable_compilation_cache() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
-def compile_all(
+def shape_of(batch: Any) -> Shape:
+    """Returns the shape of a batch on the devices, the key of its program."""
+    return (*batch.inverse.shape, batch.distinct.shape[-1])
+
+
+def compile_shapes(
     function: Any,
-    arguments: Mapping[Key, tuple[Any, ...]],
+    fixed: tuple[Any, ...],
+    batches: Any,
+    mesh: Mesh,
     *,
     precision: Precision,
+    known: Container[Shape] = (),
     report: Report | None = None,
-) -> dict[Key, Any]:
-    """Returns a compiled program for each key.
+) -> dict[Shape, Any]:
+    """Returns the jitted `function(*fixed, batch)` compiled for every shape `batches` can have.
 
     Args:
-        function: returned by `jax.jit`.
-        arguments: for each key its arguments, arrays or `jax.ShapeDtypeStruct` with shardings.
-        precision: of matrix products.
-        report: called with the numbers of programs compiled and in all.
+        fixed: arguments on their devices, of which only shapes and shardings matter.
+        batches: TrainBatches or EvalBatches; `batches.shapes.chain` lists (tokens, distinct ids).
+        known: shapes to leave out.
     """
+    templates = {shape: place(batch, mesh) for shape, batch in _templates(batches).items()}
     with matmul_precision(precision):
-        lowered = {key: function.lower(*given) for key, given in arguments.items()}
+        lowered = {
+            shape: function.lower(*abstract(fixed), abstract(batch))
+            for shape, batch in templates.items()
+            if shape not in known
+        }
     if report is not None and lowered:
         report(0, len(lowered))
-    pool = ThreadPoolExecutor(max_workers=max(1, min(4, (os.cpu_count() or 1))))
+    pool = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1))
     try:
-        futures = {pool.submit(program.compile): key for key, program in lowered.items()}
+        futures = {pool.submit(program.compile): shape for shape, program in lowered.items()}
         programs = {}
         for done, future in enumerate(as_completed(futures), start=1):
             programs[futures[future]] = future.result()
@@ -83,6 +94,15 @@ def compile_all(
     return programs
 
 
+def training_programs(
+    task: Task, state: State, sums: MetricSums, report: Report | None = None
+) -> dict[Shape, Any]:
+    """Returns the compiled training step for every shape; see `compile_shapes`."""
+    step, fixed = task.jitted_step(state), (state, sums, task.root_key())
+    precision = task.config.precision
+    return compile_shapes(step, fixed, task.batches, task.mesh, precision=precision, report=report)
+
+
 def abstract(tree: Any) -> Any:
     """Returns the shapes, dtypes and shardings of a tree of device arrays."""
     return jax.tree.map(
@@ -90,35 +110,17 @@ def abstract(tree: Any) -> Any:
     )
 
 
-def abstract_batch(batch: Any, mesh: Mesh) -> Any:
-    """Returns the global shapes, dtypes and shardings of `place(batch, mesh)`."""
-    return abstract(place(batch, mesh))
-
-
 def program_bytes(program: Any) -> int | None:
     """Returns the device memory of a compiled program: arguments, results and temporaries."""
     stats = program.memory_analysis()
     if stats is None:
         return None
-    return int(
-        stats.argument_size_in_bytes
-        + stats.output_size_in_bytes
-        - stats.alias_size_in_bytes
-        + stats.temp_size_in_bytes
-    )
+    results = stats.output_size_in_bytes - stats.alias_size_in_bytes
+    return int(stats.argument_size_in_bytes + results + stats.temp_size_in_bytes)
 
 
-def shape_of(batch: Any) -> Shape:
-    """Returns the shape of a batch on the devices, the key of its program."""
-    return (*batch.inverse.shape, batch.distinct.shape[-1])
-
-
-def batch_templates(batches: Any) -> dict[Shape, Any]:
-    """Returns an empty host batch for every shape that `batches` can have on the devices.
-
-    Args:
-        batches: TrainBatches or EvalBatches; `batches.shapes.chain` lists (tokens, distinct ids).
-    """
+def _templates(batches: Any) -> dict[Shape, Any]:
+    """Returns an empty host batch for every shape that `batches` can have on the devices."""
     if not len(batches):
         return {}
     example = batches.batch(0)
@@ -131,26 +133,6 @@ def batch_templates(batches: Any) -> dict[Shape, Any]:
         )
         for tokens, distinct in batches.shapes.chain
     }
-
-
-def training_programs(
-    task: Task, state: State, sums: MetricSums, report: Report | None = None
-) -> dict[Shape, Any]:
-    """Returns the compiled training step for every shape that a batch can have.
-
-    Args:
-        task: what is learned.
-        state: on its devices; only its shapes matter.
-        sums: likewise.
-        report: called with the numbers of programs compiled and in all.
-    """
-    fixed = (abstract(state), abstract(sums), abstract(task.root_key()))
-    arguments = {
-        shape: (*fixed, abstract_batch(batch, task.mesh))
-        for shape, batch in batch_templates(task.batches).items()
-    }
-    step = task.jitted_step(state)
-    return compile_all(step, arguments, precision=task.config.precision, report=report)
 
 
 def keep_freed_memory() -> bool:

@@ -57,19 +57,21 @@ def on_primary(action: Callable[[], T]) -> T:
     """
     if alone():
         return action()
-    key = f"wave_jax/result/{next(_calls)}"
-    if not is_primary():
+    key, found = f"wave_jax/result/{next(_calls)}", {}
+    if is_primary():
+        try:
+            found["value"] = action()
+        except UserError as error:
+            found["error"] = str(error)
+            raise
+        finally:
+            if found:
+                _store().key_value_set(key, json.dumps(found))
+    else:
         found = json.loads(_store().blocking_key_value_get(key, _LONG_MS))
-        if "error" in found:
-            raise UserError(found["error"])
-        value: T = found["value"]
-        return value
-    try:
-        value = action()
-    except UserError as error:
-        _store().key_value_set(key, json.dumps({"error": str(error)}))
-        raise
-    _store().key_value_set(key, json.dumps({"value": value}))
+    if "error" in found:
+        raise UserError(found["error"])
+    value: T = found["value"]
     return value
 
 
@@ -111,11 +113,7 @@ def noticing_lost_peers() -> Iterator[None]:
 
 
 def leave(status: int, seconds: float = 5.0) -> None:
-    """Ends this process with `status`, without waiting for what the others may be stuck in.
-
-    For up to `seconds` the others may come to the same end and report it themselves; after that
-    they notice the lost connection.
-    """
+    """Ends this process with `status`; the others have `seconds` to end by themselves likewise."""
     if seconds:
         with suppress(Exception):  # the others are busy or gone
             _store().wait_at_barrier("wave_jax/leave", int(1000 * seconds))
@@ -125,43 +123,33 @@ def leave(status: int, seconds: float = 5.0) -> None:
 class StopAgreement:
     """Makes all processes of a run stop at the same place.
 
-    Every process counts its calls of `tick`, one per step or batch of evaluation. A process that
-    wants to stop proposes a tick STEPS_TO_AGREE ahead; the first proposal in the store stands.
-    The others read it in time: a step needs all processes, and each dispatches fewer than
-    STEPS_TO_AGREE steps that are not finished.
+    Every process counts its calls of `tick`, one per step or batch of evaluation, and looks for a
+    proposal in the store. A process that wants to stop proposes a tick STEPS_TO_AGREE ahead; the
+    first proposal stands. The others see it in time: a step needs all processes, and each
+    dispatches fewer than STEPS_TO_AGREE steps that are not finished.
     """
 
     def __init__(self) -> None:
         self._ticks = 0
-        self._stop: tuple[int, int] | None = None  # (tick, signal)
+        self._stop: list[int] | None = None  # tick and signal
         self._key = "" if alone() else f"wave_jax/stop/{next(_calls)}"
 
     def tick(self, wanted: int | None) -> int | None:
-        """Counts, and returns the signal for which all processes stop here, or None.
-
-        Args:
-            wanted: the signal for which this process wants to stop, if any.
-        """
+        """Returns the signal for which all processes stop here; `wanted` is this process's."""
         if alone():
             return wanted
         self._ticks += 1
         if self._stop is None and wanted is not None:
+            proposal = json.dumps([self._ticks + STEPS_TO_AGREE, wanted])
             with suppress(jax.errors.JaxRuntimeError):  # another proposal stands already
-                _store().key_value_set(
-                    self._key, json.dumps([self._ticks + STEPS_TO_AGREE, wanted])
-                )
+                _store().key_value_set(self._key, proposal)
         if self._stop is None:
-            self._stop = self._proposal()
+            try:
+                self._stop = json.loads(_store().key_value_try_get(self._key))
+            except jax.errors.JaxRuntimeError as error:
+                if "NOT_FOUND" not in str(error):
+                    raise
         return self._stop[1] if self._stop and self._ticks >= self._stop[0] else None
-
-    def _proposal(self) -> tuple[int, int] | None:
-        try:
-            tick, number = json.loads(_store().key_value_try_get(self._key))
-        except jax.errors.JaxRuntimeError as error:
-            if "NOT_FOUND" not in str(error):
-                raise
-            return None
-        return tick, number
 
 
 def _store() -> Any:

@@ -16,10 +16,7 @@ from wave_jax.training.compilation import (
     Precision,
     Report,
     Shape,
-    abstract,
-    abstract_batch,
-    batch_templates,
-    compile_all,
+    compile_shapes,
     shape_of,
 )
 from wave_jax.training.mesh import place, replicated
@@ -31,23 +28,13 @@ _RUN_AHEAD = 8  # batches dispatched before the first result is fetched
 
 @dataclasses.dataclass(frozen=True)
 class EvalResult:
-    """A model's results on a split of N examples.
+    """A model's results on a split of N examples."""
 
-    Attributes:
-        loss: mean cross-entropy (no label smoothing).
-        accuracy: share of examples whose largest logit is their label's.
-        examples: N.
-        predictions: int32 [N].
-        logits: float32 [N, C].
-        labels: int32 [N].
-    """
-
-    loss: float
-    accuracy: float
-    examples: int
-    predictions: np.ndarray
-    logits: np.ndarray
-    labels: np.ndarray
+    loss: float  # mean cross-entropy (no label smoothing)
+    accuracy: float  # share of examples whose largest logit is their label's
+    examples: int  # N
+    logits: np.ndarray  # float32 [N, C]
+    labels: np.ndarray  # int32 [N]
 
 
 class Evaluator:
@@ -72,12 +59,15 @@ class Evaluator:
 
     def warm(self, params: Params, batches: Any, report: Report | None = None) -> None:
         """Compiles the shapes of `batches` that are not compiled yet."""
-        missing = {
-            shape: (abstract(params), abstract_batch(batch, self._mesh))
-            for shape, batch in batch_templates(batches).items()
-            if shape not in self._programs
-        }
-        self._programs |= compile_all(self._step, missing, precision=self._precision, report=report)
+        self._programs |= compile_shapes(
+            self._step,
+            (params,),
+            batches,
+            self._mesh,
+            precision=self._precision,
+            known=self._programs,
+            report=report,
+        )
 
     def __call__(
         self, params: Params, batches: Any, poll: Callable[[], None] = lambda: None
@@ -113,16 +103,14 @@ def _result(logits: np.ndarray, labels: np.ndarray, order: np.ndarray) -> EvalRe
     """Restores the original order; sums in float64, so that batching leaves no trace."""
     back = np.argsort(order)
     logits, labels = logits[back], labels[back]
-    predictions = logits.argmax(axis=-1).astype(np.int32)
     wide = logits.astype(np.float64)
     top = wide.max(axis=-1)
     log_sum = top + np.log(np.exp(wide - top[:, None]).sum(axis=-1))
     losses = log_sum - wide[np.arange(len(labels)), labels]
     return EvalResult(
         loss=float(losses.mean()),
-        accuracy=float((predictions == labels).mean()),
+        accuracy=float((logits.argmax(axis=-1) == labels).mean()),
         examples=len(labels),
-        predictions=predictions,
         logits=logits,
         labels=labels,
     )

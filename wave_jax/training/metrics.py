@@ -20,29 +20,17 @@ _LAST_BIT = 30  # of an int32 that is not negative; groups beyond share it
 @partial(jax.tree_util.register_dataclass)
 @dataclasses.dataclass(frozen=True)
 class MetricSums:
-    """Sums over the training steps since the last row of metrics; every field a scalar.
+    """Sums over the training steps since the last row of metrics; float32 or int32 scalars."""
 
-    Attributes:
-        loss: float32, sum of the examples' losses.
-        correct: float32, examples whose largest logit is their label's.
-        examples: float32, examples seen, padding rows excluded.
-        grad_norm: float32, sum over steps of the gradient's norm before clipping.
-        learning_rate: float32, that of the last step.
-        steps: int32.
-        bad_step: int32, the first step whose loss or gradient was not finite, or -1.
-        bad_groups: int32, a bit for each parameter group whose gradient was not, at that step.
-        skipped: int32, steps skipped for that reason.
-    """
-
-    loss: jax.Array
-    correct: jax.Array
-    examples: jax.Array
-    grad_norm: jax.Array
-    learning_rate: jax.Array
+    loss: jax.Array  # sum of the examples' losses
+    correct: jax.Array  # examples whose largest logit is their label's
+    examples: jax.Array  # examples seen, padding rows excluded
+    grad_norm: jax.Array  # sum over steps of the gradient's norm before clipping
+    learning_rate: jax.Array  # that of the last step
     steps: jax.Array
-    bad_step: jax.Array
-    bad_groups: jax.Array
-    skipped: jax.Array
+    bad_step: jax.Array  # the first step whose loss or gradient was not finite, or -1
+    bad_groups: jax.Array  # a bit for each parameter group whose gradient was not, at that step
+    skipped: jax.Array  # steps skipped for that reason
 
     def means(self) -> dict[str, float]:
         """Returns the fetched sums as the means of a row of metrics.jsonl."""
@@ -78,20 +66,15 @@ def add_step(
 ) -> MetricSums:
     """Returns the sums with one more step; `loss`, `correct` and `examples` are its sums.
 
-    Args:
-        bad_groups: int32, the bits of the parameter groups whose gradient is not finite.
-        skip: a step that is not finite is counted as skipped and adds nothing else.
+    With `skip` a step that is not finite is counted as skipped and adds nothing else.
     """
     finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
+    first, skipped = (sums.bad_step < 0) & ~finite, sums.skipped
     if skip:
-        zero = jnp.zeros((), jnp.float32)
+        first, skipped = jnp.zeros((), bool), skipped + jnp.where(finite, 0, 1)
         loss, correct, examples, grad_norm = (
-            jnp.where(finite, value, zero) for value in (loss, correct, examples, grad_norm)
+            jnp.where(finite, value, 0.0) for value in (loss, correct, examples, grad_norm)
         )
-        skipped = sums.skipped + jnp.where(finite, 0, 1)
-        first = jnp.zeros((), bool)
-    else:
-        skipped, first = sums.skipped, (sums.bad_step < 0) & ~finite
     return MetricSums(
         loss=sums.loss + loss,
         correct=sums.correct + correct,
@@ -140,12 +123,9 @@ def classification_sums(
 
 
 class NonFiniteError(UserError):
-    """The loss or a gradient was not finite.
+    """The loss or the gradient of some parameter groups was not finite at a step (from 0).
 
-    Attributes:
-        step: the step at which it happened, counted from 0.
-        groups: the parameter groups whose gradient was not finite; empty if only the loss was not.
-        saved: the step of the newest checkpoint, which is from before, or 0.
+    `saved` is the step of the newest checkpoint, which is from before, or 0.
     """
 
     def __init__(self, step: int, groups: Sequence[str], saved: int) -> None:

@@ -28,22 +28,13 @@ EPSILON = 1e-8  # of AdamW, for the table and all other parameters
 @partial(jax.tree_util.register_dataclass)
 @dataclasses.dataclass(frozen=True)
 class SparseAdamWState:
-    """Optimizer state of a table [V, d].
+    """Optimizer state of a table [V, d], float32."""
 
-    Attributes:
-        mu: float32 [V, d], first moments.
-        nu: float32 [V, d], second moments.
-        applied: float32 [V], the value of `decay` up to which each row's decay is applied.
-        decay: float32 scalar, S_t: the sum of log(1 - lr wd) over all steps.
-        carry: float32 scalar, the rounding error of that sum (Kahan), which keeps it exact over
-            millions of steps.
-    """
-
-    mu: jax.Array
-    nu: jax.Array
-    applied: jax.Array
-    decay: jax.Array
-    carry: jax.Array
+    mu: jax.Array  # [V, d], first moments
+    nu: jax.Array  # [V, d], second moments
+    applied: jax.Array  # [V], the value of `decay` up to which each row's decay is applied
+    decay: jax.Array  # scalar, S_t: the sum of log(1 - lr wd) over all steps
+    carry: jax.Array  # scalar, the rounding error of that sum (Kahan), exact over millions of steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,10 +109,6 @@ def apply_pending_decay(table: jax.Array, decay: jax.Array, applied: jax.Array) 
 
     Training continues from the table and state as they were, so neither evaluation nor a
     checkpoint changes a run's numbers.
-
-    Args:
-        decay: `SparseAdamWState.decay`.
-        applied: `SparseAdamWState.applied`.
     """
     return table * jnp.exp(decay - applied)[:, None]
 

@@ -24,18 +24,14 @@ Params = dict[str, Any]
 class State:
     """Parameters and optimizer state.
 
-    Attributes:
-        step: int32 scalar, steps made.
-        params: nested dict of float32; with sparse AdamW `params['embed']['embedding']` has
-            weight decay pending: use `current_params`.
-        opt_state: of optax, over all parameters, or all but the table.
-        table: of sparse AdamW; None where optax updates the table too.
+    With sparse AdamW the embedding table in `params` has weight decay pending: use
+    `current_params`.
     """
 
-    step: jax.Array
-    params: Params
-    opt_state: optax.OptState
-    table: SparseAdamWState | None
+    step: jax.Array  # int32 scalar, steps made
+    params: Params  # nested dict of float32
+    opt_state: optax.OptState  # over all parameters, or all but the table
+    table: SparseAdamWState | None  # None where optax updates the table too
 
 
 def create_state(

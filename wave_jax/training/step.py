@@ -45,8 +45,7 @@ def make_train_step(
     ids and a dense gradient. Clipping acts on the norm over all parameters together.
 
     Args:
-        optimizer: updates all parameters, or all but the table where `sparse` is given.
-        sparse: the optimizer of the table's rows, for models with `logits_from_rows`.
+        optimizer: updates all parameters, or all but the table where `sparse` updates its rows.
         clip_norm: largest norm of the gradient; 0 for no clipping.
         skip_nonfinite: a step whose loss or gradient is not finite changes nothing but the count.
 

@@ -24,25 +24,15 @@ _EXAMPLE = (1, 4)  # rows and tokens that parameters are initialised with
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A network, its data and how it learns.
-
-    Attributes:
-        config: how the parameters are learned.
-        seed: of initialisation and dropout (the batches have theirs already).
-        model: a Linen module, see `make_train_step`.
-        mesh: the devices.
-        batches: TrainBatches.
-        validation: EvalBatches.
-        initial: parameters to start from, nested like `params`; those it lacks are drawn.
-    """
+    """A network, its data and how it learns."""
 
     config: TrainConfig
-    seed: int
-    model: nn.Module
+    seed: int  # of initialisation and dropout (the batches have theirs already)
+    model: nn.Module  # see `make_train_step`
     mesh: Mesh
-    batches: Any
-    validation: Any
-    initial: Mapping[str, Any] | None = None
+    batches: Any  # TrainBatches
+    validation: Any  # EvalBatches
+    initial: Mapping[str, Any] | None = None  # parameters to start from; those missing are drawn
 
     @property
     def steps_per_epoch(self) -> int:

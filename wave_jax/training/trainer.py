@@ -38,24 +38,15 @@ class TrainProgress:
     """How far a training has come: all that resuming needs besides the arrays of the state.
 
     The batch of a step is a pure function of seed and step, so `step` is the data position too.
-
-    Attributes:
-        step: steps made.
-        elapsed: seconds of training so far, without compilation and evaluation.
-        window: seconds of `elapsed` since the last training row.
-        validated: step of the last completed validation; one cut short is repeated at resume.
-        best_accuracy: best validation accuracy so far, or -1 before the first validation.
-        best_step: the earliest step that had it.
-        without_better: validations since then, for early stopping.
     """
 
-    step: int = 0
-    elapsed: float = 0.0
-    window: float = 0.0
-    validated: int = 0
-    best_accuracy: float = -1.0
-    best_step: int = 0
-    without_better: int = 0
+    step: int = 0  # steps made
+    elapsed: float = 0.0  # seconds of training, without compilation and evaluation
+    window: float = 0.0  # seconds of `elapsed` since the last training row
+    validated: int = 0  # step of the last completed validation
+    best_accuracy: float = -1.0  # of all validations
+    best_step: int = 0  # the earliest that had it
+    without_better: int = 0  # validations since then, for early stopping
 
     def record(self, accuracy: float) -> bool:
         """Records a validation; returns whether it is the best (of equals the earlier is)."""
@@ -104,13 +95,6 @@ class Trainer:
         store: keeps the checkpoints.
         config: the resolved configuration, kept in every checkpoint.
         callbacks: called every so many steps.
-
-    Attributes:
-        writers: receive the rows of metrics.
-        progress: how far the training has come.
-        state: parameters and optimizer state.
-        evaluator: evaluates the validation split, and may be used for others.
-        programs: the compiled training step of every shape.
     """
 
     def __init__(
@@ -124,10 +108,10 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
     ) -> None:
         self.task, self.progress = task, TrainProgress()
-        self.writers: list[MetricsWriter] = []
+        self.writers: list[MetricsWriter] = []  # receive the rows of metrics
         self.state = task.new_state()
         self.evaluator = Evaluator(task.model, task.mesh, task.config.precision)
-        self.programs: dict[Any, Any] = {}
+        self.programs: dict[Any, Any] = {}  # the compiled training step of every shape
         self._store, self._display, self._interrupt = store, display, interrupt
         self._config, self._callbacks = dict(config), callbacks
         self._no_sums = self._on_devices(empty_metrics())
@@ -156,11 +140,10 @@ class Trainer:
             NonFiniteError: the loss or gradient was not finite; older checkpoints stay.
         """
         self._compile()
-        with (
-            closing(self._batches()) as batches,
-            noticing_lost_peers(),
-            self._interrupt.deferred(),
-        ):
+        task, steps = self.task, range(self.progress.step, self.task.total_steps)
+        work = prefetch(steps, lambda i: place(task.batches.batch(i), task.mesh), _PREFETCH)
+        batches: Any = work  # a generator, whose close ends the thread
+        with closing(batches), noticing_lost_peers(), self._interrupt.deferred():
             try:
                 self._loop(batches)
             except Interrupted:
@@ -168,12 +151,6 @@ class Trainer:
                 raise
         self._store.wait()
         return self.progress
-
-    def _batches(self) -> Any:
-        """Returns the batches of the remaining steps, placed on the devices ahead of use."""
-        task = self.task
-        steps = range(self.progress.step, task.total_steps)
-        return prefetch(steps, lambda i: place(task.batches.batch(i), task.mesh), _PREFETCH)
 
     @property
     def _ended(self) -> bool:
@@ -268,10 +245,9 @@ class Trainer:
         self._store.check()
         sums = self._fetch(sums)
         self._tick()
-        seconds, self.progress.window = self.progress.window, 0.0
-        rate = float(sums.examples) / max(seconds, 1e-9)
-        row = {"split": "train", **sums.means(), "examples_per_s": rate}
-        self._write(row, step)
+        rate = float(sums.examples) / max(self.progress.window, 1e-9)
+        self.progress.window = 0.0
+        self._write({"split": "train", **sums.means(), "examples_per_s": rate}, step)
 
     def _fetch(self, sums: MetricSums) -> MetricSums:
         fetched: MetricSums = jax.device_get(sums)

@@ -33,9 +33,7 @@ def device_name() -> str:
 def record_environment(workdir: Path, *, data_hash: str, data: str) -> None:
     """Writes environment.json, or compares the texts with those of the run that is resumed.
 
-    Args:
-        data_hash: of all texts, labels and the split.
-        data: where they come from, one line.
+    `data_hash` is of all texts, labels and the split; `data` names their source in one line.
 
     Raises:
         UserError: the texts have changed since the run began.

@@ -39,8 +39,7 @@ def is_part(path: Path) -> bool:
 def explaining_disk_errors(folder: Path, kept: str) -> Iterator[None]:
     """Raises a UserError of one line where `folder` cannot be written, as on a full disk.
 
-    Args:
-        kept: says what is safe all the same.
+    `kept` says what is safe all the same.
     """
     try:
         yield

@@ -105,11 +105,7 @@ def with_snapshot(data: DataConfig, workdir: Path) -> DataConfig:
 
 
 def save_batch(workdir: Path, batches: Any, error: NonFiniteError, process: int) -> Path:
-    """Writes the batch at which `error` occurred, this process's rows; returns its file.
-
-    Args:
-        batches: TrainBatches, whose `batch(step)` is a pure function of the step.
-    """
+    """Writes the batch at which `error` occurred, this process's rows; returns its file."""
     folder = workdir / _NONFINITE
     folder.mkdir(exist_ok=True)
     path = folder / f"batch-{error.step + 1}-{process}.npz"

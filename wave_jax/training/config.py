@@ -96,19 +96,15 @@ class Config:
 def check_config(config: Config) -> None:
     """Raises UserError for a training or probing option out of its range, by its name."""
     train, probe = config.train, config.probe
-    at_least: dict[str, float] = {
-        "epochs": 1, "steps": 1, "batch_size": 1, "eval_batch_size": 1, "log_every": 1, "keep": 1,
-        "eval_every": 1, "checkpoint_every": 1, "early_stopping": 0, "warmup_steps": 0,
-        "weight_decay": 0, "clip_norm": 0,
-    }  # fmt: skip
-    for name, low in at_least.items():
-        value = getattr(train, name)
-        if value is not None and not value >= low:
-            raise UserError(f"{_option(name)} is {value}, expected {low} or more")
-    for name in ("b1", "b2", "label_smoothing"):
-        value = getattr(train, name)
-        if not 0 <= value < 1:
-            raise UserError(f"{_option(name)} is {value}, expected 0 <= value < 1")
+    least = dict.fromkeys(("early_stopping", "warmup_steps", "weight_decay", "clip_norm"), 0)
+    least |= dict.fromkeys(("epochs", "steps", "batch_size", "eval_batch_size", "log_every"), 1)
+    least |= dict.fromkeys(("keep", "eval_every", "checkpoint_every"), 1)
+    for name, value in vars(train).items():
+        option = f"--train.{name.replace('_', '-')}"
+        if name in least and value is not None and not value >= least[name]:
+            raise UserError(f"{option} is {value}, expected {least[name]} or more")
+        if name in ("b1", "b2", "label_smoothing") and not 0 <= value < 1:
+            raise UserError(f"{option} is {value}, expected 0 <= value < 1")
     if not 0 < train.learning_rate < float("inf"):
         raise UserError(f"--train.learning-rate is {train.learning_rate}, expected more than 0")
     if train.learning_rate * train.weight_decay >= 1:
@@ -118,12 +114,7 @@ def check_config(config: Config) -> None:
         )
     if probe.every < 0:
         raise UserError(f"--probe.every is {probe.every}, expected 0 (never) or a number of steps")
-    if probe.every and config.model.kind != "wave":
+    if probe.every and (kind := config.model.kind) != "wave":
         raise UserError(
-            f"--probe.every probes waves, and --model.kind {config.model.kind} has none: leave it "
-            "out"
+            f"--probe.every probes waves, and --model.kind {kind} has none: leave it out"
         )
-
-
-def _option(name: str) -> str:
-    return f"--train.{name.replace('_', '-')}"

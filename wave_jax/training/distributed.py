@@ -15,9 +15,9 @@ import signal
 import socket
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import jax
@@ -57,7 +57,8 @@ def on_primary(action: Callable[[], T]) -> T:
     """
     if alone():
         return action()
-    key, found = f"wave_jax/result/{next(_calls)}", {}
+    key = f"wave_jax/result/{next(_calls)}"
+    found: dict[str, Any] = {}
     if is_primary():
         try:
             found["value"] = action()
@@ -156,29 +157,18 @@ def _store() -> Any:
     return distributed.global_state.client
 
 
-class _AbortHandler:
-    """What is written, where, and with which exit status, when JAX calls abort().
+_on_abort = SimpleNamespace(line=_LOST, status=1, file=_STDERR)
 
-    JAX notices a missing process in threads of its own, even while all computation hangs, and
-    calls abort(). A Python signal handler would never run then; this C callback does.
+
+@ctypes.CFUNCTYPE(None, ctypes.c_int)
+def _handle_abort(number: int) -> None:
+    """Writes one line and ends the process when JAX calls abort().
+
+    JAX notices a missing process in threads of its own, even while all computation hangs. A Python
+    signal handler would never run then; this C callback does.
     """
-
-    def __init__(self) -> None:
-        self.line, self.status, self.file = _LOST, 1, _STDERR
-
-        def handle(number: int) -> None:
-            os.write(self.file, f"error: {self.line}\n".encode())
-            os._exit(self.status)
-
-        # kept: ctypes frees a callback that nothing refers to
-        self._callback = ctypes.CFUNCTYPE(None, ctypes.c_int)(handle)
-
-    def install(self) -> None:
-        """Handles SIGABRT."""
-        ctypes.CDLL(None).signal(signal.SIGABRT, self._callback)
-
-
-_on_abort = _AbortHandler()
+    os.write(_on_abort.file, f"error: {_on_abort.line}\n".encode())
+    os._exit(_on_abort.status)
 
 
 def join(
@@ -208,7 +198,7 @@ def join(
         if process == 0:
             _check_port(coordinator)
         print(f"Process {process} waits for all {processes}{where}, up to {wait} s", flush=True)
-    _on_abort.install()
+    ctypes.CDLL(None).signal(signal.SIGABRT, _handle_abort)
     _on_abort.status, _on_abort.line = (
         2,
         f"--distributed: not all processes came{where} within {wait} s: start every one of them, "
@@ -216,7 +206,7 @@ def join(
         "--distributed.process of its own, or wait longer with --distributed.wait",
     )
     try:
-        with _delayed_stderr(), _default_ctrl_c():
+        with _waiting_in_jax():
             jax.distributed.initialize(
                 coordinator,
                 processes,
@@ -252,40 +242,25 @@ def _check_port(coordinator: str) -> None:
 
 
 @contextmanager
-def _delayed_stderr() -> Iterator[None]:
-    """Shows what the block writes to stderr at its end, and only if it succeeds.
+def _waiting_in_jax() -> Iterator[None]:
+    """Makes errors and Ctrl-C end the process quietly while JAX waits in C++.
 
-    JAX writes a stack trace there before it calls abort(); `_on_abort` says it in one line.
+    JAX writes a stack trace to stderr before it calls abort(); what the block writes there is
+    shown at its end and only if it succeeds. Python's handler of Ctrl-C would never run.
     """
+    previous = signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.stderr.flush()
-    try:
-        shown = os.dup(_STDERR)
-    except OSError:  # closed by whoever started this process
-        yield
-        return
+    _on_abort.file = os.dup(_STDERR)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), _STDERR)
-        _on_abort.file = shown
         try:
             yield
         finally:
             sys.stderr.flush()
-            os.dup2(shown, _STDERR)
+            os.dup2(_on_abort.file, _STDERR)
+            os.close(_on_abort.file)
             _on_abort.file = _STDERR
-            os.close(shown)
+            signal.signal(signal.SIGINT, previous)
         held.seek(0)
         with suppress(OSError):
             os.write(_STDERR, held.read())
-
-
-@contextmanager
-def _default_ctrl_c() -> Iterator[None]:
-    """Lets Ctrl-C end the process: JAX waits in C++, where Python's handler never runs."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)

@@ -72,12 +72,9 @@ class Evaluator:
     def __call__(
         self, params: Params, batches: Any, poll: Callable[[], None] = lambda: None
     ) -> EvalResult:
-        """Returns the result on `batches` (EvalBatches).
+        """Returns the result on `batches` (EvalBatches) with `current_params`, on the mesh.
 
-        Args:
-            params: as of `current_params`, on the mesh.
-            batches: the split.
-            poll: called before every batch; may raise to stop.
+        `poll` is called before every batch and may raise to stop.
         """
         self.warm(params, batches)
         waiting: deque[tuple[jax.Array, jax.Array, jax.Array]] = deque()

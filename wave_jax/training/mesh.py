@@ -56,9 +56,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def put(tree: Any, shardings: Any) -> Any:
     """Puts host arrays on the devices; every process passes the whole of each.
 
-    Args:
-        tree: a pytree of arrays.
-        shardings: one sharding for all leaves, or a tree of them.
+    `shardings` is one sharding for all leaves of `tree`, or a tree of them.
     """
     if jax.process_count() == 1:
         return jax.device_put(tree, shardings)
@@ -99,9 +97,6 @@ def state_shardings(mesh: Mesh, tree: Any) -> Any:
     Split are the rows of the embedding table (with the optimizer's arrays of the same length)
     and the inner columns of the feed-forward, where 'model' divides them. Optimizer state carries
     the parameters' names, so one rule by name serves both.
-
-    Args:
-        tree: any pytree of arrays or `jax.ShapeDtypeStruct`.
     """
     return jax.tree_util.tree_map_with_path(
         lambda path, leaf: NamedSharding(mesh, _spec(path_names(path), leaf.shape, mesh)), tree

@@ -69,17 +69,13 @@ def add_step(
     With `skip` a step that is not finite is counted as skipped and adds nothing else.
     """
     finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
+    added = {"loss": loss, "correct": correct, "examples": examples, "grad_norm": grad_norm}
     first, skipped = (sums.bad_step < 0) & ~finite, sums.skipped
     if skip:
+        added = {name: jnp.where(finite, value, 0.0) for name, value in added.items()}
         first, skipped = jnp.zeros((), bool), skipped + jnp.where(finite, 0, 1)
-        loss, correct, examples, grad_norm = (
-            jnp.where(finite, value, 0.0) for value in (loss, correct, examples, grad_norm)
-        )
     return MetricSums(
-        loss=sums.loss + loss,
-        correct=sums.correct + correct,
-        examples=sums.examples + examples,
-        grad_norm=sums.grad_norm + grad_norm,
+        **{name: getattr(sums, name) + value for name, value in added.items()},
         learning_rate=learning_rate,
         steps=sums.steps + 1,
         bad_step=jnp.where(first, step, sums.bad_step),
@@ -104,11 +100,7 @@ def classification_sums(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Returns the weighted sums (loss, correct, examples) of a batch, float32 scalars.
 
-    Args:
-        logits: [B, C].
-        labels: int32 [B].
-        weights: float32 [B], 0 for padding rows.
-        label_smoothing: share of the target spread evenly over the classes.
+    `logits` are [B, C], `labels` int32 [B], `weights` float32 [B], 0 for padding rows.
     """
     logits = logits.astype(jnp.float32)
     targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), label_smoothing)

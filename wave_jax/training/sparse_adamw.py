@@ -77,14 +77,10 @@ def update_rows(
     learning_rate: jax.Array,
     step: jax.Array,
 ) -> tuple[jax.Array, SparseAdamWState]:
-    """Returns the table and its state after one step.
+    """Returns the table [V, d] and its state after one step.
 
-    Args:
-        table: float32 [V, d].
-        distinct: int32 [U], sorted, unique.
-        rows: float32 [U, d], as `read_rows` returned them.
-        grads: float32 [U, d], their gradient (clipped).
-        step: int32 scalar, steps made before this one.
+    `rows` [U, d] are as `read_rows` returned them for `distinct` [U], `grads` [U, d] their
+    gradient (clipped); `step` counts the steps made before this one.
     """
     b1, b2 = optimizer.b1, optimizer.b2
     mu = (1 - b1) * grads + b1 * _take_rows(state.mu, distinct)

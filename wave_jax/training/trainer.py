@@ -114,8 +114,8 @@ class Trainer:
         self.programs: dict[Any, Any] = {}  # the compiled training step of every shape
         self._store, self._display, self._interrupt = store, display, interrupt
         self._config, self._callbacks = dict(config), callbacks
-        self._no_sums = self._on_devices(empty_metrics())
-        self._sums = self._no_sums
+        self._no_sums = put(empty_metrics(), replicated(task.mesh))
+        self._sums: MetricSums = self._no_sums
         self._pending: tuple[int, MetricSums] | None = None  # the row to be written next
         self._saved = 0
         self._mark = 0.0  # time up to which `elapsed` is counted
@@ -127,7 +127,7 @@ class Trainer:
             return False
         self.state, meta = found
         self.progress = TrainProgress(**meta["position"])
-        self._sums = self._on_devices(sums_from_json(meta["sums"]))
+        self._sums = put(sums_from_json(meta["sums"]), replicated(self.task.mesh))
         self._saved = self.progress.step
         return True
 
@@ -268,7 +268,3 @@ class Trainer:
         for writer in self.writers:
             writer.write(full)
         self._display.row(full)
-
-    def _on_devices(self, sums: MetricSums) -> MetricSums:
-        placed: MetricSums = put(sums, replicated(self.task.mesh))
-        return placed

@@ -68,11 +68,14 @@ class Texts:
 
     def batch(self, step: int) -> Batch:
         self.before.get(step, lambda: None)()
+        return self.take(self.examples(step))
+
+    def examples(self, step: int) -> np.ndarray:
         epoch, index = divmod(step, len(self))
         order = self.order
         if self._shuffle:
             order = np.random.default_rng([self._seed, epoch]).permutation(len(self.labels))
-        return self.take(order[index * self.batch_size : (index + 1) * self.batch_size])
+        return order[index * self.batch_size : (index + 1) * self.batch_size]
 
     def take(self, chosen: np.ndarray) -> Batch:
         lengths, padding = self.lengths[chosen], self.batch_size - len(chosen)

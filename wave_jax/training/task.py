@@ -73,7 +73,7 @@ class Task:
     @cached_property
     def learner(self) -> nn.Module:
         """The model without word dropout where the batches have dropped words already."""
-        if self.batches.word_dropout:
+        if getattr(self.batches, "word_dropout", 0.0):
             return self.model.clone(word_dropout=0.0)
         return self.model
 

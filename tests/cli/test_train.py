@@ -89,7 +89,7 @@ def test_ctrl_c_saves_and_the_command_shown_resumes(tmp_path: Path, source: list
 
     done = subprocess.run(start, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert "from the checkpoint of step" in done.stdout
+    assert "Resuming from the checkpoint of step" in done.stdout
     steps = _steps(folder)
     assert steps == sorted(steps)
     assert steps[-1] == 400

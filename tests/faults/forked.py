@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.faults.runs import Place
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.faults.forked", "wave_jax.runs.job", "grain"])
+_CONTEXT.set_forkserver_preload(["tests.faults.forked", "wave_jax.runs.job"])
 
 
 class Training:

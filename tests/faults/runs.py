@@ -119,7 +119,7 @@ def steps_logged(workdir: Path) -> list[int]:
 
 def resumed_at(out: str) -> int:
     """Returns the step from which a training says that it goes on; 0 where it started."""
-    found = re.search(r"Going on from the checkpoint of step ([\d,]+)", out)
+    found = re.search(r"Resuming from the checkpoint of step ([\d,]+)", out)
     return int(found[1].replace(",", "")) if found else 0
 
 

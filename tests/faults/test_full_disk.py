@@ -66,13 +66,13 @@ def test_two_trainings_in_one_folder(place, tmp_path):
     )
     status, shown = second.finish()
     assert status == 2
-    assert "error: another training is at work in" in shown.splitlines()[-1]
+    assert "error: another training is running in" in shown.splitlines()[-1]
     assert first.running
     first.signal(signal.SIGKILL)
     first.finish()
     # the lock went with the process
     third = Training(place, workdir, *OPTIONS, "--train.steps", "4000")
-    wait_for(lambda: "Going on" in third.shown.read_text())
+    wait_for(lambda: "Resuming" in third.shown.read_text())
     third.signal(signal.SIGTERM)
     assert third.finish()[0] == 143
 

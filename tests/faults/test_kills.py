@@ -100,7 +100,7 @@ def killed(place: Place, workdir: Path, kill: int) -> tuple[bool, bool]:
     assert "Traceback" not in shown or number == signal.SIGINT, shown
     if "step " in shown and status == 0:
         assert resumed_at(shown) == before or before == TOTAL
-    found = re.search(r"Going on from the checkpoint of step (\d+)", shown)
+    found = re.search(r"Resuming from the checkpoint of step (\d+)", shown)
     assert found is None or int(found[1]) == before
     return alive and status != 0, cut and status != 0
 
@@ -154,6 +154,6 @@ def test_a_signal_during_evaluation(place, undisturbed, tmp_path, number):
     step = max(whole(tmp_path / "run"))
     assert step >= 1
     training = Training(place, tmp_path / "run", *options)
-    wait_for(lambda: not training.running or "Going on" in training.shown.read_text())
+    wait_for(lambda: not training.running or "Resuming" in training.shown.read_text())
     training.signal(signal.SIGKILL)
     assert resumed_at(training.finish()[1]) == step

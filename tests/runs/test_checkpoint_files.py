@@ -6,10 +6,10 @@ import shutil
 
 import numpy as np
 import pytest
-from tests.training.test_checkpoint import save
-from tests.training.test_fit import assert_same, run
 
-from tests.training.stubs import fitting, make_task
+from tests.runs.test_checkpoints import flip, largest, save
+from tests.training.small import make_task, run, trainer_in
+from tests.training.test_trainer import assert_same
 from wave_jax.errors import UserError
 from wave_jax.runs.checkpoint_files import CHECKSUMS, damage, write_checksums
 from wave_jax.runs.checkpoints import Checkpoints, restore_params
@@ -19,12 +19,6 @@ from wave_jax.runs.checkpoints import Checkpoints, restore_params
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     return run(folder, make_task()), folder
-
-
-def flip(path):
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
 
 
 def truncate(path):
@@ -52,22 +46,18 @@ def test_every_file_is_guarded(tmp_path, harm):
     assert "not finished" in damage(tmp_path)
 
 
-def largest(folder):
-    return max(folder.rglob("d/*"), key=lambda path: path.stat().st_size)
-
-
 @pytest.mark.parametrize("harm", [flip, truncate, remove])
-def test_training_goes_on_from_the_newest_whole_one(tmp_path, whole, harm):
+def test_training_resumes_from_the_newest_whole_one(tmp_path, whole, harm):
     shutil.copytree(whole[1], tmp_path, dirs_exist_ok=True)
     harm(largest(tmp_path / "checkpoints" / "18" / "params"))
     (tmp_path / "checkpoints" / "7").mkdir()  # a stray folder
-    with fitting(tmp_path, make_task()) as fit:
-        assert fit.position.step == 12
-        fit.run()
+    with trainer_in(tmp_path, make_task()) as trainer:
+        assert trainer.progress.step == 12
+        trainer.run()
     shown = " ".join((tmp_path / "shown.txt").read_text().split())
     assert "The checkpoint of step 18 is not whole (params/" in shown
     assert (tmp_path / "checkpoints" / "stray-7").is_dir()
-    assert_same(whole[0], fit, whole[1], tmp_path)
+    assert_same(whole[0], trainer, whole[1], tmp_path)
 
 
 def test_training_starts_over_where_none_is_whole_and_deletes_none(tmp_path, whole):
@@ -75,12 +65,12 @@ def test_training_starts_over_where_none_is_whole_and_deletes_none(tmp_path, who
     steps = [path.name for path in (tmp_path / "checkpoints").iterdir()]
     for step in steps:
         flip(largest(tmp_path / "checkpoints" / step / "params"))
-    with fitting(tmp_path, make_task()) as fit:
-        assert fit.position.step == 0
-        fit.run()
+    with trainer_in(tmp_path, make_task()) as trainer:
+        assert trainer.progress.step == 0
+        trainer.run()
     assert "No checkpoint is whole" in " ".join((tmp_path / "shown.txt").read_text().split())
     assert all((tmp_path / "checkpoints" / f"broken-{step}").is_dir() for step in steps)
-    assert_same(whole[0], fit, whole[1], tmp_path)
+    assert_same(whole[0], trainer, whole[1], tmp_path)
 
 
 def test_one_whose_best_is_broken_is_not_used(tmp_path):
@@ -90,7 +80,7 @@ def test_one_whose_best_is_broken_is_not_used(tmp_path):
             save(checkpoints, state, step, best)
         checkpoints.wait()
         flip(largest(tmp_path / "checkpoints" / "2" / "params"))
-        assert checkpoints.whole_steps(lines.append) == [4, 1]
+        assert checkpoints.intact_steps(lines.append) == [4, 1]
     assert "step 3 is not whole (the best one of its time, of step 2, is not: params/" in lines[0]
     assert "step 2 is not whole (params/" in lines[1]
 
@@ -101,4 +91,4 @@ def test_parameters_are_not_read_from_a_broken_one(tmp_path, whole):
     with pytest.raises(UserError, match="step 18 .* is not whole: params/.* checksum differs"):
         restore_params(tmp_path, "last")
     restored, _ = restore_params(whole[1], "last")
-    assert np.isfinite(restored["norm"]["scale"]).all()
+    assert np.isfinite(restored["classifier"]["bias"]).all()

@@ -7,18 +7,27 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-from wave_jax.training.progress import TrainProgress
 
-from tests.training.stubs import Bag, make_task, max_difference
+from tests.training.small import make_task, max_difference, small_model
 from wave_jax.errors import UserError
+from wave_jax.runs.checkpoint_files import finished_steps
 from wave_jax.runs.checkpoints import Checkpoints, restore_params
 from wave_jax.training.metrics import empty_metrics, sums_from_json, sums_to_json
 from wave_jax.training.state import current_params
 
 
-def save(checkpoints, state, step=1, best_step=0, accuracy=-1.0):
-    position = TrainProgress(step=step, best_step=best_step, best_accuracy=accuracy)
-    checkpoints.save(state, {"next": step}, {"position": position.to_json()})
+def save(checkpoints, state, step=1, best_step=0):
+    checkpoints.save(state, {"position": {"step": step, "best_step": best_step}})
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def largest(folder):
+    return max(folder.rglob("d/*"), key=lambda path: path.stat().st_size)
 
 
 @pytest.mark.parametrize("table_optimizer", ["rows", "dense"])
@@ -29,16 +38,15 @@ def test_what_is_saved_comes_back(tmp_path, table_optimizer):
     with Checkpoints(tmp_path, 1) as checkpoints:
         save(checkpoints, state, 7)
         checkpoints.wait()
-        found = checkpoints.restore(7, state)
-    jax.tree.map(np.testing.assert_array_equal, found.state, state)
-    assert found.data == {"next": 7}
-    assert TrainProgress.from_json(found.meta["position"]).step == 7
+        found, meta = checkpoints.restore(7, state)
+    jax.tree.map(np.testing.assert_array_equal, found, state)
+    assert meta == {"position": {"step": 7, "best_step": 0}}
     params, _ = restore_params(tmp_path, "last")
     assert max_difference(params, current_params(state)) == 0
 
 
 def test_the_caller_may_donate_what_is_being_saved(tmp_path):
-    task = make_task(model=Bag(rows=4096, dim=64))
+    task = make_task(model=small_model(vocab_size=4096, dim=64))
     state, step = task.new_state(), task.jitted_step(task.new_state())
     want = np.array(state.params["embed"]["embedding"])
     with Checkpoints(tmp_path, 1) as checkpoints:
@@ -46,43 +54,46 @@ def test_the_caller_may_donate_what_is_being_saved(tmp_path):
         for _ in range(20):
             state, _ = step(state, empty_metrics(), task.root_key(), task.batches.batch(0))
         checkpoints.wait()
-        found = checkpoints.restore(1, state)
-    np.testing.assert_array_equal(found.state.params["embed"]["embedding"], want)
+        found, _ = checkpoints.restore(1, state)
+    np.testing.assert_array_equal(found.params["embed"]["embedding"], want)
 
 
 def test_another_shape_or_dtype_names_the_parameter(tmp_path):
-    state = make_task(model=Bag()).new_state()
+    state = make_task(model=small_model()).new_state()
     with Checkpoints(tmp_path, 1) as checkpoints:
         save(checkpoints, state)
         checkpoints.wait()
-        wide = make_task(model=Bag(classes=4)).new_state()
+        wide = make_task(model=small_model(num_classes=4)).new_state()
         with pytest.raises(UserError, match=r"params/classifier/bias is float32\[3\], expected"):
             checkpoints.restore(1, wide)
         params = jax.tree.map(lambda leaf: leaf, state.params)
-        params["norm"]["scale"] = params["norm"]["scale"].astype("float16")
-        with pytest.raises(UserError, match=r"params/norm/scale is float32\[16\], expected float1"):
+        bias = params["classifier"].pop("bias")
+        with pytest.raises(UserError, match="params/classifier/bias is not a part"):
             checkpoints.restore(1, dataclasses.replace(state, params=params))
-        del params["norm"]
-        with pytest.raises(UserError, match="params/norm/bias is not a part"):
+        params["classifier"]["bias"] = bias.astype("float16")
+        with pytest.raises(
+            UserError, match=r"params/classifier/bias is float32\[3\], expected float1"
+        ):
             checkpoints.restore(1, dataclasses.replace(state, params=params))
 
 
 def test_newest_and_best_are_kept_and_strays_ignored(tmp_path):
-    state = make_task().new_state()
+    state, folder = make_task().new_state(), tmp_path / "checkpoints"
     with Checkpoints(tmp_path, 2) as checkpoints:
         for step, best in [(1, 0), (2, 2), (3, 2), (4, 2), (5, 2)]:
             save(checkpoints, state, step, best)
         checkpoints.wait()
-        (tmp_path / "checkpoints" / "99").mkdir()
-        assert checkpoints.steps() == [5, 4, 2]
+        (folder / "99").mkdir()
+        assert finished_steps(folder) == [2, 4, 5]
     assert restore_params(tmp_path, "best")[1]["position"]["step"] == 2
     assert restore_params(tmp_path, "last")[1]["position"]["step"] == 5
+    flip(largest(folder / "5" / "params"))
     with Checkpoints(tmp_path, 2) as checkpoints:
-        checkpoints.drop_after(4)
-        assert checkpoints.steps() == [4, 2]
+        checkpoints.restore_newest(state, print)  # that of step 4, as 5 is damaged
+        assert finished_steps(folder) == [2, 4]
         save(checkpoints, state, 5, 2)
         checkpoints.wait()
-        assert checkpoints.steps() == [5, 4, 2]
+        assert finished_steps(folder) == [2, 4, 5]
 
 
 def test_a_folder_without_checkpoints(tmp_path):

@@ -129,8 +129,8 @@ def test_stopped_by_a_signal_it_resumes_to_the_same_parameters(finished, config,
     """In a process of its own, for the exit status; the oracle is the run nobody disturbed."""
     program = (
         "import dataclasses, json, sys; from pathlib import Path\n"
-        "from wave_jax.training.config_file import config_from_dict\n"
-        "from wave_jax.training.loop import train\n"
+        "from wave_jax.runs.config_file import config_from_dict\n"
+        "from wave_jax.runs.job import train\n"
         "train(config_from_dict(json.loads(sys.argv[1])), workdir=Path(sys.argv[2]),\n"
         "      resume_command='again please')"
     )

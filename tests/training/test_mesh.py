@@ -21,17 +21,17 @@ PROGRAM = """
 import json, sys
 import jax
 import numpy as np
-from tests.training.stubs import Texts, make_task, Bag
-from tests.training.test_checkpoint import save
-from wave_jax.training.checkpoint import Checkpoints
-from wave_jax.training.metrics import empty_sums
-from wave_jax.training.mesh import make_mesh, place
-from wave_jax.training.state import settled_params
+from tests.runs.test_checkpoints import save
+from tests.training.small import make_task, small_model
+from wave_jax.runs.checkpoints import Checkpoints
 from wave_jax.training.evaluation import Evaluator
+from wave_jax.training.mesh import make_mesh, place
+from wave_jax.training.metrics import empty_metrics
+from wave_jax.training.state import current_params
 
 def following(state):
     # the loss of the step after the last, from a state that it takes over
-    _, sums = step(state, empty_sums(), task.root_key(), place(task.batches.batch(50), mesh))
+    _, sums = step(state, empty_metrics(), task.root_key(), place(task.batches.batch(50), mesh))
     return float(sums.loss) / float(sums.examples)
 
 def assert_lying(one, two):
@@ -40,26 +40,26 @@ def assert_lying(one, two):
 out, following_losses = {}, []
 for table_optimizer, data, model in json.loads(sys.argv[1]):
     mesh = make_mesh(data, model)
-    task = make_task(mesh=mesh, model=Bag(dropout=0.1), table_optimizer=table_optimizer)
+    task = make_task(mesh=mesh, model=small_model(dropout=0.1), table_optimizer=table_optimizer)
     for texts in (task.batches, task.validation):
         texts.lengths = np.minimum(texts.lengths, 8)  # of one shape, as compiling takes longest
     state, step, losses = task.new_state(), task.jitted_step(task.new_state()), []
     table = state.params["embed"]["embedding"]
-    inner = state.params["ffn_in"]["kernel"]
+    inner = state.params["layer_0"]["ffn_in"]["kernel"]
     shards = [list(leaf.sharding.shard_shape(leaf.shape)) for leaf in (table, inner)]
     for index in range(50):
         batch = place(task.batches.batch(index), mesh)
         rows = list(batch.labels.sharding.shard_shape(batch.labels.shape))
-        state, sums = step(state, empty_sums(), task.root_key(), batch)
+        state, sums = step(state, empty_metrics(), task.root_key(), batch)
         losses.append(float(sums.loss) / float(sums.examples))
-    result = Evaluator(task.model, mesh)(settled_params(state), task.validation)
+    result = Evaluator(task.model, mesh)(current_params(state), task.validation)
     if table_optimizer == "rows" and (data, model) in ((8, 1), (4, 2)):
         with Checkpoints(sys.argv[2], 1) as checkpoints:
             if data == 8:
                 save(checkpoints, state, 50, 50)
                 checkpoints.wait()
             else:
-                old, state = state, checkpoints.restore(50, state).state
+                old, state = state, checkpoints.restore(50, state)[0]
                 jax.tree.map(assert_lying, old, state)
         following_losses.append(following(state))
     out[f"{table_optimizer} {data}x{model}"] = dict(
@@ -90,7 +90,7 @@ def test_eight_devices_compute_what_one_does(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout)
-    # what 8x1 saved goes on at 4x2 as it would have at 8x1
+    # what 8x1 saved resumes at 4x2 as it would have at 8x1
     assert found["resumed"][1] == pytest.approx(found["resumed"][0], rel=1e-5)
     del found["resumed"]
     ones = {name: found.pop(f"{name} 1x1") for name in ("rows", "dense")}

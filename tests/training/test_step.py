@@ -1,4 +1,4 @@
-"""One step of training: what counts, what is clipped, and the two ways to update the table."""
+"""One step of training: padding, clipping, randomness, and the two ways to update the table."""
 
 from __future__ import annotations
 
@@ -10,19 +10,17 @@ import numpy as np
 import optax
 import pytest
 
-from tests.training.stubs import Bag, Plain, Texts, make_task, max_difference
-from wave_jax.errors import UserError
-from wave_jax.models import ModelConfig, build_model
-from wave_jax.runs.inputs import word_dropout_of_batches
-from wave_jax.training.metrics import classification, empty_metrics
+from tests.training.small import Texts, make_task, max_difference, small_model
+from wave_jax.training.metrics import classification_sums, empty_metrics
+from wave_jax.training.sparse_adamw import SparseAdamW
 from wave_jax.training.state import current_params
 from wave_jax.training.step import make_train_step
 
-QUICK = {"xla_backend_optimization_level": 0}  # memory does not depend on the machine code
+FNET = {"kind": "fnet"}  # takes ids only: no `logits_from_rows`
 
 
 def steps(task, batches):
-    """Makes steps; returns the settled parameters and the sums."""
+    """Makes steps; returns the current parameters and the sums."""
     state, sums, root = task.new_state(), empty_metrics(), task.root_key()
     step = task.jitted_step(state)
     for batch in batches:
@@ -58,12 +56,12 @@ def test_gradients_as_rows_equal_gradients_from_ids(monkeypatch):
 
 
 def test_a_model_without_rows_trains():
-    _, sums = steps(make_task(model=Plain()), [Texts(16, 16).batch(0)] * 30)
+    _, sums = steps(make_task(model=small_model(**FNET)), [Texts(16, 16).batch(0)] * 30)
     assert sums.means()["accuracy"] > 0.8
 
 
 def test_the_step_is_adamw_on_the_clipped_gradient():
-    batch, task = full_batch(), make_task(model=Bag(), clip_norm=0.1, weight_decay=0.2)
+    batch, task = full_batch(), make_task(model=small_model(), clip_norm=0.1, weight_decay=0.2)
     before = jax.device_get(task.new_state().params)
 
     @jax.jit
@@ -124,7 +122,7 @@ def test_label_smoothing_and_weights_against_optax():
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(6, 3)).astype(np.float32)
     labels, weights = rng.integers(0, 3, 6), np.array([1, 1, 0, 1, 0, 1], np.float32)
-    loss, correct, examples = classification(logits, labels, weights, 0.1)
+    loss, correct, examples = classification_sums(logits, labels, weights, 0.1)
     targets = optax.smooth_labels(np.eye(3)[labels], 0.1)
     expected = -(targets * jax.nn.log_softmax(logits)).sum(-1)
     assert float(loss) == pytest.approx(float((expected * weights).sum()), rel=1e-6)
@@ -139,58 +137,17 @@ def test_the_first_step_that_is_not_finite_is_remembered():
     assert int(sums.bad_step) == 2
 
 
-@pytest.mark.parametrize("model", [Bag(), Plain()], ids=["rows", "dense"])
-def test_parts_and_remat_give_the_whole_batch_at_once(model):
-    batch = Texts(14, 16).batch(0)  # two rows only fill up
-    whole, sums = steps(make_task(model=model), [batch] * 3)
-    for options in ({"accumulate": 4}, {"accumulate": 2, "remat": True}):
-        parts, found = steps(make_task(model=model, **options), [batch] * 3)
-        # sums in another order, through three steps of Adam of 1e-2
-        assert max_difference(parts, whole) < 1e-5
-        assert max_difference(found, sums) < 1e-5
-    with pytest.raises(UserError, match="accumulate 3 does not divide the 16 rows"):
-        steps(make_task(model=model, accumulate=3), [batch])
-
-
-def test_parts_take_less_memory():
-    config = ModelConfig(dim=16, pooling="mean", dropout=0.1, word_dropout=0.0)
-    model = build_model(config, vocab_size=100, num_classes=3, max_length=64)
-    rng = np.random.default_rng(0)
-    batch = (
-        Texts(16, 16)
-        .batch(0)
-        ._replace(
-            distinct=np.arange(128, dtype=np.int32),
-            inverse=rng.integers(0, 100, (16, 64)).astype(np.int32),
-            mask=np.ones((16, 64), bool),
-        )
-    )
-
-    def temporaries(**options):
-        task = make_task(model=model, **options)
-        state = task.new_state()
-        step = task.jitted_step(state).lower(state, empty_metrics(), task.root_key(), batch)
-        return step.compile(QUICK).memory_analysis().temp_size_in_bytes
-
-    assert temporaries(accumulate=8) < 0.5 * temporaries()
-
-
 def test_words_that_the_batches_dropped_are_not_dropped_again():
-    config = ModelConfig(dim=8, ffn_dim=8, word_dropout=0.5)
-    model = build_model(config, vocab_size=100, num_classes=3, max_length=12)
-    task = make_task(model=model)
-    assert task.learner is model
+    task = make_task(model=small_model(word_dropout=0.5))
+    assert task.learner is task.model
     task.batches.word_dropout = 0.5
     task = dataclasses.replace(task)  # `learner` is decided once
     assert task.learner.word_dropout == 0
     assert task.model.word_dropout == 0.5
-    assert word_dropout_of_batches(config) == 0.5
-    sentences = dataclasses.replace(config, scopes=("sentence", "input"))
-    assert word_dropout_of_batches(sentences) == 0
 
 
 def test_row_wise_needs_a_model_with_rows():
     task = make_task()
-    optimizer = make_task().optimizer
+    model, sparse = small_model(**FNET), SparseAdamW(0.9, 0.999, 0.01)
     with pytest.raises(ValueError, match="logits_from_rows"):
-        make_train_step(Plain(), optimizer, task.schedule, task.mesh, rows=object())
+        make_train_step(model, task.optimizer, task.schedule, task.mesh, sparse=sparse)

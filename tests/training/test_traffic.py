@@ -16,15 +16,15 @@ PROGRAM = """
 import json, sys
 import jax
 import numpy as np
-from tests.training.stubs import Batch, Texts
+from tests.training.small import Texts
+from tests.training.traffic import collective_bytes
+from wave_jax.data.batches import Batch
 from wave_jax.models import ModelConfig, build_model
 from wave_jax.training.compilation import abstract
 from wave_jax.training.config import TrainConfig
-from wave_jax.training.mesh import make_mesh
-from wave_jax.training.metrics import empty_sums
-from wave_jax.training.shapes import abstract_batch
+from wave_jax.training.mesh import make_mesh, place
+from wave_jax.training.metrics import empty_metrics
 from wave_jax.training.task import Task
-from wave_jax.training.traffic import collective_bytes
 
 out = {}
 for data, model, vocabulary, dim, rows, tokens, distinct in json.loads(sys.argv[1]):
@@ -38,7 +38,7 @@ for data, model, vocabulary, dim, rows, tokens, distinct in json.loads(sys.argv[
         np.zeros(distinct, np.int32), np.zeros((rows, tokens), np.int32),
         np.zeros((rows, tokens), bool), np.zeros(rows, np.int32), np.zeros(rows, np.float32),
     )
-    given = abstract(state), empty_sums(), abstract(task.root_key()), abstract_batch(batch, mesh)
+    given = abstract(state), empty_metrics(), *abstract((task.root_key(), place(batch, mesh)))
     options = {"xla_backend_optimization_level": 0}
     text = task.jitted_step(state).lower(*given).compile(compiler_options=options).as_text()
     found = collective_bytes(text)

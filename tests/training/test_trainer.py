@@ -1,4 +1,4 @@
-"""The loop: resuming bit for bit, signals, validations, what it writes, what it compiles."""
+"""The trainer: resuming bit for bit, signals, validations, what it writes, what it compiles."""
 
 from __future__ import annotations
 
@@ -9,50 +9,29 @@ import jax
 import numpy as np
 import pytest
 
-from tests.training.stubs import Walk, fitting, make_task, max_difference
-from wave_jax.errors import Interrupted, UserError
+from tests.training.small import make_task, run, trainer_in
+from wave_jax.errors import Interrupted
 from wave_jax.runs.checkpoint_files import finished_steps
 from wave_jax.runs.checkpoints import restore_params
 from wave_jax.runs.metrics_log import read_rows
+from wave_jax.training.metrics import NonFiniteError
 
 TIMES = ("examples_per_s",)  # fields that no two runs share
 
 
-class Disturbed(Walk):
-    """Does something just before the batch of a step is taken."""
-
-    def __init__(self, task, at, action):
-        super().__init__(task.batches, task.total_steps)
-        self._at, self._action = at, action
-
-    def __next__(self):
-        batch = super().__next__()
-        if self._step == self._at:
-            self._action()
-        return batch
-
-
-def run(folder, task, **options):
-    folder.mkdir(exist_ok=True)
-    with fitting(folder, task, **options) as fit:
-        fit.run()
-        return fit
-
-
-def interrupted(folder, task, number, **options):
-    folder.mkdir(exist_ok=True)
-    with fitting(folder, task, **options) as fit, pytest.raises(Interrupted) as caught:
-        fit.run()
+def interrupted(folder, task, number):
+    with trainer_in(folder, task) as trainer, pytest.raises(Interrupted) as caught:
+        trainer.run()
     assert caught.value.code == 128 + number
-    step = fit.position.step  # where it stopped, not where the last checkpoint was due
+    step = trainer.progress.step  # where it stopped, not where the last checkpoint was due
     assert finished_steps(folder / "checkpoints")[-1:] == ([step] if step else [])
-    return fit
+    return trainer
 
 
 def assert_same(one, two, folder_one, folder_two):
     """Everything that a run leaves is equal, bit for bit, but for the times."""
     jax.tree.map(np.testing.assert_array_equal, one.state, two.state)
-    a, b = vars(one.position).copy(), vars(two.position).copy()
+    a, b = vars(one.progress).copy(), vars(two.progress).copy()
     for name in ("elapsed", "window"):
         assert a.pop(name) > 0
         b.pop(name)
@@ -74,56 +53,28 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("step", [3, 6, 9])
 def test_interrupted_and_resumed_is_the_same_bit_for_bit(tmp_path, whole, number, step):
-    task = make_task()
-
-    def stop():
-        os.kill(os.getpid(), number)
-
-    fit = interrupted(tmp_path, task, number, make_iterator=lambda: Disturbed(task, step, stop))
-    # the batch is fetched a little ahead of the step that takes it
-    assert 0 <= fit.position.step <= step
+    task = make_task(before={step - 1: lambda: os.kill(os.getpid(), number)})
+    trainer = interrupted(tmp_path, task, number)
+    # the batch is made a little ahead of the step that takes it
+    assert 0 <= trainer.progress.step <= step
     again = run(tmp_path, make_task())
-    assert again.position.step == 18
+    assert again.progress.step == 18
     assert_same(whole[0], again, whole[1], tmp_path)
 
 
-def test_stretches_give_the_numbers_of_steps(tmp_path, whole):
-    """Two steps a dispatch, but where a row of metrics, a validation or a checkpoint is due."""
-    task = make_task(dispatch="scan", scan_steps=2)
-    scanned = run(tmp_path / "whole", task)
-    assert {len(shape) for shape in scanned.programs} == {3, 4}
-    # another padding of some batches, so other rounding, over 18 steps of 1e-2
-    assert max_difference(scanned.state.params, whole[0].state.params) < 1e-4
-    for row, expected in zip(read_rows(tmp_path / "whole"), read_rows(whole[1]), strict=True):
-        assert row["step"] == expected["step"]
-        assert row["split"] == expected["split"]
-        assert row["loss"] == pytest.approx(expected["loss"], rel=1e-4)
-
-    def stop():
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    folder = tmp_path / "again"
-    interrupted(folder, task, signal.SIGTERM, make_iterator=lambda: Disturbed(task, 9, stop))
-    again = run(folder, make_task(dispatch="scan", scan_steps=2))
-    assert_same(scanned, again, tmp_path / "whole", folder)
-
-
-def test_stopped_by_an_error_it_goes_on_from_the_last_checkpoint(tmp_path, whole):
-    task = make_task()
-
+def test_stopped_by_an_error_it_resumes_from_the_last_checkpoint(tmp_path, whole):
     def fail():
         raise OSError("disk on fire")
 
     with pytest.raises(OSError, match="on fire"):
-        run(tmp_path, task, make_iterator=lambda: Disturbed(task, 16, fail))
+        run(tmp_path, make_task(before={15: fail}))
     again = run(tmp_path, make_task())
     assert_same(whole[0], again, whole[1], tmp_path)
 
 
 def test_interrupted_during_validation(tmp_path, whole, monkeypatch):
     task = make_task()
-    texts, asked = task.validation, []
-    original = texts.batch
+    original, asked = task.validation.batch, []
 
     def batch(index):
         asked.append(index)
@@ -131,19 +82,19 @@ def test_interrupted_during_validation(tmp_path, whole, monkeypatch):
             os.kill(os.getpid(), signal.SIGTERM)
         return original(index)
 
-    monkeypatch.setattr(texts, "batch", batch)
-    fit = interrupted(tmp_path, task, signal.SIGTERM)
-    assert fit.position.step in (6, 12)
-    assert fit.position.validated < fit.position.step
+    monkeypatch.setattr(task.validation, "batch", batch)
+    trainer = interrupted(tmp_path, task, signal.SIGTERM)
+    assert trainer.progress.step in (6, 12)
+    assert trainer.progress.validated < trainer.progress.step
     again = run(tmp_path, make_task())
     assert_same(whole[0], again, whole[1], tmp_path)
 
 
-def test_a_finished_training_is_not_gone_on_with(whole):
+def test_a_finished_training_makes_no_further_step(whole):
     _, folder = whole
     before = read_rows(folder)
     again = run(folder, make_task())
-    assert again.position.step == 18
+    assert again.progress.step == 18
     assert read_rows(folder) == before
 
 
@@ -159,15 +110,14 @@ def test_rows_of_metrics(whole):
 
 
 def test_nothing_compiles_after_the_first_step(tmp_path):
-    task = make_task()
     compiled, at = [], []
+    # the batch of the fourth step; the first validation, callback and checkpoint come later
+    task = make_task(before={3: lambda: at.append(len(compiled))})
     jax.monitoring.register_event_duration_secs_listener(
         lambda name, seconds, **_: compiled.append(name) if "backend_compile" in name else None
     )
-    # the batch of the fourth step; the first validation, hook and checkpoint come later
-    walk = Disturbed(task, 4, lambda: at.append(len(compiled)))
     try:
-        run(tmp_path, task, make_iterator=lambda: walk)
+        run(tmp_path, task)
     finally:
         jax.monitoring.clear_event_listeners()
     assert compiled
@@ -176,8 +126,8 @@ def test_nothing_compiles_after_the_first_step(tmp_path):
 
 def test_the_best_checkpoint_is_kept(tmp_path):
     task = make_task(keep=1, checkpoint_every=4)
-    fit = run(tmp_path, task)
-    best = fit.position.best_step
+    trainer = run(tmp_path, task)
+    best = trainer.progress.best_step
     validation = [row for row in read_rows(tmp_path) if row["split"] == "validation"]
     accuracies = [row["accuracy"] for row in validation]
     assert best == validation[int(np.argmax(accuracies))]["step"]  # of equals the earliest
@@ -185,37 +135,22 @@ def test_the_best_checkpoint_is_kept(tmp_path):
     assert kept == {best, 18}
     params, meta = restore_params(tmp_path, "best")
     assert meta["position"]["step"] == best
-    result = fit.evaluator(jax.device_put(params), task.validation)
+    result = trainer.evaluator(jax.device_put(params), task.validation)
     assert result.accuracy == max(accuracies)
 
 
 def test_early_stopping(tmp_path):
     task = make_task(early_stopping=2, eval_every=1)
-    fit = run(tmp_path, task)
+    trainer = run(tmp_path, task)
     validation = [row for row in read_rows(tmp_path) if row["split"] == "validation"]
     best = int(np.argmax([row["accuracy"] for row in validation]))
-    assert fit.position.without_better == 2
-    assert fit.position.step == len(validation) == best + 3 < 18
-    assert run(tmp_path, task).position.step == best + 3
+    assert trainer.progress.without_better == 2
+    assert trainer.progress.step == len(validation) == best + 3 < 18
+    assert run(tmp_path, task).progress.step == best + 3
 
 
-def test_numbers_that_are_not_finite_stop_the_run(tmp_path):
-    task = make_task(checkpoint_every=5)
-    original = task.batches.batch
-
-    def batch(step):
-        made = original(step)
-        weights = np.full_like(made.weights, np.inf) if step == 8 else made.weights
-        return made._replace(weights=weights)
-
-    task.batches.batch = batch
-    with pytest.raises(UserError, match=r"not finite at step 9, in .*step 6 is kept"):
-        run(tmp_path, task)
-    assert restore_params(tmp_path, "last")[1]["position"]["step"] == 6
-
-
-def test_hooks_see_settled_parameters_and_write_rows(tmp_path):
-    class Hook:
+def test_callbacks_see_current_parameters_and_write_rows(tmp_path):
+    class Norm:
         every = 5
 
         def __init__(self):
@@ -225,16 +160,70 @@ def test_hooks_see_settled_parameters_and_write_rows(tmp_path):
             self.steps.append(step)
             return {"norm": float(np.abs(params["embed"]["embedding"]).sum())}
 
-    hook = Hook()
-    run(tmp_path, make_task(), hooks=(hook,))
-    assert hook.steps == [5, 10, 15]
+    callback = Norm()
+    run(tmp_path, make_task(), callbacks=(callback,))
+    assert callback.steps == [5, 10, 15]
     rows = [row for row in read_rows(tmp_path) if row["split"] == "probe"]
     assert [row["step"] for row in rows] == [5, 10, 15]
     assert all(row["norm"] > 0 for row in rows)
 
 
-def test_handlers_of_signals_are_put_back(tmp_path):
+def test_signal_handlers_are_restored(tmp_path):
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with fitting(tmp_path, make_task()):
+    with trainer_in(tmp_path, make_task()):
         assert signal.getsignal(signal.SIGINT) != before[0]
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def poisoned(task, *steps):
+    """The task, the weights of whose batches are infinite at some steps."""
+    original = task.batches.batch
+
+    def batch(step):
+        made = original(step)
+        return made._replace(weights=np.full_like(made.weights, np.inf)) if step in steps else made
+
+    task.batches.batch = batch
+    return task
+
+
+def test_a_nonfinite_gradient_stops_training_and_the_last_checkpoint_stands(tmp_path):
+    task = poisoned(make_task(checkpoint_every=5), 8)
+    with pytest.raises(
+        NonFiniteError, match=r"not finite at step 9, in .*step 6 is kept"
+    ) as caught:
+        run(tmp_path, task)
+    # an infinite weight reaches every parameter's gradient
+    assert caught.value.groups == ("classifier", "embed", "layer_0")
+    assert (caught.value.step, caught.value.saved) == (8, 6)
+    assert restore_params(tmp_path, "last")[1]["position"]["step"] == 6
+
+
+@pytest.mark.parametrize("table_optimizer", ["rows", "dense"])
+def test_skipped_steps_change_nothing_but_the_count(tmp_path, table_optimizer):
+    options = {"on_nonfinite": "skip", "table_optimizer": table_optimizer, "warmup_steps": 0}
+    trainer = run(tmp_path / "skips", poisoned(make_task(1, **options), 5))
+    rows = [row for row in read_rows(tmp_path / "skips") if row["split"] == "train"]
+    assert [row.get("skipped", 0) for row in rows] == [0, 1]
+    assert all(np.isfinite(row["loss"]) for row in rows)
+    # the last of six steps was skipped: what five steps made is what is left
+    task = make_task(1, **options)
+    state, root = task.new_state(), task.root_key()
+    step = task.jitted_step(state)
+    for index in range(5):
+        state, _ = step(state, trainer._no_sums, root, task.batches.batch(index))
+    for name in ("params", "table", "opt_state"):
+        jax.tree.map(
+            np.testing.assert_array_equal, getattr(state, name), getattr(trainer.state, name)
+        )
+    assert int(trainer.state.step) == 6
+
+
+def test_skipping_changes_nothing_in_an_undisturbed_run(tmp_path):
+    plain = run(tmp_path / "plain", make_task(1))
+    careful = run(tmp_path / "careful", make_task(1, on_nonfinite="skip"))
+    # Another program, which a compiler may round differently, over 6 steps.
+    pairs = zip(jax.tree.leaves(plain.state), jax.tree.leaves(careful.state), strict=True)
+    for one, two in pairs:
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
+    assert careful.progress.step == plain.progress.step

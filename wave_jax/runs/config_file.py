@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import types
-import typing
+from functools import reduce
+from operator import getitem
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
+
+import dacite
 
 from wave_jax.errors import UserError, nearest, nearest_path
 from wave_jax.runs.files import write_whole
@@ -15,7 +17,7 @@ from wave_jax.training.config import Config
 
 CONFIG_FILE = "config.json"
 
-# Fields that do not decide what a run computes: where it lies, what it runs on, what else it logs.
+# Fields that do not decide what a run computes: where it is, what it runs on, what else it logs.
 _FREE = ("workdir", "mesh", "data.cache_dir", "data.tfds_dir", "train.tensorboard", "train.wandb")
 
 
@@ -47,20 +49,30 @@ def config_from_dict(values: Any, where: str = CONFIG_FILE) -> Config:
     Raises:
         UserError: a field that is unknown or of the wrong type, by its dotted name.
     """
-    config = _read(values, Config, "", where)
-    assert isinstance(config, Config)
-    return config
+    if not isinstance(values, dict):
+        raise UserError(f"{where} is {values!r:.60}, expected an object")
+    known = _flatten(dataclasses.asdict(Config()))
+    for name in _flatten(values):
+        section, _, field = name.rpartition(".")
+        siblings = [k.removeprefix(f"{section}.") for k in known if k.startswith(section)]
+        if name not in known and not any(k.startswith(f"{name}.") for k in known):
+            raise UserError(f"{where}: unknown field {name}{nearest(field, siblings)}")
+    try:
+        return dacite.from_dict(Config, _tuples(values))
+    except dacite.WrongTypeError as error:
+        name, expected = str(error.field_path), _spelled(error.field_type)
+        came = f"{reduce(getitem, name.split('.'), values)!r:.60}"
+        raise UserError(f"{where}: {name} is {came}, expected {expected}") from None
 
 
 def differences(old: Config, new: Config) -> list[str]:
     """Returns "field: old -> new" for every field in which two runs' computations differ."""
-    found = []
     before, after = _flatten(dataclasses.asdict(old)), _flatten(dataclasses.asdict(new))
-    for name, value in before.items():
-        free = any(name == field or name.startswith(field + ".") for field in _FREE)
-        if not free and value != after[name]:
-            found.append(f"{name}: {value!r} -> {after[name]!r}")
-    return found
+    return [
+        f"{name}: {value!r} -> {after[name]!r}"
+        for name, value in before.items()
+        if value != after[name] and not f"{name}.".startswith(tuple(f"{f}." for f in _FREE))
+    ]
 
 
 def _no_run(workdir: Path) -> str:
@@ -83,43 +95,18 @@ def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _read(value: Any, kind: Any, name: str, where: str) -> Any:
+def _tuples(values: Any) -> Any:
+    """Returns JSON values with lists as tuples, as the configuration has them."""
+    if isinstance(values, dict):
+        return {name: _tuples(value) for name, value in values.items()}
+    return tuple(values) if isinstance(values, list) else values
+
+
+def _spelled(kind: Any) -> str:
     if dataclasses.is_dataclass(kind):
-        return _read_fields(value, kind, name, where)
-    origin, options = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):
-        if value is None and type(None) in options:
-            return None
-        return _read(value, next(o for o in options if o is not type(None)), name, where)
-    if origin is Literal:
-        if value not in options or isinstance(value, bool):
-            allowed = ", ".join(map(repr, options))
-            raise UserError(f"{where}: {name} is {value!r}, expected one of {allowed}")
-        return value
-    if origin is tuple:
-        if not isinstance(value, list | tuple) or (
-            options[-1] is not Ellipsis and len(value) != len(options)
-        ):
-            raise UserError(f"{where}: {name} is {value!r}, expected a list")
-        kinds = [options[0]] * len(value) if options[-1] is Ellipsis else options
-        return tuple(_read(v, k, name, where) for v, k in zip(value, kinds, strict=True))
-    return _read_scalar(value, kind, name, where)
-
-
-def _read_fields(value: Any, kind: Any, name: str, where: str) -> Any:
-    if not isinstance(value, dict):
-        raise UserError(f"{where}: {name or 'the whole'} is {value!r:.60}, expected an object")
-    hints = get_type_hints(kind)
-    prefix = f"{name}." if name else ""
-    for field in value:
-        if field not in hints:
-            hint = nearest(str(field), hints)
-            raise UserError(f"{where}: unknown field {prefix}{field}{hint}")
-    return kind(**{f: _read(v, hints[f], prefix + f, where) for f, v in value.items()})
-
-
-def _read_scalar(value: Any, kind: type, name: str, where: str) -> Any:
-    allowed: typing.Any = (int, float) if kind is float else kind
-    if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
-        raise UserError(f"{where}: {name} is {value!r:.60}, expected {kind.__name__}")
-    return kind(value)
+        return "an object"
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(map(repr, get_args(kind)))}"
+    if get_origin(kind) is tuple:
+        return f"a list ({kind})"
+    return getattr(kind, "__name__", str(kind))

@@ -1,4 +1,4 @@
-"""environment.json: with what, on what, and on which texts a run was made."""
+"""environment.json: the versions, device and data that a run was made with."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import platform
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from wave_jax.runs.files import write_whole
 ENVIRONMENT_FILE = "environment.json"
 
 _PACKAGES = (
-    "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "tokenizers",
+    "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tokenizers",
     "tensorflow-datasets",
 )  # fmt: skip
 
@@ -30,11 +31,9 @@ def device_name() -> str:
 
 
 def record_environment(workdir: Path, *, data_hash: str, data: str) -> None:
-    """Writes environment.json, or compares the texts with those of the run that is gone on with.
+    """Writes environment.json, or compares the texts with those of the run that is resumed.
 
-    Args:
-        data_hash: of all texts, labels and the cut.
-        data: where they come from, one line.
+    `data_hash` is of all texts, labels and the split; `data` names their source in one line.
 
     Raises:
         UserError: the texts have changed since the run began.
@@ -43,11 +42,15 @@ def record_environment(workdir: Path, *, data_hash: str, data: str) -> None:
     if path.is_file():
         check_unchanged(workdir, data_hash=data_hash, data=data)
         return
+    versions: dict[str, str | None] = dict.fromkeys(_PACKAGES)
+    for package in _PACKAGES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
     facts: dict[str, Any] = {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "wave_jax": wave_jax.__version__,
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": versions,
         "platform": platform.platform(),
         "backend": jax.default_backend(),
         "device": device_name(),
@@ -61,7 +64,7 @@ def record_environment(workdir: Path, *, data_hash: str, data: str) -> None:
 def check_unchanged(workdir: Path, *, data_hash: str, data: str) -> None:
     """Raises UserError if the texts are not those that environment.json was written for.
 
-    Changed texts are cut into other parts: some that were trained on would be tested on.
+    Changed texts are split differently: some that were trained on would be tested on.
     """
     path = workdir / ENVIRONMENT_FILE
     if json.loads(path.read_text(encoding="utf-8"))["data_hash"] != data_hash:
@@ -70,10 +73,3 @@ def check_unchanged(workdir: Path, *, data_hash: str, data: str) -> None:
             "ones back, start anew with another --workdir, or evaluate on a file of its own with "
             "--data.test"
         )
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -1,4 +1,4 @@
-"""Small files that appear whole or not at all, and what a full disk means."""
+"""Small files written atomically, and errors of the disk in one line."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 from wave_jax.errors import UserError
 
 _ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES}
-# What tensorstore, which reports in words only, says of the same errors
+# tensorstore reports the same errors in words only
 _WORDS = [*(os.strerror(number) for number in sorted(_ERRNOS)), "RESOURCE_EXHAUSTED"]
 
 
 def write_whole(path: Path, text: str, *, replace: bool = True) -> None:
-    """Writes a text file in one piece; `replace=False` leaves one that is there already."""
+    """Writes a text file atomically; `replace=False` leaves an existing one as it is."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         part.write_text(text, encoding="utf-8")
@@ -31,7 +31,7 @@ def write_whole(path: Path, text: str, *, replace: bool = True) -> None:
 
 
 def is_part(path: Path) -> bool:
-    """Returns whether this is what a killed process left of a file it wrote."""
+    """Returns whether this is the temporary file of a process killed in `write_whole`."""
     return path.name.startswith(".") and path.name.endswith(".part")
 
 
@@ -39,8 +39,7 @@ def is_part(path: Path) -> bool:
 def explaining_disk_errors(folder: Path, kept: str) -> Iterator[None]:
     """Raises a UserError of one line where `folder` cannot be written, as on a full disk.
 
-    Args:
-        kept: what is safe all the same.
+    `kept` says what is safe all the same.
     """
     try:
         yield
@@ -52,7 +51,7 @@ def explaining_disk_errors(folder: Path, kept: str) -> Iterator[None]:
             raise
         raise UserError(
             f"cannot write to {folder}: {reason}; {kept}. Make room and give the same command "
-            "again to go on"
+            "again to resume"
         ) from error
 
 

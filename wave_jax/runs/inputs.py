@@ -1,10 +1,11 @@
-"""The texts of a run, tokenised, with all that the workdir keeps of them."""
+"""The dataset of a run, tokenized, its batches, and the files that the workdir keeps of it."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jax import process_count, process_index
@@ -29,37 +30,57 @@ TOKENIZER_FILE, LABELS_FILE = "tokenizer.json", "labels.json"
 
 _FEW_TEXTS = 100
 
-# A further shape pads less, and takes as long to compile as some tens of steps
+# Each further shape pads less but takes as long to compile as some tens of steps.
 _STEPS_PER_SHAPE, _MOST_SHAPES, _EVAL_SHAPES = 250, 7, 2
 
 
-def little_data(texts: TokenizedDataset) -> str | None:
-    """Returns a warning where there are too few texts for the figures to say much, else None."""
-    splits = texts.splits
-    learned, tested = (len(splits[name].labels) for name in ("train", "test"))
-    found = []
-    if tested < _FEW_TEXTS:  # one standard error of an accuracy is 5 points or more
-        found.append(
-            f"{learned:,} texts to learn from and {tested:,} to test on, so accuracy is uncertain "
-            f"by up to {100 * 0.5 / tested**0.5:.0f} points either way"
-        )
-    counts = np.bincount(splits["train"].labels, minlength=len(texts.label_names))
-    for what, few in (("no text", counts == 0), ("one text", counts == 1)):
-        names = [name for name, is_few in zip(texts.label_names, few, strict=True) if is_few]
-        if names:
-            found.append(f"{what} to learn from for {listed(names)}")
-    return f"Warning: {'; '.join(found)}. More rows help" if found else None
-
-
 def read_dataset(config: Config, workdir: Path) -> TokenizedDataset:
-    """Returns the run's texts; keeps tokenizer, classes and data hash in the workdir.
+    """Returns the run's texts; writes tokenizer, labels and data hash to the workdir.
 
-    A run that is gone on with reads the texts and the tokenizer that it began with.
+    A resumed run reads the texts and the tokenizer that it began with.
 
     Raises:
         UserError: the texts cannot be used, or have changed since the run began.
     """
-    return primary_first(lambda: _read_texts(config, workdir))
+    return primary_first(lambda: _read_dataset(config, workdir))
+
+
+def _read_dataset(config: Config, workdir: Path) -> TokenizedDataset:
+    dataset = load_dataset(with_snapshot(config.data, workdir))
+    record_environment(workdir, data_hash=dataset.fingerprint, data=dataset.description)
+    if dataset.snapshot:
+        write_snapshot(dataset, workdir / SNAPSHOT)
+    path = workdir / TOKENIZER_FILE
+    tokenizer = WordPiece.load(path) if path.is_file() else None
+    tokenized = tokenize_dataset(with_vocabulary(config), dataset, tokenizer)
+    if tokenizer is None:  # the tokenizer last: while it is missing both are written again
+        labels = json.dumps(list(dataset.label_names), ensure_ascii=False, indent=0)
+        write_whole(workdir / LABELS_FILE, labels + "\n")
+        tokenized.tokenizer.save(path)
+    return tokenized
+
+
+def with_vocabulary(config: Config) -> DataConfig:
+    """Returns the data options, with the vocabulary of the checkpoint that a model starts from.
+
+    Raises:
+        UserError: another vocabulary was asked for, or the other treatment of case.
+    """
+    folder = config.model.pretrained
+    if folder is None:
+        return config.data
+    if config.data.vocab is not None:
+        raise UserError(
+            f"--model.pretrained {folder} has a vocabulary of its own: leave --data.vocab out"
+        )
+    lowercase = lowercases(folder)
+    if lowercase not in (None, config.data.lowercase):
+        given, wanted = (str(value).lower() for value in (config.data.lowercase, lowercase))
+        raise UserError(
+            f"--data.lowercase is {given}, but the checkpoint in {folder} was made with {wanted}: "
+            f"give --data.lowercase {wanted}"
+        )
+    return dataclasses.replace(config.data, vocab=str(vocabulary_file(folder)))
 
 
 def train_batches(texts: TokenizedDataset, config: Config, mesh: Mesh) -> TrainBatches:
@@ -72,13 +93,9 @@ def train_batches(texts: TokenizedDataset, config: Config, mesh: Mesh) -> TrainB
         split.labels,
         batch_size=config.train.batch_size,
         seed=config.seed,
-        table_rows=table_rows(texts.tokenizer.vocab_size),
-        process_index=process_index(),
-        process_count=process_count(),
-        mesh_multiple=mesh.shape["data"],
         max_shapes=min(max(steps // _STEPS_PER_SHAPE, 2), _MOST_SHAPES),
-        token_cost=_token_cost(config.model),
         word_dropout=word_dropout_of_batches(config.model),
+        **_layout(texts, config, mesh),
     )
 
 
@@ -95,13 +112,9 @@ def eval_batches(
         split.tokens,
         split.labels,
         batch_size=config.train.eval_batch_size,
-        table_rows=table_rows(texts.tokenizer.vocab_size),
-        process_index=process_index(),
-        process_count=process_count(),
-        mesh_multiple=mesh.shape["data"],
         shapes=shapes,
         max_shapes=_EVAL_SHAPES,
-        token_cost=_token_cost(config.model),
+        **_layout(texts, config, mesh),
     )
 
 
@@ -113,45 +126,33 @@ def word_dropout_of_batches(model: ModelConfig) -> float:
     return 0.0 if "sentence" in model.scopes else sizes(model).word_dropout
 
 
-def _token_cost(model: ModelConfig) -> float:
-    """Returns what a padded position costs beside a padded distinct row (see `Shapes.fitted`)."""
+def little_data(texts: TokenizedDataset) -> str | None:
+    """Returns a warning if there are too few texts for meaningful figures, else None."""
+    splits = texts.splits
+    learned, tested = (len(splits[name].labels) for name in ("train", "test"))
+    found = []
+    if tested < _FEW_TEXTS:  # one standard error of an accuracy is 5 points or more
+        found.append(
+            f"{learned:,} texts to learn from and {tested:,} to test on, so accuracy is uncertain "
+            f"by up to {100 * 0.5 / tested**0.5:.0f} points either way"
+        )
+    counts = np.bincount(splits["train"].labels, minlength=len(texts.label_names))
+    for what, few in (("no text", counts == 0), ("one text", counts == 1)):
+        names = [name for name, is_few in zip(texts.label_names, few, strict=True) if is_few]
+        if names:
+            found.append(f"{what} to learn from for {listed(names)}")
+    return f"Warning: {'; '.join(found)}. More rows help" if found else None
+
+
+def _layout(texts: TokenizedDataset, config: Config, mesh: Mesh) -> dict[str, Any]:
+    """Returns the arguments of batches that depend on the model and the devices."""
+    model = config.model
     one_wave_a_text = model.kind == "wave" and model.pooling == "cls" and sizes(model).layers == 1
-    return TOKEN_COST if one_wave_a_text or model.kind == "mean" else 1.0
-
-
-def with_vocabulary(config: Config) -> DataConfig:
-    """Returns the data's options, with the vocabulary of the checkpoint that a model starts from.
-
-    Raises:
-        UserError: another vocabulary was asked for, or the other treatment of case.
-    """
-    folder = config.model.pretrained
-    if folder is None:
-        return config.data
-    if config.data.vocab is not None:
-        raise UserError(
-            f"--model.pretrained {folder} brings its vocabulary along: leave --data.vocab out"
-        )
-    lowercase = lowercases(folder)
-    if lowercase not in (None, config.data.lowercase):
-        given, wanted = (str(value).lower() for value in (config.data.lowercase, lowercase))
-        raise UserError(
-            f"--data.lowercase is {given}, but the checkpoint in {folder} was made with {wanted}: "
-            f"give --data.lowercase {wanted}"
-        )
-    return dataclasses.replace(config.data, vocab=str(vocabulary_file(folder)))
-
-
-def _read_texts(config: Config, workdir: Path) -> TokenizedDataset:
-    corpus = load_dataset(with_snapshot(config.data, workdir))
-    record_environment(workdir, data_hash=corpus.fingerprint, data=corpus.description)
-    if corpus.snapshot:
-        write_snapshot(corpus, workdir / SNAPSHOT)
-    path = workdir / TOKENIZER_FILE
-    tokenizer = WordPiece.load(path) if path.is_file() else None
-    prepared = tokenize_dataset(with_vocabulary(config), corpus, tokenizer)
-    if tokenizer is None:  # the tokenizer last, as its absence has both written
-        labels = json.dumps(list(corpus.label_names), ensure_ascii=False, indent=0)
-        write_whole(workdir / LABELS_FILE, labels + "\n")
-        prepared.tokenizer.save(path)
-    return prepared
+    return {
+        "table_rows": table_rows(texts.tokenizer.vocab_size),
+        "process_index": process_index(),
+        "process_count": process_count(),
+        "mesh_multiple": mesh.shape["data"],
+        # what a padded position costs beside a padded distinct row, see `Shapes.fitted`
+        "token_cost": TOKEN_COST if one_wave_a_text or model.kind == "mean" else 1.0,
+    }

@@ -1,10 +1,10 @@
-"""The whole job, top to bottom: texts, network, training, test, summary."""
+"""The whole job, top to bottom: dataset, network, training, test, summary."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import jax
@@ -26,22 +26,15 @@ from wave_jax.runs.progress import ProgressDisplay
 from wave_jax.runs.signals import Interrupt
 from wave_jax.runs.summary import Summary, process_peak_bytes
 from wave_jax.runs.workdir import check_shared, claim, occupied, save_batch
-from wave_jax.training.callbacks import (
-    Callback,
-    CallbackFactory,
-    DivergenceGuard,
-    GradientProbe,
-    MetricsWriter,
-    check_probe,
-)
+from wave_jax.training.callbacks import Callback, CallbackFactory, DivergenceGuard, GradientProbe
 from wave_jax.training.compilation import enable_compilation_cache, keep_freed_memory, program_bytes
-from wave_jax.training.config import Config
+from wave_jax.training.config import Config, check_config
 from wave_jax.training.distributed import is_primary, meet, noticing_lost_peers, on_primary
 from wave_jax.training.evaluation import EvalResult
 from wave_jax.training.mesh import make_mesh, put, state_shardings
 from wave_jax.training.metrics import NonFiniteError
 from wave_jax.training.state import parameter_counts
-from wave_jax.training.task import Task, check_train_config
+from wave_jax.training.task import Task
 from wave_jax.training.trainer import Trainer
 
 
@@ -53,7 +46,7 @@ def train(
     resume_command: str | None = None,
     callbacks: Sequence[CallbackFactory] = (),
 ) -> Summary:
-    """Trains as `config` says, in `workdir`; goes on where an earlier call was stopped.
+    """Trains according to `config` in `workdir`; resumes where an earlier call was stopped.
 
     Args:
         config: the resolved configuration.
@@ -67,13 +60,12 @@ def train(
 
     Raises:
         PeerLost: another process of the same run has ended.
-        UserError: something the user must mend; what was saved before stays.
+        UserError: a user-fixable error; what was saved before stays.
         Interrupted: SIGINT or SIGTERM; the state is saved. Uncaught, it ends the process with
             status 130 or 143.
     """
     console, workdir = console or Console(), Path(workdir)
-    check_train_config(config.train)
-    check_probe(config)
+    check_config(config)
     found = on_primary(lambda: claim(workdir, config))
     check_shared(workdir)
     if not is_primary():
@@ -92,7 +84,8 @@ def train(
         try:
             summary = _run(config, workdir, console, interrupt, callbacks)
         except Interrupted as error:
-            console.print(_farewell(error, workdir, resume_command), markup=False, soft_wrap=True)
+            text = _interruption(error, workdir, resume_command)
+            console.print(text, markup=False, soft_wrap=True)
             raise
     console.print(summary.table())
     return summary
@@ -111,25 +104,7 @@ def _run(
     texts = read_dataset(config, workdir)
     task = make_task(config, texts, mesh)
     _announce(console, texts, task)
-    with ExitStack() as stack:
-        checkpoints = stack.enter_context(Checkpoints(workdir, config.train.keep))
-        display = stack.enter_context(ProgressDisplay(console, task.total_steps))
-        trainer = Trainer(
-            task,
-            checkpoints,
-            display=display,
-            interrupt=interrupt,
-            config=dataclasses.asdict(config),
-            callbacks=[*_probes(config, texts, task), *(make(task) for make in callbacks)],
-        )
-        if trainer.restore():
-            display.line(f"Going on from the checkpoint of step {trainer.progress.step:,}")
-        if is_primary():
-            trim(workdir, trainer.progress.step)
-        for writer in _writers(config, workdir):
-            stack.callback(writer.close)
-            trainer.writers.append(writer)
-        trainer.writers.append(DivergenceGuard(display.line, seen=read_rows(workdir)))
+    with _trainer(config, workdir, console, interrupt, texts, task, callbacks) as trainer:
         try:
             trainer.run()
         except NonFiniteError as error:
@@ -149,23 +124,22 @@ def _run(
 
 
 def make_task(config: Config, texts: TokenizedDataset, mesh: Mesh) -> Task:
-    tokenizer = texts.tokenizer
+    """Returns the task that `config` describes, on the dataset."""
+    vocab_size, max_length = texts.tokenizer.vocab_size, config.data.max_length
     model = build_model(
         config.model,
-        vocab_size=tokenizer.vocab_size,
+        vocab_size=vocab_size,
         num_classes=len(texts.label_names),
-        max_length=config.data.max_length,
-        sentence_end_ids=tokenizer.sentence_end_ids,
-        sep_id=tokenizer.sep_id,
+        max_length=max_length,
+        sentence_end_ids=texts.tokenizer.sentence_end_ids,
+        sep_id=texts.tokenizer.sep_id,
     )
     initial = None
     if config.model.pretrained is not None:
         example = jax.ShapeDtypeStruct((1, 4), jnp.int32)
+        like = jax.eval_shape(model.init, jax.random.key(0), example)["params"]
         initial = read_pretrained(
-            config.model,
-            vocab_size=tokenizer.vocab_size,
-            max_length=config.data.max_length,
-            like=jax.eval_shape(model.init, jax.random.key(0), example)["params"],
+            config.model, vocab_size=vocab_size, max_length=max_length, like=like
         )
     return Task(
         config=config.train,
@@ -178,60 +152,81 @@ def make_task(config: Config, texts: TokenizedDataset, mesh: Mesh) -> Task:
     )
 
 
-def _probes(config: Config, texts: TokenizedDataset, task: Task) -> list[Callback]:
-    if not config.probe.every:
-        return []
-    split = texts.splits["validation"]
-    return [GradientProbe(task.model, split, task.mesh, config.probe.every)]
+@contextmanager
+def _trainer(
+    config: Config,
+    workdir: Path,
+    console: Console,
+    interrupt: Interrupt,
+    texts: TokenizedDataset,
+    task: Task,
+    factories: Sequence[CallbackFactory],
+) -> Iterator[Trainer]:
+    """Gives a trainer restored from the newest checkpoint, with everything that it writes to."""
+    callbacks: list[Callback] = [make(task) for make in factories]
+    if config.probe.every:
+        split = texts.splits["validation"]
+        callbacks.insert(0, GradientProbe(task.model, split, task.mesh, config.probe.every))
+    options = dataclasses.asdict(config)
+    with (
+        Checkpoints(workdir, config.train.keep) as checkpoints,
+        ProgressDisplay(console, task.total_steps) as display,
+        ExitStack() as stack,
+    ):
+        trainer = Trainer(
+            task,
+            checkpoints,
+            display=display,
+            interrupt=interrupt,
+            config=options,
+            callbacks=callbacks,
+        )
+        if trainer.restore():
+            display.line(f"Resuming from the checkpoint of step {trainer.progress.step:,}")
+        if is_primary():
+            trim(workdir, trainer.progress.step)
+            wanted = {"tensorboard": config.train.tensorboard, "wandb": config.train.wandb}
+            trainer.writers += [MetricsLog(workdir), *make_trackers(workdir, options, **wanted)]
+        for writer in trainer.writers:
+            stack.callback(writer.close)
+        trainer.writers.append(DivergenceGuard(display.line, seen=read_rows(workdir)))
+        yield trainer
 
 
 def _announce(console: Console, texts: TokenizedDataset, task: Task) -> None:
     train, validation, test = (len(split.labels) for split in texts.splits.values())
-    pieces = texts.tokenizer.vocab_size
-    console.print(texts.description, markup=False, highlight=False, soft_wrap=True)
-    console.print(
+    lines = [
+        texts.description,
         f"{train:,} texts for training, {validation:,} for validation, {test:,} for the test; "
-        f"{pieces:,} pieces; {task.total_steps:,} steps on {device_name()}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    if (warning := little_data(texts)) is not None:
-        console.print(warning, markup=False, highlight=False, soft_wrap=True)
-
-
-def _writers(config: Config, workdir: Path) -> list[MetricsWriter]:
-    if not is_primary():
-        return []
-    trackers = make_trackers(
-        workdir,
-        dataclasses.asdict(config),
-        tensorboard=config.train.tensorboard,
-        wandb=config.train.wandb,
-    )
-    return [MetricsLog(workdir), *trackers]
+        f"{texts.tokenizer.vocab_size:,} tokens in the vocabulary; {task.total_steps:,} steps on "
+        f"{device_name()}",
+        little_data(texts),
+    ]
+    for line in filter(None, lines):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _summary(workdir: Path, texts: TokenizedDataset, trainer: Trainer, test: EvalResult) -> Summary:
-    position, task = trainer.progress, trainer.task
+    progress, task = trainer.progress, trainer.task
     full, without = parameter_counts(trainer.state.params, texts.tokenizer.vocab_size)
-    epochs, rest = divmod(position.step, task.steps_per_epoch)
+    epochs, rest = divmod(progress.step, task.steps_per_epoch)
     examples = epochs * len(texts.splits["train"].labels) + rest * task.config.batch_size
     sizes = [size for size in map(program_bytes, trainer.programs.values()) if size is not None]
     memory = jax.local_devices()[0].memory_stats() or {}
     return Summary(
         workdir=str(workdir),
         device=device_name(),
-        steps=position.step,
-        best_step=position.best_step,
-        validation_accuracy=position.best_accuracy,
+        steps=progress.step,
+        best_step=progress.best_step,
+        validation_accuracy=progress.best_accuracy,
         test_accuracy=test.accuracy,
         test_loss=test.loss,
         test_examples=test.examples,
         majority_share=texts.majority_share,
         parameters=full,
         parameters_without_table=without,
-        seconds=position.elapsed,
-        examples_per_s=examples / max(position.elapsed, 1e-9),
+        seconds=progress.elapsed,
+        examples_per_s=examples / max(progress.elapsed, 1e-9),
         step_bytes=max(sizes, default=None),
         process_bytes=process_peak_bytes(),
         device_bytes=memory.get("peak_bytes_in_use"),
@@ -239,10 +234,10 @@ def _summary(workdir: Path, texts: TokenizedDataset, trainer: Trainer, test: Eva
     )
 
 
-def _farewell(error: Interrupted, workdir: Path, resume_command: str | None) -> str:
-    saved = f"Stopped by {error.signal.name}; what was learned so far is kept in {workdir}."
-    if not finished_steps(workdir / FOLDER):
-        saved = f"Stopped by {error.signal.name} before anything was learned and saved."
+def _interruption(error: Interrupted, workdir: Path, resume_command: str | None) -> str:
+    text = f"Stopped by {error.signal.name} before anything was learned and saved."
+    if finished_steps(workdir / FOLDER):
+        text = f"Stopped by {error.signal.name}; what was learned so far is kept in {workdir}."
     if resume_command is None:
-        return f"{saved} The same call goes on from there."
-    return f"{saved} To go on:\n  {resume_command}"
+        return f"{text} The same call resumes from there."
+    return f"{text} To resume:\n  {resume_command}"

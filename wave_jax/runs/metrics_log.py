@@ -1,4 +1,4 @@
-"""metrics.jsonl: one row a line, appended while training, trimmed to the checkpoint at resume."""
+"""metrics.jsonl, appended while training and trimmed to the checkpoint at resume; trackers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class MetricsLog:
 
 
 def read_rows(workdir: Path) -> list[dict[str, Any]]:
-    """Returns the rows of metrics.jsonl; a last line cut short by a crash is left out."""
+    """Returns the rows of metrics.jsonl, without a last line cut short by a crash."""
     path = Path(workdir) / METRICS_FILE
     if not path.exists():
         return []
@@ -53,25 +53,17 @@ def read_rows(workdir: Path) -> list[dict[str, Any]]:
 
 
 def trim(workdir: Path, step: int) -> None:
-    """Drops the rows after `step`, which a resumed run will write again."""
+    """Drops the rows after `step`, which the resumed run will write again."""
     path = workdir / METRICS_FILE
-    if not path.exists():
-        return
-    kept = [row for row in read_rows(workdir) if row["step"] <= step]
-    write_whole(path, "".join(json.dumps(row) + "\n" for row in kept))
-
-
-def check_trackers(*, tensorboard: bool, wandb: bool) -> None:
-    """Raises UserError where the package of one that is asked for is not installed."""
-    for wanted, package in ((tensorboard, "tensorboardX"), (wandb, "wandb")):
-        if wanted:
-            _import(package)
+    if path.exists():
+        kept = [row for row in read_rows(workdir) if row["step"] <= step]
+        write_whole(path, "".join(json.dumps(row) + "\n" for row in kept))
 
 
 def make_trackers(
     workdir: Path, config: Mapping[str, Any], *, tensorboard: bool, wandb: bool
 ) -> list[MetricsWriter]:
-    """Returns the writers asked for, of which `check_trackers` was content."""
+    """Returns the trackers asked for; UserError where the package of one is not installed."""
     trackers: list[MetricsWriter] = []
     if tensorboard:
         trackers.append(_TensorBoard(workdir))
@@ -80,14 +72,20 @@ def make_trackers(
     return trackers
 
 
+def check_trackers(*, tensorboard: bool, wandb: bool) -> None:
+    """Raises UserError where the package of a tracker asked for is not installed."""
+    for wanted, package in ((tensorboard, "tensorboardX"), (wandb, "wandb")):
+        if wanted:
+            _import(package)
+
+
 class _TensorBoard:
     def __init__(self, workdir: Path) -> None:
-        package = _import("tensorboardX")
-        self._writer = package.SummaryWriter(str(workdir / "tensorboard"))
+        self._writer = _import("tensorboardX").SummaryWriter(str(workdir / "tensorboard"))
 
     def write(self, row: Mapping[str, Any]) -> None:
         for name, value in _numbers(row).items():
-            self._writer.add_scalar(f"{row['split']}/{name}", value, row["step"])
+            self._writer.add_scalar(name, value, row["step"])
 
     def close(self) -> None:
         self._writer.close()
@@ -95,15 +93,12 @@ class _TensorBoard:
 
 class _WandB:
     def __init__(self, workdir: Path, config: Mapping[str, Any]) -> None:
-        package = _import("wandb")
+        options = {"dir": str(workdir), "config": dict(config), "resume": "allow"}
         name = workdir.resolve().name
-        self._run = package.init(
-            project="wave_jax", name=name, dir=str(workdir), config=dict(config), resume="allow"
-        )
+        self._run = _import("wandb").init(project="wave_jax", name=name, **options)
 
     def write(self, row: Mapping[str, Any]) -> None:
-        values = {f"{row['split']}/{name}": value for name, value in _numbers(row).items()}
-        self._run.log(values | {"step": row["step"]})
+        self._run.log(_numbers(row) | {"step": row["step"]})
 
     def close(self) -> None:
         self._run.finish()
@@ -118,4 +113,6 @@ def _import(package: str) -> Any:
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
-    return {k: v for k, v in row.items() if k != "step" and isinstance(v, int | float)}
+    """Returns the row's numbers as SPLIT/NAME."""
+    numbers = {k: v for k, v in row.items() if k != "step" and isinstance(v, int | float)}
+    return {f"{row['split']}/{name}": value for name, value in numbers.items()}

@@ -1,10 +1,9 @@
-"""What a person watching sees: a bar on a terminal, an occasional line elsewhere."""
+"""Progress on the screen: a bar on a terminal, an occasional line elsewhere."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -24,7 +23,7 @@ class ProgressDisplay:
     """Shows compilation, training and evaluation; a context manager.
 
     Args:
-        console: lines go to it, and the bar if it is a terminal.
+        console: receives the lines, and the bar if it is a terminal.
         total_steps: steps of the whole training.
     """
 
@@ -49,22 +48,16 @@ class ProgressDisplay:
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *reason: object) -> None:
         self._bar.stop()
 
     def compiling(self, what: str) -> Callable[[int, int], None]:
-        """Returns what to call with (programs done, programs in all)."""
+        """Returns a function of (programs compiled, programs in all) that shows them."""
         task = self._bar.add_task(f"compiling {what}", total=None, note="")
 
         def report(done: int, total: int) -> None:
             self._bar.update(task, completed=done, total=total, visible=done < total)
-            if not self._console.is_terminal:
-                self._occasionally(f"compiling {what} {done}/{total}", force=done == total)
+            self._occasionally(f"compiling {what} {done}/{total}", force=done == total)
 
         return report
 
@@ -78,35 +71,28 @@ class ProgressDisplay:
         self._bar.update(self._task, completed=step)
 
     def row(self, row: Mapping[str, Any]) -> None:
-        """Shows a row of metrics, if it is of training or validation."""
+        """Shows a row of metrics of training or validation."""
         if row["split"] not in ("train", "validation"):
             return
         note = f"loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}"
-        if row["split"] == "train":
-            note += f"  {row['examples_per_s']:,.0f} examples/s"
-            self._bar.update(self._task, note=note)
-            if not self._console.is_terminal:
-                spent = time.monotonic() - self._started[1]
-                left = spent / max(row["step"] - self._started[0], 1) * (self._total - row["step"])
-                self._occasionally(self._line(row, f"{note}  {_clock(left)} left"))
-        else:
-            self.line(self._line(row, note))
+        text = f"step {row['step']:>6}/{self._total}  {row['split']:<10}  {note}"
+        if row["split"] == "validation":
+            self.line(text)
+            return
+        speed = f"  {row['examples_per_s']:,.0f} examples/s"
+        self._bar.update(self._task, note=note + speed)
+        step, since = self._started
+        left = (time.monotonic() - since) / max(row["step"] - step, 1) * (self._total - row["step"])
+        hours, seconds = divmod(round(left), 3600)
+        clock = f"{hours}:" * (hours > 0) + f"{seconds // 60:02}:{seconds % 60:02}"
+        self._occasionally(f"{text}{speed}  {clock} left")
 
     def line(self, text: str) -> None:
         """Prints a line, above the bar where there is one."""
         self._console.print(text, markup=False, highlight=False)
 
-    def _line(self, row: Mapping[str, Any], note: str) -> str:
-        return f"step {row['step']:>6}/{self._total}  {row['split']:<10}  {note}"
-
     def _occasionally(self, text: str, force: bool = False) -> None:
         now = time.monotonic()
-        if force or now - self._last_line >= _LINE_EVERY:
+        if not self._console.is_terminal and (force or now - self._last_line >= _LINE_EVERY):
             self._last_line = now
             self.line(text)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: noted at once, acted on where the run can be left whole."""
+"""Ctrl-C and SIGTERM: noted at once, acted on where the state is whole."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 import jax
 
 from wave_jax.errors import Interrupted
-from wave_jax.training.distributed import Agreement
+from wave_jax.training.distributed import StopAgreement
 
-# JAX's callback of the garbage collector. Python prints an exception raised in there and goes on,
-# so a signal that arrives within is sent again a moment later.
+# JAX's callback of the garbage collector. Python prints an exception raised in it and continues,
+# so a signal that arrives there is sent again a moment later.
 _SWALLOWING = "_xla_gc_callback"
 
 
@@ -24,14 +24,14 @@ class Interrupt:
     """Handles SIGINT and SIGTERM while in use, if entered from the main thread.
 
     Outside `deferred()` a signal raises Interrupted on the spot, as there is nothing to save yet.
-    Inside, it is noted, and `poll` raises at a place where the state is whole; a second Ctrl-C
-    raises KeyboardInterrupt without waiting for that. Of several processes all stop where `poll` is
-    called for the same time, whichever got the signal.
+    Inside, it is noted, and `poll` raises where the state is whole; a second Ctrl-C raises
+    KeyboardInterrupt at once. Several processes all stop at the same call of `poll`, whichever got
+    the signal.
     """
 
     def __init__(self) -> None:
         self.received: int | None = None
-        self._agreement: Agreement | None = None
+        self._agreement: StopAgreement | None = None
         self._deferred = False
         self._previous: dict[int, Any] = {}
 
@@ -41,26 +41,20 @@ class Interrupt:
                 self._previous[number] = signal.signal(number, self._handle)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *reason: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous.clear()
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Within the block a signal waits for `poll`, at the latest that at the end."""
-        self._deferred = True
+        """Within the block a signal waits for `poll`, at the latest the one at its end."""
+        self._deferred, self._agreement = True, StopAgreement()
         try:
-            with Agreement() as self._agreement:
-                yield
+            yield
         finally:
             self._deferred, self._agreement = False, None
-        if jax.process_count() == 1:  # several processes end together, and what is left is short
+        if jax.process_count() == 1:  # several processes end together, and little remains to do
             self.poll()
 
     def poll(self) -> None:

@@ -1,4 +1,4 @@
-"""What a finished run amounts to: summary.json, and the table printed at the end."""
+"""The result of a finished run: summary.json, and the table printed at the end."""
 
 from __future__ import annotations
 
@@ -18,48 +18,28 @@ SUMMARY_FILE = "summary.json"
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """A finished run.
-
-    Attributes:
-        workdir: where everything lies.
-        device: kind and number of the devices.
-        steps: steps made.
-        best_step: step of the best validation accuracy, whose parameters were tested.
-        validation_accuracy: a fraction, of that step.
-        test_accuracy: a fraction.
-        test_loss: mean cross-entropy.
-        test_examples: how many there are.
-        majority_share: share of the test texts that have the most frequent class.
-        parameters: all, padding rows of the table not counted.
-        parameters_without_table: all but the embedding table.
-        seconds: of training, without compilation and evaluation.
-        examples_per_s: training texts a second over all of it, loading included.
-        step_bytes: device memory of the largest compiled step: arguments, results, temporaries.
-        process_bytes: most memory that the process held.
-        device_bytes: most memory held on the first device, where it says.
-        texts_cut: texts longer than `data.max_length` pieces, by split.
-    """
+    """The result of a finished run; accuracies and shares are fractions."""
 
     workdir: str
-    device: str
+    device: str  # kind and number
     steps: int
-    best_step: int
-    validation_accuracy: float
+    best_step: int  # of the best validation accuracy; its parameters were tested
+    validation_accuracy: float  # of that step
     test_accuracy: float
-    test_loss: float
+    test_loss: float  # mean cross-entropy
     test_examples: int
-    majority_share: float
-    parameters: int
+    majority_share: float  # share of the test texts that have the most frequent class
+    parameters: int  # padding rows of the table excluded
     parameters_without_table: int
-    seconds: float
-    examples_per_s: float
-    step_bytes: int | None
-    process_bytes: int
-    device_bytes: int | None
-    texts_cut: dict[str, int]
+    seconds: float  # of training, without compilation and evaluation
+    examples_per_s: float  # over all of it, loading included
+    step_bytes: int | None  # of the largest compiled step: arguments, results, temporaries
+    process_bytes: int  # peak
+    device_bytes: int | None  # peak of the first device, where it is known
+    texts_cut: dict[str, int]  # texts longer than `data.max_length` tokens, by split
 
     def save(self) -> None:
-        """Writes summary.json, whole or not at all: it marks the run as finished."""
+        """Writes summary.json atomically: it marks the run as finished."""
         path = Path(self.workdir) / SUMMARY_FILE
         write_whole(path, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
 
@@ -73,36 +53,30 @@ class Summary:
             raise UserError(f"{path} is not the summary of a run: {error}") from None
 
     def table(self) -> Table:
-        """Returns what is printed."""
+        """Returns the table to be printed."""
+        memory = {
+            "process": self.process_bytes,
+            "training step": self.step_bytes,
+            "device": self.device_bytes,
+        }
+        sizes = [f"{k} {v / 2**20:,.0f} MiB" for k, v in memory.items() if v is not None]
+        cut = [f"{count:,} in {split}" for split, count in self.texts_cut.items()]
+        best = f"{self.validation_accuracy:.2%}, best at step {self.best_step:,} of {self.steps:,}"
+        without = f"{self.parameters_without_table:,} without the embedding table"
         table = Table(show_header=False, box=None, pad_edge=False)
         table.add_row("test accuracy", f"{self.test_accuracy:.2%} of {self.test_examples:,} texts")
         table.add_row("majority class", f"{self.majority_share:.2%}")
-        best = f"{self.validation_accuracy:.2%}, best at step {self.best_step:,} of {self.steps:,}"
         table.add_row("validation", best)
-        without = f"{self.parameters_without_table:,} without the embedding table"
         table.add_row("parameters", f"{self.parameters:,} ({without})")
         table.add_row("training", f"{self.seconds:.1f} s, {self.examples_per_s:,.0f} examples/s")
         table.add_row("device", self.device)
-        table.add_row("peak memory", self._memory())
-        cut = ", ".join(f"{count:,} in {split}" for split, count in self.texts_cut.items())
-        table.add_row("texts cut", cut)
+        table.add_row("peak memory", ", ".join(sizes))
+        table.add_row("texts truncated", ", ".join(cut))
         table.add_row("written to", self.workdir)
         return table
 
-    def _memory(self) -> str:
-        parts = [f"process {_megabytes(self.process_bytes)}"]
-        if self.step_bytes is not None:
-            parts.append(f"training step {_megabytes(self.step_bytes)}")
-        if self.device_bytes is not None:
-            parts.append(f"device {_megabytes(self.device_bytes)}")
-        return ", ".join(parts)
-
 
 def process_peak_bytes() -> int:
-    """Returns the most memory that this process has held."""
+    """Returns the peak memory of this process."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # kilobytes, except on macOS
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 2**20:,.0f} MiB"

@@ -1,4 +1,4 @@
-"""The folder of a run: nobody else's files are touched, nothing is overwritten."""
+"""The folder of a run: its owner, its lock, and what a run keeps of its data."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from wave_jax.runs.summary import SUMMARY_FILE
 from wave_jax.training.config import Config
 from wave_jax.training.metrics import NonFiniteError
 
-NONFINITE = "nonfinite"
-SNAPSHOT = "corpus"  # the texts themselves, where they live nowhere else as files
+SNAPSHOT = "corpus"  # a copy of texts that exist nowhere else as files
+_NONFINITE = "nonfinite"
 
 
 def claim(workdir: Path, config: Config) -> Literal["new", "unfinished", "finished"]:
-    """Makes the folder this run's own and says what it holds.
+    """Creates the folder or checks that it is this run's; returns the state of the run.
 
     A new or empty folder gets config.json. In a folder that has one, `config` must agree with it,
-    except on where things lie, on what devices, and what else is logged.
+    except on paths, devices and trackers.
 
     Raises:
         UserError: the folder holds something else, or a run of another configuration.
@@ -52,36 +52,36 @@ def claim(workdir: Path, config: Config) -> Literal["new", "unfinished", "finish
     if different:
         raise UserError(
             f"{workdir} holds a run of another configuration ({'; '.join(different)}): give the "
-            "same options to go on with it, or another --workdir. A run is not made longer by "
+            "same options to resume it, or another --workdir. A run cannot be made longer by "
             "raising epochs or steps, as its schedule depends on them"
         )
     return "finished" if (workdir / SUMMARY_FILE).is_file() else "unfinished"
 
 
+class Occupied(UserError):
+    """Another training is running in the folder; nothing in it may be touched."""
+
+
 @contextmanager
 def occupied(workdir: Path) -> Iterator[None]:
-    """Keeps other trainings out of a folder that was claimed, as long as this process lives.
+    """Locks a claimed folder against other trainings.
 
     The lock is the operating system's, on config.json: it ends with the process, however that ends.
 
     Raises:
-        Occupied: another training is at work there.
+        Occupied: another training is running there.
     """
     with (workdir / CONFIG_FILE).open("r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Occupied(
-                f"another training is at work in {workdir}: wait for it, stop it, or give another "
+                f"another training is running in {workdir}: wait for it, stop it, or give another "
                 "--workdir"
             ) from None
         except OSError:  # a file system without locks: better without than not at all
             pass
         yield
-
-
-class Occupied(UserError):
-    """The folder is that of a training under way; nothing in it may be touched."""
 
 
 def check_shared(workdir: Path) -> None:
@@ -94,9 +94,9 @@ def check_shared(workdir: Path) -> None:
 
 
 def with_snapshot(data: DataConfig, workdir: Path) -> DataConfig:
-    """Returns the data options, pointing at the texts kept in the workdir if there are any.
+    """Returns the data options, with the workdir's snapshot of the texts as source if it has one.
 
-    Only a source that has no files of its own is kept, so another source stays as it is.
+    Only docstrings, which have no files of their own, are kept as a snapshot.
     """
     folder = workdir / SNAPSHOT
     if data.source == "docstrings" and (folder / "labels.json").is_file():
@@ -105,19 +105,15 @@ def with_snapshot(data: DataConfig, workdir: Path) -> DataConfig:
 
 
 def save_batch(workdir: Path, batches: Any, error: NonFiniteError, process: int) -> Path:
-    """Writes the batch of the error's step, this process's rows; returns its file.
-
-    Args:
-        batches: TrainBatches, whose `batch(step)` is a pure function of the step.
-    """
-    folder = workdir / NONFINITE
+    """Writes the batch at which `error` occurred, this process's rows; returns its file."""
+    folder = workdir / _NONFINITE
     folder.mkdir(exist_ok=True)
     path = folder / f"batch-{error.step + 1}-{process}.npz"
     part = path.with_name(f".{path.name}.part.npz")
     np.savez_compressed(part, **batches.batch(error.step)._asdict())
     part.replace(path)
     if process == 0:
-        texts = batches.examples(error.step).tolist() if hasattr(batches, "examples") else []
+        texts = batches.examples(error.step).tolist()
         facts = {"step": error.step, "groups": error.groups, "saved": error.saved, "texts": texts}
         write_whole(folder / f"step-{error.step + 1}.json", json.dumps(facts) + "\n")
     return path

@@ -1,1 +1,1 @@
-"""The training of a network: state, step, loop, checkpoints."""
+"""How a network learns: configuration, state, step, optimizer, metrics, trainer."""

@@ -1,14 +1,14 @@
-"""Programs compiled ahead, one for each padded shape, so that nothing compiles while training."""
+"""Compilation ahead of time, one program for each padded shape, so that no later step compiles."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import platform
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -16,14 +16,14 @@ from jax.sharding import Mesh
 
 from wave_jax.data.streams import default_cache_dir
 from wave_jax.models.products import BFLOAT16_PRODUCTS
-from wave_jax.training.mesh import batch_shardings
+from wave_jax.training.mesh import place
 from wave_jax.training.metrics import MetricSums
 from wave_jax.training.state import State
 from wave_jax.training.task import Task
 
 Precision = Literal["float32", "bfloat16"]
-Key = TypeVar("Key", bound=Hashable)
-Report = Callable[[int, int], None]  # (programs done, programs in all)
+Shape = tuple[int, ...]  # rows, tokens, distinct ids
+Report = Callable[[int, int], None]  # (programs compiled, programs in all)
 
 # True float32 products, where GPUs and TPUs default to less; or bfloat16 inputs summed in float32
 _MATMUL: dict[Precision, str] = {"float32": "float32", "bfloat16": BFLOAT16_PRODUCTS}
@@ -37,42 +37,53 @@ def matmul_precision(precision: Precision) -> Iterator[None]:
 
 
 def enable_compilation_cache() -> None:
-    """Keeps compiled programs on disk between runs, unless JAX has been told a folder already."""
-    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
-        base = default_cache_dir()
-        if base is None:
-            return
-        folder = base / "compiled"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:  # no writable home: programs are compiled every time, nothing else changes
-            return
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    """Keeps compiled programs on disk between runs, unless JAX has a folder for them already."""
+    base = default_cache_dir()
+    if base is None or jax.config.jax_compilation_cache_dir is not None:  # type: ignore[attr-defined]
+        return
+    folder = base / "compiled"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # no writable home: programs are compiled every time, nothing else changes
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
-def compile_all(
+def shape_of(batch: Any) -> Shape:
+    """Returns the shape of a batch on the devices, the key of its program."""
+    return (*batch.inverse.shape, batch.distinct.shape[-1])
+
+
+def compile_shapes(
     function: Any,
-    arguments: Mapping[Key, tuple[Any, ...]],
+    fixed: tuple[Any, ...],
+    batches: Any,
+    mesh: Mesh,
     *,
     precision: Precision,
+    known: Container[Shape] = (),
     report: Report | None = None,
-) -> dict[Key, Any]:
-    """Returns a compiled program for each key.
+) -> dict[Shape, Any]:
+    """Returns the jitted `function(*fixed, batch)` compiled for every shape `batches` can have.
 
     Args:
-        function: what `jax.jit` returned.
-        arguments: for each key its arguments, arrays or `jax.ShapeDtypeStruct` with shardings.
-        precision: of matrix products.
-        report: called with the programs done and in all.
+        fixed: arguments on their devices, of which only shapes and shardings matter.
+        batches: TrainBatches or EvalBatches; `batches.shapes.chain` lists (tokens, distinct ids).
+        known: shapes to leave out.
     """
+    templates = {shape: place(batch, mesh) for shape, batch in _templates(batches).items()}
     with matmul_precision(precision):
-        lowered = {key: function.lower(*given) for key, given in arguments.items()}
+        lowered = {
+            shape: function.lower(*abstract(fixed), abstract(batch))
+            for shape, batch in templates.items()
+            if shape not in known
+        }
     if report is not None and lowered:
         report(0, len(lowered))
-    pool = ThreadPoolExecutor(max_workers=max(1, min(4, (os.cpu_count() or 1))))
+    pool = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1))
     try:
-        futures = {pool.submit(program.compile): key for key, program in lowered.items()}
+        futures = {pool.submit(program.compile): shape for shape, program in lowered.items()}
         programs = {}
         for done, future in enumerate(as_completed(futures), start=1):
             programs[futures[future]] = future.result()
@@ -81,6 +92,15 @@ def compile_all(
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     return programs
+
+
+def training_programs(
+    task: Task, state: State, sums: MetricSums, report: Report | None = None
+) -> dict[Shape, Any]:
+    """Returns the compiled training step for every shape; see `compile_shapes`."""
+    step, fixed = task.jitted_step(state), (state, sums, task.root_key())
+    precision = task.config.precision
+    return compile_shapes(step, fixed, task.batches, task.mesh, precision=precision, report=report)
 
 
 def abstract(tree: Any) -> Any:
@@ -95,83 +115,24 @@ def program_bytes(program: Any) -> int | None:
     stats = program.memory_analysis()
     if stats is None:
         return None
-    return int(
-        stats.argument_size_in_bytes
-        + stats.output_size_in_bytes
-        - stats.alias_size_in_bytes
-        + stats.temp_size_in_bytes
-    )
+    results = stats.output_size_in_bytes - stats.alias_size_in_bytes
+    return int(stats.argument_size_in_bytes + results + stats.temp_size_in_bytes)
 
 
-Shape = tuple[int, ...]  # rows, tokens of a row, distinct ids
-
-
-def shape_of(batch: Any) -> Shape:
-    """Returns (rows, tokens, distinct ids) of a batch on the devices: the key of its program."""
-    return (*batch.inverse.shape, batch.distinct.shape[-1])
-
-
-def batch_templates(batches: Any) -> dict[Shape, Any]:
-    """Returns, for every shape that `batches` can have on the devices, an empty host batch.
-
-    Args:
-        batches: TrainBatches or EvalBatches; `batches.shapes.chain` lists (tokens, distinct ids).
-    """
+def _templates(batches: Any) -> dict[Shape, Any]:
+    """Returns an empty host batch for every shape that `batches` can have on the devices."""
     if not len(batches):
         return {}
     example = batches.batch(0)
     rows = example.inverse.shape[0]
-    templates: dict[Shape, Any] = {}
-    for tokens, distinct in batches.shapes.chain:
-        batch = example._replace(
+    return {
+        (rows * jax.process_count(), tokens, distinct): example._replace(
             distinct=np.zeros((distinct,), np.int32),
             inverse=np.zeros((rows, tokens), np.int32),
             mask=np.zeros((rows, tokens), bool),
         )
-        templates[(rows * jax.process_count(), tokens, distinct)] = batch
-    return templates
-
-
-def abstract_batch(batch: Any, mesh: Mesh) -> Any:
-    """Returns the global shapes, dtypes and shardings that `place(batch, mesh)` will have."""
-    processes = jax.process_count()
-    whole = {
-        name: jax.ShapeDtypeStruct(
-            leaf.shape if name == "distinct" else (leaf.shape[0] * processes, *leaf.shape[1:]),
-            leaf.dtype,
-        )
-        for name, leaf in batch._asdict().items()
+        for tokens, distinct in batches.shapes.chain
     }
-    shapes = type(batch)(**whole)
-    return jax.tree.map(
-        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-        shapes,
-        batch_shardings(mesh, shapes),
-    )
-
-
-def training_programs(
-    task: Task, state: State, sums: MetricSums, report: Report | None = None
-) -> dict[Shape, Any]:
-    """Returns the compiled training step for every shape that a batch can have.
-
-    Args:
-        task: what is learned.
-        state: on its devices; only its shapes matter.
-        sums: likewise.
-        report: called with the programs compiled so far and in all.
-    """
-    fixed = (abstract(state), abstract(sums), abstract(task.root_key()))
-    arguments = {
-        shape: (*fixed, abstract_batch(batch, task.mesh))
-        for shape, batch in batch_templates(task.batches).items()
-    }
-    step = task.jitted_step(state)
-    return compile_all(step, arguments, precision=task.config.precision, report=report)
-
-
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # of mallopt(3)
-_LARGEST = 2**31 - 1
 
 
 def keep_freed_memory() -> bool:
@@ -179,6 +140,6 @@ def keep_freed_memory() -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    wanted = {_MMAP_THRESHOLD: 2**30, _TRIM_THRESHOLD: _LARGEST, _TOP_PAD: 2**26}
-    taken = [mallopt(option, value) for option, value in wanted.items()]
-    return all(taken)
+    trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # of mallopt(3)
+    options = {mmap_threshold: 2**30, trim_threshold: 2**31 - 1, top_pad: 2**26}
+    return min(mallopt(option, value) for option, value in options.items()) == 1

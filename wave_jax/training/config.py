@@ -1,4 +1,4 @@
-"""Everything that decides a run, in one place; presets override, nothing derived is stored."""
+"""The configuration of a run; presets override it, nothing derived is stored in it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from wave_jax.data.config import DataConfig
+from wave_jax.errors import UserError
 from wave_jax.models.config import ModelConfig
 
 
@@ -16,9 +17,9 @@ class TrainConfig:
     epochs: int = 4
     """Passes over the training texts (the papers: 4)."""
     steps: int | None = None
-    """Steps in all; replaces epochs where given."""
+    """Steps in all, instead of epochs."""
     batch_size: int = 64
-    """Texts a step, over all devices."""
+    """Texts per step, over all devices."""
     learning_rate: float = 1e-3
     """Peak learning rate (the papers: 1e-3)."""
     schedule: Literal["constant", "cosine"] = "cosine"
@@ -36,10 +37,9 @@ class TrainConfig:
     label_smoothing: float = 0.0
     """Share of the target spread evenly over all classes."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
-    """A loss or gradient that is not finite: stop and keep the batch, or skip the step and count
-    it."""
+    """When the loss or a gradient is not finite: stop and keep the batch, or skip the step."""
     table_optimizer: Literal["rows", "dense"] = "rows"
-    """AdamW of the embedding table: on the rows that a batch touches, or on all rows every step."""
+    """AdamW of the embedding table: on the rows that a batch contains, or on all rows."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Precision of matrix products; sums and parameters stay in float32."""
     eval_every: int | None = None
@@ -53,7 +53,7 @@ class TrainConfig:
     log_every: int = 50
     """Steps between training rows in metrics.jsonl."""
     eval_batch_size: int = 256
-    """Texts a step of evaluation."""
+    """Texts per step of evaluation."""
     tensorboard: bool = False
     """Also write TensorBoard events (needs the package tensorboardX)."""
     wandb: bool = False
@@ -62,17 +62,17 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class MeshConfig:
-    """How devices are laid out."""
+    """The layout of the devices."""
 
     data: int | None = None
-    """Devices over which a batch is split; by default all that `model` leaves."""
+    """Devices over which a batch is split; all that `model` leaves by default."""
     model: int = 1
     """Devices over which embedding rows and feed-forward columns are split."""
 
 
 @dataclass(frozen=True)
 class ProbeConfig:
-    """Gradients through magnitude and phase, watched while training."""
+    """Gradients through magnitude and phase, measured while training."""
 
     every: int = 0
     """Steps between probes of a few validation texts; 0 switches them off."""
@@ -91,3 +91,30 @@ class Config:
     """Seed of the initialisation, the order of the batches and all dropout."""
     workdir: str | None = None
     """Folder for all that the run produces; by default a new one under runs/."""
+
+
+def check_config(config: Config) -> None:
+    """Raises UserError for a training or probing option out of its range, by its name."""
+    train, probe = config.train, config.probe
+    least = dict.fromkeys(("early_stopping", "warmup_steps", "weight_decay", "clip_norm"), 0)
+    least |= dict.fromkeys(("epochs", "steps", "batch_size", "eval_batch_size", "log_every"), 1)
+    least |= dict.fromkeys(("keep", "eval_every", "checkpoint_every"), 1)
+    for name, value in vars(train).items():
+        option = f"--train.{name.replace('_', '-')}"
+        if name in least and value is not None and not value >= least[name]:
+            raise UserError(f"{option} is {value}, expected {least[name]} or more")
+        if name in ("b1", "b2", "label_smoothing") and not 0 <= value < 1:
+            raise UserError(f"{option} is {value}, expected 0 <= value < 1")
+    if not 0 < train.learning_rate < float("inf"):
+        raise UserError(f"--train.learning-rate is {train.learning_rate}, expected more than 0")
+    if train.learning_rate * train.weight_decay >= 1:
+        raise UserError(
+            "--train.learning-rate times --train.weight-decay is 1 or more: every step would wipe "
+            "the parameters out"
+        )
+    if probe.every < 0:
+        raise UserError(f"--probe.every is {probe.every}, expected 0 (never) or a number of steps")
+    if probe.every and (kind := config.model.kind) != "wave":
+        raise UserError(
+            f"--probe.every probes waves, and --model.kind {kind} has none: leave it out"
+        )

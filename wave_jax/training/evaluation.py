@@ -16,38 +16,25 @@ from wave_jax.training.compilation import (
     Precision,
     Report,
     Shape,
-    abstract,
-    abstract_batch,
-    batch_templates,
-    compile_all,
+    compile_shapes,
     shape_of,
 )
-from wave_jax.training.mesh import make_mesh, place, replicated
+from wave_jax.training.mesh import place, replicated
 from wave_jax.training.state import Params
 from wave_jax.training.step import make_eval_step
 
-_AHEAD = 8  # batches dispatched before the first result is waited for
+_RUN_AHEAD = 8  # batches dispatched before the first result is fetched
 
 
 @dataclasses.dataclass(frozen=True)
 class EvalResult:
-    """What a model makes of a split.
+    """A model's results on a split of N examples."""
 
-    Attributes:
-        loss: mean cross-entropy (no label smoothing).
-        accuracy: share of examples whose largest logit is their label's.
-        examples: how many there are.
-        predictions: int32 [N].
-        logits: float32 [N, C].
-        labels: int32 [N].
-    """
-
-    loss: float
-    accuracy: float
-    examples: int
-    predictions: np.ndarray
-    logits: np.ndarray
-    labels: np.ndarray
+    loss: float  # mean cross-entropy (no label smoothing)
+    accuracy: float  # share of examples whose largest logit is their label's
+    examples: int  # N
+    logits: np.ndarray  # float32 [N, C]
+    labels: np.ndarray  # int32 [N]
 
 
 class Evaluator:
@@ -64,7 +51,7 @@ class Evaluator:
         step = make_eval_step(model)
 
         def evaluate(params: Params, batch: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-            # labels and weights go along, as a process may hold the rows of others too
+            # labels and weights too: another process may hold their rows
             return step(params, batch), batch.labels, batch.weights
 
         self._step = jax.jit(evaluate, out_shardings=replicated(mesh))
@@ -72,20 +59,22 @@ class Evaluator:
 
     def warm(self, params: Params, batches: Any, report: Report | None = None) -> None:
         """Compiles the shapes of `batches` that are not compiled yet."""
-        missing = {
-            shape: (abstract(params), abstract_batch(batch, self._mesh))
-            for shape, batch in batch_templates(batches).items()
-            if shape not in self._programs
-        }
-        self._programs |= compile_all(self._step, missing, precision=self._precision, report=report)
+        self._programs |= compile_shapes(
+            self._step,
+            (params,),
+            batches,
+            self._mesh,
+            precision=self._precision,
+            known=self._programs,
+            report=report,
+        )
 
     def __call__(
         self, params: Params, batches: Any, poll: Callable[[], None] = lambda: None
     ) -> EvalResult:
-        """Returns the result on `batches` (EvalBatches) with settled, placed parameters.
+        """Returns the result on `batches` (EvalBatches) with `current_params`, on the mesh.
 
-        Args:
-            poll: called before every batch; may raise to stop.
+        `poll` is called before every batch and may raise to stop.
         """
         self.warm(params, batches)
         waiting: deque[tuple[jax.Array, jax.Array, jax.Array]] = deque()
@@ -100,45 +89,25 @@ class Evaluator:
             poll()
             placed = place(batches.batch(index), self._mesh)
             waiting.append(self._programs[shape_of(placed)](params, placed))
-            if len(waiting) > _AHEAD:
+            if len(waiting) > _RUN_AHEAD:
                 fetch()
         while waiting:
             fetch()
         return _result(np.concatenate(logits), np.concatenate(labels), np.asarray(batches.order))
 
 
-def evaluate_split(
-    model: nn.Module,
-    params: Params,
-    batches: Any,
-    *,
-    mesh: Mesh | None = None,
-    precision: Precision = "float32",
-) -> EvalResult:
-    """Returns the result of a model with settled parameters on `batches` (EvalBatches).
-
-    One device by default; for repeated use keep an `Evaluator`.
-    """
-    mesh = make_mesh(1, 1) if mesh is None else mesh
-    placed = jax.device_put(params, replicated(mesh))
-    return Evaluator(model, mesh, precision)(placed, batches)
-
-
 def _result(logits: np.ndarray, labels: np.ndarray, order: np.ndarray) -> EvalResult:
-    """Puts rows back in the original order; float64 sums, so that batching leaves no trace."""
-    back = np.empty_like(order)
-    back[order] = np.arange(len(order))
+    """Restores the original order; sums in float64, so that batching leaves no trace."""
+    back = np.argsort(order)
     logits, labels = logits[back], labels[back]
-    predictions = logits.argmax(axis=-1).astype(np.int32)
     wide = logits.astype(np.float64)
     top = wide.max(axis=-1)
     log_sum = top + np.log(np.exp(wide - top[:, None]).sum(axis=-1))
     losses = log_sum - wide[np.arange(len(labels)), labels]
     return EvalResult(
         loss=float(losses.mean()),
-        accuracy=float((predictions == labels).mean()),
+        accuracy=float((logits.argmax(axis=-1) == labels).mean()),
         examples=len(labels),
-        predictions=predictions,
         logits=logits,
         labels=labels,
     )

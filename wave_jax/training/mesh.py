@@ -1,4 +1,4 @@
-"""Devices in a grid ('data', 'model'), and where each array lies on it."""
+"""The device mesh ('data', 'model'), and the sharding of every array on it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def make_mesh(
     ids is a type error.
 
     Raises:
-        UserError: the grid does not fit the devices.
+        UserError: the mesh does not fit the devices.
     """
     devices = jax.devices() if devices is None else devices
     if model < 1 or (data is not None and data < 1):
@@ -38,13 +38,13 @@ def make_mesh(
     if jax.process_count() == 1:
         chosen = list(devices)[: data * model]
         return jax.make_mesh((data, model), names, axis_types=kinds, devices=chosen)
-    ordered = sorted(devices, key=lambda device: (device.process_index, device.id))
     if jax.local_device_count() % model:
         raise UserError(
             f"--mesh.model {model} does not divide the {jax.local_device_count()} devices of a "
             "process: each process needs whole rows of the mesh, for its own share of a batch"
         )
-    # in this order: process i then has the i-th share of a batch's rows, as the batches are made
+    # in this order process i holds the i-th share of a batch's rows, as the batches are built
+    ordered = sorted(devices, key=lambda device: (device.process_index, device.id))
     return Mesh(np.array(ordered).reshape(data, model), names, axis_types=kinds)
 
 
@@ -54,11 +54,9 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def put(tree: Any, shardings: Any) -> Any:
-    """Puts host arrays on the devices; every process gives the whole of each.
+    """Puts host arrays on the devices; every process passes the whole of each.
 
-    Args:
-        tree: a pytree of arrays.
-        shardings: one sharding for all leaves, or a tree of them.
+    `shardings` is one sharding for all leaves of `tree`, or a tree of them.
     """
     if jax.process_count() == 1:
         return jax.device_put(tree, shardings)
@@ -73,56 +71,46 @@ def put(tree: Any, shardings: Any) -> Any:
     return jax.tree.map(one, tree, shardings)
 
 
+def place(batch: Any, mesh: Mesh) -> Any:
+    """Puts a host Batch on the devices: rows over 'data', the distinct ids split over 'data'.
+
+    In a run of several processes `batch.distinct` is global and the other leaves hold this
+    process's rows; the arrays returned are global. An array whose first axis 'data' does not
+    divide is replicated.
+    """
+    if jax.process_count() == 1:
+        return jax.device_put(batch, jax.tree.map(lambda leaf: _over_data(leaf.shape, mesh), batch))
+
+    def put_share(name: str, local: np.ndarray) -> jax.Array:
+        if name == "distinct":
+            placed: jax.Array = put(local, _over_data(local.shape, mesh))
+            return placed
+        shape = (local.shape[0] * jax.process_count(), *local.shape[1:])
+        return jax.make_array_from_process_local_data(_over_data(shape, mesh), local, shape)
+
+    return type(batch)(**{name: put_share(name, leaf) for name, leaf in batch._asdict().items()})
+
+
 def state_shardings(mesh: Mesh, tree: Any) -> Any:
-    """Returns a sharding for every leaf: parameters split over 'model', the rest whole everywhere.
+    """Returns a sharding for every leaf: parameters split over 'model', the rest replicated.
 
     Split are the rows of the embedding table (with the optimizer's arrays of the same length)
     and the inner columns of the feed-forward, where 'model' divides them. Optimizer state carries
     the parameters' names, so one rule by name serves both.
-
-    Args:
-        tree: any pytree of arrays or `jax.ShapeDtypeStruct`.
     """
     return jax.tree_util.tree_map_with_path(
-        lambda path, leaf: NamedSharding(mesh, _spec(_names(path), leaf.shape, mesh)), tree
+        lambda path, leaf: NamedSharding(mesh, _spec(path_names(path), leaf.shape, mesh)), tree
     )
 
 
-def batch_shardings(mesh: Mesh, batch: Any) -> Any:
-    """Returns the shardings of a Batch: rows over 'data', distinct ids shared out over 'data'.
-
-    An array whose first axis 'data' does not divide is whole on every device.
-    """
-    return jax.tree.map(lambda leaf: NamedSharding(mesh, _rows(leaf.shape, mesh)), batch)
-
-
-def place(batch: Any, mesh: Mesh) -> Any:
-    """Puts a host batch on the devices: of each process its own rows, of `distinct` all.
-
-    `batch.distinct` is global; in a run of several processes the other leaves hold this
-    process's rows only, and the arrays returned are global.
-    """
-    processes = jax.process_count()
-    if processes == 1:
-        return jax.device_put(batch, batch_shardings(mesh, batch))
-
-    def put(name: str, local: np.ndarray) -> jax.Array:
-        if name == "distinct":
-            sharding = NamedSharding(mesh, _rows(local.shape, mesh))
-            return jax.make_array_from_callback(local.shape, sharding, lambda index: local[index])
-        shape = (local.shape[0] * processes, *local.shape[1:])
-        sharding = NamedSharding(mesh, _rows(shape, mesh))
-        return jax.make_array_from_process_local_data(sharding, local, shape)
-
-    return type(batch)(**{name: put(name, leaf) for name, leaf in batch._asdict().items()})
-
-
-def _rows(shape: tuple[int, ...], mesh: Mesh) -> P:
-    return P("data") if shape and shape[0] % mesh.shape["data"] == 0 else P()
-
-
-def _names(path: tuple[Any, ...]) -> list[str]:
+def path_names(path: tuple[Any, ...]) -> list[str]:
+    """Returns the keys, fields and indices of a leaf's path in a pytree as strings."""
     return [str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", "")))) for k in path]
+
+
+def _over_data(shape: tuple[int, ...], mesh: Mesh) -> NamedSharding:
+    divides = shape and shape[0] % mesh.shape["data"] == 0
+    return NamedSharding(mesh, P("data") if divides else P())
 
 
 def _spec(names: list[str], shape: tuple[int, ...], mesh: Mesh) -> P:

@@ -1,4 +1,4 @@
-"""Metrics of training as sums and counts, kept on the devices and divided once, on the host."""
+"""Metrics of training: sums and counts on the devices, divided once, on the host."""
 
 from __future__ import annotations
 
@@ -14,38 +14,26 @@ import optax
 
 from wave_jax.errors import UserError
 
-_MOST_GROUPS = 31  # bits of an int32 that is not negative
+_LAST_BIT = 30  # of an int32 that is not negative; groups beyond share it
 
 
 @partial(jax.tree_util.register_dataclass)
 @dataclasses.dataclass(frozen=True)
 class MetricSums:
-    """Sums over the training steps since the last row of metrics; every field a scalar.
+    """Sums over the training steps since the last row of metrics; float32 or int32 scalars."""
 
-    Attributes:
-        loss: float32, sum over examples of their loss.
-        correct: float32, examples whose largest logit is their label's.
-        examples: float32, examples seen; rows that fill up a batch do not count.
-        grad_norm: float32, sum over steps of the gradient's norm before clipping.
-        learning_rate: float32, that of the last step.
-        steps: int32.
-        bad_step: int32, the first step whose loss or gradient was not finite, or -1.
-        bad_groups: int32, a bit for each parameter group whose gradient was not, at that step.
-        skipped: int32, steps left out for that reason.
-    """
-
-    loss: jax.Array
-    correct: jax.Array
-    examples: jax.Array
-    grad_norm: jax.Array
-    learning_rate: jax.Array
+    loss: jax.Array  # sum of the examples' losses
+    correct: jax.Array  # examples whose largest logit is their label's
+    examples: jax.Array  # examples seen, padding rows excluded
+    grad_norm: jax.Array  # sum over steps of the gradient's norm before clipping
+    learning_rate: jax.Array  # that of the last step
     steps: jax.Array
-    bad_step: jax.Array
-    bad_groups: jax.Array
-    skipped: jax.Array
+    bad_step: jax.Array  # the first step whose loss or gradient was not finite, or -1
+    bad_groups: jax.Array  # a bit for each parameter group whose gradient was not, at that step
+    skipped: jax.Array  # steps skipped for that reason
 
     def means(self) -> dict[str, float]:
-        """Returns the fetched sums as the means that a row of metrics.jsonl shows."""
+        """Returns the fetched sums as the means of a row of metrics.jsonl."""
         examples, steps = max(float(self.examples), 1.0), max(int(self.steps), 1)
         skipped = {"skipped": int(self.skipped)} if self.skipped else {}
         return {
@@ -78,25 +66,16 @@ def add_step(
 ) -> MetricSums:
     """Returns the sums with one more step; `loss`, `correct` and `examples` are its sums.
 
-    Args:
-        bad_groups: int32, the bits of the parameter groups whose gradient is not finite.
-        skip: a step that is not finite is counted as skipped, and as nothing else.
+    With `skip` a step that is not finite is counted as skipped and adds nothing else.
     """
     finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
+    added = {"loss": loss, "correct": correct, "examples": examples, "grad_norm": grad_norm}
+    first, skipped = (sums.bad_step < 0) & ~finite, sums.skipped
     if skip:
-        zero = jnp.zeros((), jnp.float32)
-        loss, correct, examples, grad_norm = (
-            jnp.where(finite, value, zero) for value in (loss, correct, examples, grad_norm)
-        )
-        skipped = sums.skipped + jnp.where(finite, 0, 1)
-        first = jnp.zeros((), bool)
-    else:
-        skipped, first = sums.skipped, (sums.bad_step < 0) & ~finite
+        added = {name: jnp.where(finite, value, 0.0) for name, value in added.items()}
+        first, skipped = jnp.zeros((), bool), skipped + jnp.where(finite, 0, 1)
     return MetricSums(
-        loss=sums.loss + loss,
-        correct=sums.correct + correct,
-        examples=sums.examples + examples,
-        grad_norm=sums.grad_norm + grad_norm,
+        **{name: getattr(sums, name) + value for name, value in added.items()},
         learning_rate=learning_rate,
         steps=sums.steps + 1,
         bad_step=jnp.where(first, step, sums.bad_step),
@@ -106,16 +85,14 @@ def add_step(
 
 
 def sums_to_json(sums: MetricSums) -> dict[str, float]:
-    """Returns the sums as plain numbers; float32 survives the way there and back exactly."""
+    """Returns the sums as plain numbers, from which `sums_from_json` restores them exactly."""
     return {name: value.item() for name, value in vars(jax.device_get(sums)).items()}
 
 
 def sums_from_json(values: Mapping[str, Any]) -> MetricSums:
     """Returns the sums of `sums_to_json`, as numpy scalars."""
     empty = vars(empty_metrics())
-    return MetricSums(
-        **{name: empty[name].dtype.type(values.get(name, empty[name])) for name in empty}
-    )
+    return MetricSums(**{name: zero.dtype.type(values[name]) for name, zero in empty.items()})
 
 
 def classification_sums(
@@ -123,17 +100,13 @@ def classification_sums(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Returns the weighted sums (loss, correct, examples) of a batch, float32 scalars.
 
-    Args:
-        logits: [B, C].
-        labels: int32 [B].
-        weights: float32 [B], 0 for rows that only fill up the batch.
-        label_smoothing: share of the target spread evenly over the classes.
+    `logits` are [B, C], `labels` int32 [B], `weights` float32 [B], 0 for padding rows.
     """
     logits = logits.astype(jnp.float32)
     targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), label_smoothing)
     losses = optax.softmax_cross_entropy(logits, targets)
     correct = (jnp.argmax(logits, axis=-1) == labels).astype(jnp.float32)
-    # where, not only a product: an infinity in a row that does not count must not spread
+    # where, not only a product: an infinity in a padding row must not spread
     return (
         jnp.sum(jnp.where(weights > 0, losses * weights, 0.0)),
         jnp.sum(correct * weights),
@@ -142,12 +115,9 @@ def classification_sums(
 
 
 class NonFiniteError(UserError):
-    """The loss or a gradient was not finite.
+    """The loss or the gradient of some parameter groups was not finite at a step (from 0).
 
-    Attributes:
-        step: the step that had them, counted from 0.
-        groups: the parameter groups whose gradient had them; none if only the loss did.
-        saved: the step of the newest checkpoint, which is from before, or 0.
+    `saved` is the step of the newest checkpoint, which is from before, or 0.
     """
 
     def __init__(self, step: int, groups: Sequence[str], saved: int) -> None:
@@ -156,21 +126,9 @@ class NonFiniteError(UserError):
         kept = f"the checkpoint of step {saved} is kept" if saved else "none saved"
         super().__init__(
             f"the loss or its gradient was not finite at step {step + 1}, in {where} ({kept}): "
-            "lower --train.learning-rate, keep --train.clip-norm above 0, or leave such steps out "
-            "with --train.on-nonfinite skip"
+            "lower --train.learning-rate, keep --train.clip-norm above 0, or skip such steps with "
+            "--train.on-nonfinite skip"
         )
-
-
-def group_names(params: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns the names of the parameter groups, in the order of their bits.
-
-    >>> group_names({"embed": {}, "classifier": {}})
-    ('classifier', 'embed')
-    """
-    names = sorted(params)
-    if len(names) <= _MOST_GROUPS:
-        return tuple(names)
-    return (*names[: _MOST_GROUPS - 1], f"one of {', '.join(names[_MOST_GROUPS - 1 :])}")
 
 
 def group_bit(params: Mapping[str, Any], name: str) -> int:
@@ -179,13 +137,13 @@ def group_bit(params: Mapping[str, Any], name: str) -> int:
     >>> group_bit({"embed": {}, "classifier": {}}, "embed")
     2
     """
-    return 1 << min(sorted(params).index(name), _MOST_GROUPS - 1)
+    return 1 << min(sorted(params).index(name), _LAST_BIT)
 
 
-def names_of_groups(params: Mapping[str, Any], bits: int) -> list[str]:
-    """Returns the names of the groups whose bits are set.
+def group_names(params: Mapping[str, Any], bits: int) -> list[str]:
+    """Returns the names of the parameter groups whose bits are set.
 
-    >>> names_of_groups({"embed": {}, "classifier": {}}, 3)
+    >>> group_names({"embed": {}, "classifier": {}}, 3)
     ['classifier', 'embed']
     """
-    return [name for place, name in enumerate(group_names(params)) if bits >> place & 1]
+    return [name for name in sorted(params) if bits & group_bit(params, name)]

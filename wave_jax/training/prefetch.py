@@ -14,10 +14,10 @@ Result = TypeVar("Result")
 def prefetch(
     items: Iterable[Item], work: Callable[[Item], Result], depth: int = 2
 ) -> Iterator[Result]:
-    """Yields work(item) for each item, in order; a thread takes the items and works beforehand.
+    """Yields work(item) for each item in order; a thread iterates and works ahead.
 
-    At most `depth` results wait. An error of either comes out where its result would have, after
-    all results before it. Closing the generator ends the thread.
+    At most `depth` results wait. An exception of either is raised where its result would have
+    come, after all results before it. Closing the generator ends the thread.
 
     >>> list(prefetch([1, 2, 3], lambda x: x * x))
     [1, 4, 9]

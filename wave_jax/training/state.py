@@ -22,20 +22,16 @@ Params = dict[str, Any]
 @partial(jax.tree_util.register_dataclass)
 @dataclasses.dataclass(frozen=True)
 class State:
-    """Parameters and what the optimizer remembers.
+    """Parameters and optimizer state.
 
-    Attributes:
-        step: int32 scalar, steps made.
-        params: nested dict of float32; with a row-wise table, `params['embed']['embedding']` has
-            weight decay outstanding: use `current_params`.
-        opt_state: of optax, over all parameters, or all but the table.
-        table: of the row-wise table; None where optax updates the table too.
+    With sparse AdamW the embedding table in `params` has weight decay pending: use
+    `current_params`.
     """
 
-    step: jax.Array
-    params: Params
-    opt_state: optax.OptState
-    table: SparseAdamWState | None
+    step: jax.Array  # int32 scalar, steps made
+    params: Params  # nested dict of float32
+    opt_state: optax.OptState  # over all parameters, or all but the table
+    table: SparseAdamWState | None  # None where optax updates the table too
 
 
 def create_state(
@@ -44,18 +40,18 @@ def create_state(
     mesh: Mesh,
     optimizer: optax.GradientTransformation,
     *,
-    rowwise: bool,
+    sparse: bool,
 ) -> State:
-    """Returns the state before the first step, made on its devices by one jitted call.
+    """Returns the state before the first step, created sharded by one jitted call.
 
     Args:
         init: key -> params.
-        rowwise: whether the table has the row-wise optimizer.
+        sparse: whether the table is updated by sparse AdamW.
     """
 
     def create(key: jax.Array) -> State:
         params = init(key)
-        rest, table = split_table(params) if rowwise else (params, None)
+        rest, table = split_table(params) if sparse else (params, None)
         return State(
             step=jnp.zeros((), jnp.int32),
             params=params,
@@ -68,11 +64,7 @@ def create_state(
 
 
 def with_params(state: State, given: Mapping[str, Any]) -> State:
-    """Returns a new state with some parameters replaced, each placed as the one it replaces.
-
-    Args:
-        given: nested like `state.params`, of which it may leave parts out.
-    """
+    """Returns a state with some parameters replaced; `given` is nested like `state.params`."""
 
     def replaced(params: Any, given: Any) -> Any:
         if isinstance(given, Mapping):
@@ -83,11 +75,11 @@ def with_params(state: State, given: Mapping[str, Any]) -> State:
 
 
 def current_params(state: State) -> Params:
-    """Returns the parameters as they count, for evaluation and export; `state` stays valid."""
+    """Returns the parameters with no decay pending, for evaluation; `state` stays valid."""
     if state.table is None:
         return state.params
     rest, table = split_table(state.params)
-    return join_table(rest, apply_pending_decay(table, state.table.decay, state.table.settled))
+    return join_table(rest, apply_pending_decay(table, state.table.decay, state.table.applied))
 
 
 def split_table(params: Params) -> tuple[Params, jax.Array]:
@@ -98,12 +90,12 @@ def split_table(params: Params) -> tuple[Params, jax.Array]:
 
 
 def join_table(rest: Params, table: jax.Array) -> Params:
-    """Returns the parameters with the table put back: the inverse of `split_table`."""
+    """Inverts `split_table`."""
     return rest | {"embed": rest.get("embed", {}) | {"embedding": table}}
 
 
 def parameter_counts(params: Params, vocab_size: int) -> tuple[int, int]:
-    """Returns the numbers of parameters with and without the table; padding rows do not count."""
+    """Returns the numbers of parameters with and without the table, padding rows excluded."""
     rest, table = split_table(params)
     others = sum(leaf.size for leaf in jax.tree.leaves(rest))
     return others + vocab_size * table.shape[1], others

@@ -14,8 +14,13 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from wave_jax.training.metrics import MetricSums, add_step, classification_sums, group_bit
-from wave_jax.training.optimizer import Schedule, clip_factor
-from wave_jax.training.sparse_adamw import SparseAdamW, SparseAdamWState, read_rows, update_rows
+from wave_jax.training.sparse_adamw import (
+    SparseAdamW,
+    SparseAdamWState,
+    put_rows,
+    read_rows,
+    update_rows,
+)
 from wave_jax.training.state import Params, State, join_table, split_table
 
 TrainStep = Callable[[State, MetricSums, jax.Array, Any], tuple[State, MetricSums]]
@@ -25,7 +30,7 @@ EvalStep = Callable[[Params, Any], jax.Array]
 def make_train_step(
     model: nn.Module,
     optimizer: optax.GradientTransformation,
-    schedule: Schedule,
+    schedule: optax.Schedule,
     mesh: Mesh,
     *,
     sparse: SparseAdamW | None,
@@ -40,8 +45,7 @@ def make_train_step(
     ids and a dense gradient. Clipping acts on the norm over all parameters together.
 
     Args:
-        optimizer: updates all parameters, or all but the table where `sparse` is given.
-        sparse: the optimizer of the table's rows, for models with `logits_from_rows`.
+        optimizer: updates all parameters, or all but the table where `sparse` updates its rows.
         clip_norm: largest norm of the gradient; 0 for no clipping.
         skip_nonfinite: a step whose loss or gradient is not finite changes nothing but the count.
 
@@ -51,18 +55,19 @@ def make_train_step(
     by_rows = has_rows(model)
     if sparse is not None and not by_rows:
         raise ValueError("sparse AdamW needs a model with the method logits_from_rows")
-    compute_gradients = _row_gradients if by_rows else _dense_gradients
 
     def step(
         state: State, sums: MetricSums, root: jax.Array, batch: Any
     ) -> tuple[State, MetricSums]:
         key = jax.random.fold_in(root, state.step)
-        grads = compute_gradients(model, mesh, label_smoothing, state, batch, key)
-        loss, correct, examples = grads.sums
+        rest, rows = _read_table(state, batch, mesh) if by_rows else (state.params, None)
+        grads, (loss, correct, examples) = _gradients(
+            model, rest, rows, batch, key, label_smoothing, mesh
+        )
         with jax.named_scope("clip"):
-            norm = optax.tree.norm((grads.rest, grads.rows))
+            norm = optax.tree.norm(grads)
             factor, rate = clip_factor(norm, clip_norm), schedule(state.step)
-            rest, row_grads = jax.tree.map(lambda grad: grad * factor, (grads.rest, grads.rows))
+            clipped = jax.tree.map(lambda grad: grad * factor, grads)
         sums = add_step(
             sums,
             step=state.step,
@@ -71,32 +76,11 @@ def make_train_step(
             examples=examples,
             grad_norm=norm,
             learning_rate=rate,
-            bad_groups=_bad_groups(state.params, grads.rest, grads.rows),
+            bad_groups=_bad_groups(state.params, *grads),
             skip=skip_nonfinite,
         )
         keep = jnp.isfinite(loss) & jnp.isfinite(norm) if skip_nonfinite else None
-        if sparse is None:
-            if by_rows:
-                rest = join_table(rest, _scatter(state.params, grads.distinct, row_grads))
-            updated = _update(optimizer, rest, state.opt_state, state.params)
-            params, opt_state = _select(keep, updated, (state.params, state.opt_state))
-            return State(state.step + 1, params, opt_state, None), sums
-        others, table = split_table(state.params)
-        assert state.table is not None
-        table, table_state = update_rows(
-            table,
-            state.table,
-            grads.distinct if keep is None else _out_of_range_unless(keep, grads.distinct, table),
-            grads.read,
-            row_grads,
-            optimizer=sparse,
-            learning_rate=rate,
-            step=state.step,
-        )
-        table_state = _select_decay(keep, table_state, state.table)
-        updated = _update(optimizer, rest, state.opt_state, others)
-        others, opt_state = _select(keep, updated, (others, state.opt_state))
-        return State(state.step + 1, join_table(others, table), opt_state, table_state), sums
+        return _update(optimizer, sparse, state, rows, clipped, rate, keep), sums
 
     return step
 
@@ -120,129 +104,125 @@ def has_rows(model: nn.Module) -> bool:
     return hasattr(model, "logits_from_rows")
 
 
-class _Gradients(NamedTuple):
-    """Sums (loss, correct, examples), gradients, and of the table's rows: the distinct ids [U],
-    the rows as read [U, d] and their gradients [U, d]."""
+def clip_factor(norm: jax.Array, clip_norm: float) -> jax.Array:
+    """Returns the factor that limits a gradient's norm to `clip_norm` (0: no limit)."""
+    if clip_norm <= 0:
+        return jnp.ones_like(norm)
+    return jnp.where(norm < clip_norm, 1.0, clip_norm / norm)
 
-    sums: tuple[jax.Array, jax.Array, jax.Array]
-    rest: Params
+
+class _Rows(NamedTuple):
+    """The batch's distinct ids [U] and their rows of the table [U, d]."""
+
     distinct: jax.Array
-    read: jax.Array
-    rows: jax.Array | None
+    values: jax.Array
 
 
-def _row_gradients(
-    model: nn.Module, mesh: Mesh, smoothing: float, state: State, batch: Any, key: jax.Array
-) -> _Gradients:
-    """Gradients of all parameters but the table, and of the batch's rows of the table."""
+def _read_table(state: State, batch: Any, mesh: Mesh) -> tuple[Params, _Rows]:
+    """Returns the parameters without the table, and the batch's rows of it.
 
-    def logits(variables: Any) -> Any:
-        rest, rows = variables
-        return model.apply(
-            {"params": rest},
-            rows,
-            distinct,
-            batch.inverse,
-            batch.mask,
-            deterministic=False,
-            rngs=_streams(key),
-            method="logits_from_rows",
-        )
-
-    # Every device reads all rows (a copy) and multiplies its share; the gradients are gathered, so
-    # what crosses devices does not grow with the vocabulary.
-    replicated = NamedSharding(mesh, P())
+    Every device reads all rows (a copy) and multiplies its share; the gradients are gathered, so
+    what crosses devices does not grow with the vocabulary.
+    """
+    whole = NamedSharding(mesh, P())
     rest, table = split_table(state.params)
-    distinct = jax.lax.with_sharding_constraint(batch.distinct, replicated)
+    distinct = jax.lax.with_sharding_constraint(batch.distinct, whole)
     if state.table is None:
-        read = table.at[distinct].get(mode="clip", indices_are_sorted=True)
+        values = table.at[distinct].get(mode="clip", indices_are_sorted=True)
     else:
-        read = read_rows(table, state.table, distinct)
-    read = jax.lax.with_sharding_constraint(read, replicated)
-    divides = read.shape[0] % mesh.shape["data"] == 0
-    split = NamedSharding(mesh, P("data") if divides else P())
-    given = jax.lax.with_sharding_constraint(read, split)
-    (grads, row_grads), sums = _grad_of_mean_loss(logits, (rest, given), batch, smoothing)
-    row_grads = jax.lax.with_sharding_constraint(row_grads, replicated)
-    return _Gradients(sums, grads, distinct, read, row_grads)
+        values = read_rows(table, state.table, distinct)
+    return rest, _Rows(distinct, jax.lax.with_sharding_constraint(values, whole))
 
 
-def _dense_gradients(
-    model: nn.Module, mesh: Mesh, smoothing: float, state: State, batch: Any, key: jax.Array
-) -> _Gradients:
-    """Gradients of all parameters, from ids."""
-    del mesh
+def _gradients(
+    model: nn.Module,
+    rest: Params,
+    rows: _Rows | None,
+    batch: Any,
+    key: jax.Array,
+    smoothing: float,
+    mesh: Mesh,
+) -> tuple[tuple[Params, Any], tuple[jax.Array, jax.Array, jax.Array]]:
+    """Returns the gradients of (rest, rows.values), and the sums (loss, correct, examples)."""
+    examples = jnp.maximum(jnp.sum(batch.weights), 1.0)
+    rngs = {"dropout": jax.random.fold_in(key, 0), "word_dropout": jax.random.fold_in(key, 1)}
 
-    def logits(params: Any) -> Any:
-        ids = batch.distinct[batch.inverse]
-        return model.apply(
-            {"params": params}, ids, batch.mask, deterministic=False, rngs=_streams(key)
+    def mean_loss(variables: tuple[Params, Any]) -> tuple[jax.Array, Any]:
+        params, values = variables
+        if rows is None:
+            method, inputs = "__call__", [batch.distinct[batch.inverse], batch.mask]
+        else:
+            method, inputs = "logits_from_rows", [values, rows.distinct, batch.inverse, batch.mask]
+        logits: Any = model.apply(
+            {"params": params}, *inputs, deterministic=False, rngs=rngs, method=method
         )
+        sums = classification_sums(logits, batch.labels, batch.weights, smoothing)
+        return sums[0] / examples, sums
 
-    grads, sums = _grad_of_mean_loss(logits, state.params, batch, smoothing)
-    return _Gradients(sums, grads, batch.distinct, batch.distinct, None)
-
-
-def _grad_of_mean_loss(
-    logits: Callable[[Any], Any], variables: Any, batch: Any, smoothing: float
-) -> tuple[Any, Any]:
-    """Returns the gradient of the batch's mean loss, and the sums (loss, correct, examples)."""
-    texts = jnp.maximum(jnp.sum(batch.weights), 1.0)
-
-    def loss(variables: Any) -> tuple[jax.Array, Any]:
-        sums = classification_sums(logits(variables), batch.labels, batch.weights, smoothing)
-        return sums[0] / texts, sums
-
-    return jax.grad(loss, has_aux=True)(variables)
+    values = None
+    if rows is not None:
+        share = P("data") if rows.values.shape[0] % mesh.shape["data"] == 0 else P()
+        values = jax.lax.with_sharding_constraint(rows.values, NamedSharding(mesh, share))
+    (grads, row_grads), sums = jax.grad(mean_loss, has_aux=True)((rest, values))
+    if rows is not None:
+        row_grads = jax.lax.with_sharding_constraint(row_grads, NamedSharding(mesh, P()))
+    return (grads, row_grads), sums
 
 
-def _streams(key: jax.Array) -> dict[str, jax.Array]:
-    return {"dropout": jax.random.fold_in(key, 0), "word_dropout": jax.random.fold_in(key, 1)}
+def _update(
+    optimizer: optax.GradientTransformation,
+    sparse: SparseAdamW | None,
+    state: State,
+    rows: _Rows | None,
+    grads: tuple[Params, Any],
+    learning_rate: jax.Array,
+    keep: jax.Array | None,
+) -> State:
+    """Returns the state after the step; where `keep` is False only the count changes."""
+    (rest_grads, row_grads), rest, table_state = grads, state.params, None
+    if rows is not None and sparse is not None:
+        rest, _ = split_table(state.params)
+        table, table_state = _update_table(sparse, state, rows, row_grads, learning_rate, keep)
+    elif rows is not None:
+        zeros = jnp.zeros_like(state.params["embed"]["embedding"])
+        rest_grads = join_table(rest_grads, put_rows(zeros, rows.distinct, row_grads))
+    with jax.named_scope("update_rest"):
+        updates, opt_state = optimizer.update(rest_grads, state.opt_state, rest)
+        new: Params = optax.apply_updates(rest, updates)
+    if keep is not None:
+        old = (rest, state.opt_state)
+        new, opt_state = jax.tree.map(lambda a, b: jnp.where(keep, a, b), (new, opt_state), old)
+    params = new if table_state is None else join_table(new, table)
+    return State(state.step + 1, params, opt_state, table_state)
+
+
+def _update_table(
+    sparse: SparseAdamW,
+    state: State,
+    rows: _Rows,
+    grads: jax.Array,
+    learning_rate: jax.Array,
+    keep: jax.Array | None,
+) -> tuple[jax.Array, SparseAdamWState]:
+    (_, table), old, distinct = split_table(state.params), state.table, rows.distinct
+    assert old is not None
+    if keep is not None:  # ids beyond the table are never written
+        beyond = table.shape[0] + jnp.arange(len(distinct), dtype=jnp.int32)
+        distinct = jnp.where(keep, distinct, beyond)
+    options: Any = {"optimizer": sparse, "learning_rate": learning_rate, "step": state.step}
+    table, new = update_rows(table, old, distinct, rows.values, grads, **options)
+    if keep is not None:
+        decay = jnp.where(keep, new.decay, old.decay)
+        carry = jnp.where(keep, new.carry, old.carry)
+        new = dataclasses.replace(new, decay=decay, carry=carry)
+    return table, new
 
 
 def _bad_groups(params: Params, rest: Params, rows: jax.Array | None) -> jax.Array:
     """Returns the bits of the groups whose gradient is not finite; XLA shares the norms."""
-    groups = {name: rest.get(name, {}) for name in params}
-    if rows is not None:
-        groups["embed"] = (groups["embed"], rows)
+    groups = {name: (rest.get(name, {}), rows if name == "embed" else None) for name in params}
     bits = jnp.zeros((), jnp.int32)
-    for name, grads in groups.items():
-        bad = ~jnp.isfinite(optax.tree.norm(grads))
+    for name, gradients in groups.items():
+        bad = ~jnp.isfinite(optax.tree.norm(gradients))
         bits |= jnp.where(bad, group_bit(params, name), 0)
     return bits
-
-
-def _select(keep: jax.Array | None, new: Any, old: Any) -> Any:
-    return new if keep is None else jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)
-
-
-def _out_of_range_unless(keep: jax.Array, distinct: jax.Array, table: jax.Array) -> jax.Array:
-    """Returns ids beyond the table, which are never written, where the step is skipped."""
-    return jnp.where(keep, distinct, table.shape[0] + jnp.arange(len(distinct), dtype=jnp.int32))
-
-
-def _select_decay(
-    keep: jax.Array | None, new: SparseAdamWState, old: SparseAdamWState
-) -> SparseAdamWState:
-    if keep is None:
-        return new
-    decay, carry = _select(keep, (new.decay, new.carry), (old.decay, old.carry))
-    return dataclasses.replace(new, decay=decay, carry=carry)
-
-
-def _update(
-    optimizer: optax.GradientTransformation, grads: Params, opt_state: Any, params: Params
-) -> tuple[Params, Any]:
-    with jax.named_scope("update_rest"):
-        updates, opt_state = optimizer.update(grads, opt_state, params)
-        new: Params = optax.apply_updates(params, updates)
-    return new, opt_state
-
-
-def _scatter(params: Params, distinct: jax.Array, row_grads: jax.Array) -> jax.Array:
-    table = params["embed"]["embedding"]
-    return (
-        jnp.zeros_like(table)
-        .at[distinct]
-        .set(row_grads, mode="drop", indices_are_sorted=True, unique_indices=True)
-    )

@@ -1,11 +1,11 @@
-"""What is fixed while a network learns, and the jitted step that follows from it."""
+"""What stays fixed while a network learns: model, data, learning rate, optimizer, jitted step."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +13,9 @@ import optax
 from flax import linen as nn
 from jax.sharding import Mesh
 
-from wave_jax.errors import UserError
 from wave_jax.training.config import TrainConfig
 from wave_jax.training.mesh import put, replicated, state_shardings
-from wave_jax.training.optimizer import Schedule, make_optimizer, make_schedule
-from wave_jax.training.sparse_adamw import SparseAdamW
+from wave_jax.training.sparse_adamw import EPSILON, SparseAdamW
 from wave_jax.training.state import Params, State, create_state, with_params
 from wave_jax.training.step import has_rows, make_train_step
 
@@ -26,26 +24,15 @@ _EXAMPLE = (1, 4)  # rows and tokens that parameters are initialised with
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A network, its data and how it learns.
-
-    Attributes:
-        config: how the parameters are learned.
-        seed: of initialisation and dropout (the batches have theirs already).
-        model: a Linen module, see `make_train_step`.
-        mesh: the devices.
-        batches: TrainBatches.
-        validation: EvalBatches.
-        initial: parameters to start from instead of freshly drawn ones, nested like `params`; what
-            it leaves out is drawn.
-    """
+    """A network, its data and how it learns."""
 
     config: TrainConfig
-    seed: int
-    model: nn.Module
+    seed: int  # of initialisation and dropout (the batches have theirs already)
+    model: nn.Module  # see `make_train_step`
     mesh: Mesh
-    batches: Any
-    validation: Any
-    initial: Mapping[str, Any] | None = None
+    batches: Any  # TrainBatches
+    validation: Any  # EvalBatches
+    initial: Mapping[str, Any] | None = None  # parameters to start from; those missing are drawn
 
     @property
     def steps_per_epoch(self) -> int:
@@ -60,25 +47,32 @@ class Task:
         return self.config.epochs * self.steps_per_epoch
 
     @property
-    def rowwise(self) -> bool:
+    def sparse(self) -> bool:
         """Whether the table is updated at the rows of a batch only."""
         return self.config.table_optimizer == "rows" and has_rows(self.model)
 
     @cached_property
-    def schedule(self) -> Schedule:
+    def schedule(self) -> optax.Schedule:
         """Step -> learning rate."""
         c = self.config
         return make_schedule(c.schedule, c.learning_rate, c.warmup_steps, self.total_steps)
 
     @cached_property
     def optimizer(self) -> optax.GradientTransformation:
-        """AdamW of the parameters, of a row-wise table apart."""
+        """AdamW of all parameters, or all but the table; clipping is part of the step."""
         c = self.config
-        return make_optimizer(self.schedule, b1=c.b1, b2=c.b2, weight_decay=c.weight_decay)
+        return optax.adamw(
+            self.schedule,
+            b1=c.b1,
+            b2=c.b2,
+            eps=EPSILON,
+            weight_decay=c.weight_decay,
+            mask=decay_mask,
+        )
 
     @cached_property
     def learner(self) -> nn.Module:
-        """The network as the training step runs it: batches may have dropped words already."""
+        """The model without word dropout where the batches have dropped words already."""
         if getattr(self.batches, "word_dropout", 0.0):
             return self.model.clone(word_dropout=0.0)
         return self.model
@@ -91,25 +85,25 @@ class Task:
         )
 
     def new_state(self) -> State:
-        """Returns the state before the first step; initialisation has a stream of its own."""
+        """Returns the state before the first step; initialisation has a key of its own."""
 
         def init(key: jax.Array) -> Params:
             ids = jnp.zeros(_EXAMPLE, jnp.int32)
             return dict(self.model.init(key, ids, jnp.ones(_EXAMPLE, bool))["params"])
 
         key = jax.random.split(jax.random.key(self.seed))[0]
-        state = create_state(init, key, self.mesh, self.optimizer, rowwise=self.rowwise)
+        state = create_state(init, key, self.mesh, self.optimizer, sparse=self.sparse)
         return state if self.initial is None else with_params(state, self.initial)
 
     def jitted_step(self, state: State) -> Any:
-        """Returns the jitted training step; it takes over (donates) the state given to it."""
+        """Returns the jitted training step; it donates the state passed to it."""
         c = self.config
         step = make_train_step(
             self.learner,
             self.optimizer,
             self.schedule,
             self.mesh,
-            sparse=SparseAdamW(c.b1, c.b2, c.weight_decay) if self.rowwise else None,
+            sparse=SparseAdamW(c.b1, c.b2, c.weight_decay) if self.sparse else None,
             clip_norm=c.clip_norm,
             label_smoothing=c.label_smoothing,
             skip_nonfinite=c.on_nonfinite == "skip",
@@ -118,28 +112,36 @@ class Task:
         return jax.jit(step, donate_argnums=0, out_shardings=shardings)
 
 
-def check_train_config(config: TrainConfig) -> None:
-    """Raises UserError for a value out of its range, naming the option."""
-    least: dict[str, float] = {
-        "epochs": 1, "batch_size": 1, "eval_batch_size": 1, "log_every": 1, "keep": 1,
-        "warmup_steps": 0, "weight_decay": 0, "clip_norm": 0, "early_stopping": 0,
-    }  # fmt: skip
-    for name in ("steps", "eval_every", "checkpoint_every"):
-        if getattr(config, name) is not None:
-            least[name] = 1
-    for name, low in least.items():
-        value = getattr(config, name)
-        if not value >= low:
-            raise UserError(f"--train.{name.replace('_', '-')} is {value}, expected {low} or more")
-    for name in ("b1", "b2", "label_smoothing"):
-        value = getattr(config, name)
-        if not 0 <= value < 1:
-            option = name.replace("_", "-")
-            raise UserError(f"--train.{option} is {value}, expected 0 <= value < 1")
-    if not 0 < config.learning_rate < float("inf"):
-        raise UserError(f"--train.learning-rate is {config.learning_rate}, expected more than 0")
-    if config.learning_rate * config.weight_decay >= 1:
-        raise UserError(
-            "--train.learning-rate times --train.weight-decay is 1 or more: every step would wipe "
-            "the parameters out"
-        )
+def make_schedule(
+    kind: Literal["constant", "cosine"], peak: float, warmup_steps: int, total_steps: int
+) -> optax.Schedule:
+    """Returns step -> learning rate (float32 scalar): a linear warm-up, then constant or cosine.
+
+    The warm-up takes at most a tenth of all steps and starts above zero, `peak (step + 1) /
+    warmup`. The cosine falls to zero at `total_steps`.
+
+    >>> rate = make_schedule("cosine", 1.0, 10, 100)
+    >>> [round(float(rate(step)), 3) for step in (0, 9, 10, 55, 100)]
+    [0.1, 1.0, 1.0, 0.5, 0.0]
+    """
+    warmup = min(warmup_steps, total_steps // 10)
+
+    def rate(step: Any) -> jax.Array:
+        step = jnp.asarray(step, jnp.float32)
+        rising = jnp.minimum(1.0, (step + 1) / max(warmup, 1))
+        if kind == "constant":
+            return peak * rising
+        done = jnp.clip((step - warmup) / max(total_steps - warmup, 1), 0.0, 1.0)
+        return peak * rising * 0.5 * (1 + jnp.cos(jnp.pi * done))
+
+    return rate
+
+
+def decay_mask(params: Any) -> Any:
+    """Returns a tree of bools: True at the leaves that weight decay acts on.
+
+    Those are named 'kernel' or 'embedding'; biases, norms' scales and mixing weights have none.
+    """
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: getattr(path[-1], "key", None) in ("kernel", "embedding"), params
+    )

@@ -21,7 +21,7 @@ from wave_jax.training.metrics import (
     MetricSums,
     NonFiniteError,
     empty_metrics,
-    names_of_groups,
+    group_names,
     sums_from_json,
     sums_to_json,
 )
@@ -29,33 +29,24 @@ from wave_jax.training.prefetch import prefetch
 from wave_jax.training.state import State, current_params
 from wave_jax.training.task import Task
 
-_RUN_AHEAD = 8  # steps dispatched beyond the last finished one: keeps devices busy, signals prompt
-_PREFETCH = 4  # batches that wait on the devices
+_RUN_AHEAD = 8  # steps dispatched beyond the last finished one
+_PREFETCH = 4  # batches waiting on the devices
 
 
 @dataclasses.dataclass
 class TrainProgress:
-    """How far a training has come: all that resuming needs besides the state's arrays.
+    """How far a training has come: all that resuming needs besides the arrays of the state.
 
     The batch of a step is a pure function of seed and step, so `step` is the data position too.
-
-    Attributes:
-        step: steps made.
-        elapsed: seconds of training so far, compilation and evaluation not counted.
-        window: seconds of `elapsed` since the last training row.
-        validated: step of the last validation, so that one cut short is repeated at resume.
-        best_accuracy: best validation accuracy so far, or -1 before the first validation.
-        best_step: the earliest step that had it.
-        without_better: validations since then, for early stopping.
     """
 
-    step: int = 0
-    elapsed: float = 0.0
-    window: float = 0.0
-    validated: int = 0
-    best_accuracy: float = -1.0
-    best_step: int = 0
-    without_better: int = 0
+    step: int = 0  # steps made
+    elapsed: float = 0.0  # seconds of training, without compilation and evaluation
+    window: float = 0.0  # seconds of `elapsed` since the last training row
+    validated: int = 0  # step of the last completed validation
+    best_accuracy: float = -1.0  # of all validations
+    best_step: int = 0  # the earliest that had it
+    without_better: int = 0  # validations since then, for early stopping
 
     def record(self, accuracy: float) -> bool:
         """Records a validation; returns whether it is the best (of equals the earlier is)."""
@@ -69,25 +60,18 @@ class TrainProgress:
 
 
 class Store(Protocol):
-    """Where checkpoints are kept; see `wave_jax.runs.checkpoints`."""
+    """Where checkpoints are kept; see `wave_jax.runs.checkpoints.Checkpoints`."""
 
     def restore_newest(
         self, like: State, report: Callable[[str], None]
-    ) -> tuple[State, dict[str, Any]] | None:
-        """Returns the newest whole checkpoint's state and `meta`, or None where there is none."""
-
-    def save(self, state: State, meta: Mapping[str, Any]) -> None:
-        """Starts saving; `state` may be donated to the next step right away."""
-
-    def check(self) -> None:
-        """Raises what went wrong with the saving under way, without waiting for it."""
-
-    def wait(self) -> None:
-        """Returns when everything saved is on disk."""
+    ) -> tuple[State, dict[str, Any]] | None: ...
+    def save(self, state: State, meta: Mapping[str, Any]) -> None: ...
+    def check(self) -> None: ...
+    def wait(self) -> None: ...
 
 
 class Display(Protocol):
-    """What a person watching sees; see `wave_jax.runs.progress`."""
+    """Shows progress; see `wave_jax.runs.progress.ProgressDisplay`."""
 
     def compiling(self, what: str) -> Report: ...
     def training(self, step: int) -> None: ...
@@ -97,7 +81,7 @@ class Display(Protocol):
 
 
 class StopSignal(Protocol):
-    """Ctrl-C and SIGTERM; see `wave_jax.runs.signals`."""
+    """Ctrl-C and SIGTERM; see `wave_jax.runs.signals.Interrupt`."""
 
     def deferred(self) -> AbstractContextManager[None]: ...
     def poll(self) -> None: ...
@@ -108,16 +92,9 @@ class Trainer:
 
     Args:
         task: what is learned, and how.
-        store: where the state is saved.
+        store: keeps the checkpoints.
         config: the resolved configuration, kept in every checkpoint.
         callbacks: called every so many steps.
-
-    Attributes:
-        writers: where rows of metrics go.
-        progress: how far the training has come.
-        state: its arrays.
-        evaluator: evaluates the validation split, and may be used for others.
-        programs: the compiled training step of every shape.
     """
 
     def __init__(
@@ -131,43 +108,42 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
     ) -> None:
         self.task, self.progress = task, TrainProgress()
-        self.writers: list[MetricsWriter] = []
+        self.writers: list[MetricsWriter] = []  # receive the rows of metrics
         self.state = task.new_state()
         self.evaluator = Evaluator(task.model, task.mesh, task.config.precision)
-        self.programs: dict[Any, Any] = {}
+        self.programs: dict[Any, Any] = {}  # the compiled training step of every shape
         self._store, self._display, self._interrupt = store, display, interrupt
         self._config, self._callbacks = dict(config), callbacks
-        self._no_sums = self._on_devices(empty_metrics())
-        self._sums = self._no_sums
-        self._pending: tuple[int, MetricSums] | None = None
+        self._no_sums = put(empty_metrics(), replicated(task.mesh))
+        self._sums: MetricSums = self._no_sums
+        self._pending: tuple[int, MetricSums] | None = None  # the row to be written next
         self._saved = 0
-        self._mark = 0.0
+        self._mark = 0.0  # time up to which `elapsed` is counted
 
     def restore(self) -> bool:
-        """Returns to the newest checkpoint, if there is one."""
+        """Restores the newest checkpoint; returns whether there is one."""
         found = self._store.restore_newest(self.state, self._display.line)
         if found is None:
             return False
         self.state, meta = found
         self.progress = TrainProgress(**meta["position"])
-        self._sums = self._on_devices(sums_from_json(meta["sums"]))
+        self._sums = put(sums_from_json(meta["sums"]), replicated(self.task.mesh))
         self._saved = self.progress.step
         return True
 
     def run(self) -> TrainProgress:
-        """Trains to the end; returns where it ended.
+        """Trains to the end; returns the progress.
 
         Raises:
             Interrupted: a signal came; the state is saved.
             PeerLost: another process has ended.
-            NonFiniteError: the loss or gradient was not finite; what was saved before stays.
+            NonFiniteError: the loss or gradient was not finite; older checkpoints stay.
         """
         self._compile()
-        with (
-            closing(self._batches()) as batches,
-            noticing_lost_peers(),
-            self._interrupt.deferred(),
-        ):
+        task, steps = self.task, range(self.progress.step, self.task.total_steps)
+        work = prefetch(steps, lambda i: place(task.batches.batch(i), task.mesh), _PREFETCH)
+        batches: Any = work  # a generator, whose close ends the thread
+        with closing(batches), noticing_lost_peers(), self._interrupt.deferred():
             try:
                 self._loop(batches)
             except Interrupted:
@@ -176,12 +152,6 @@ class Trainer:
         self._store.wait()
         return self.progress
 
-    def _batches(self) -> Any:
-        """Returns the batches of the steps still to be made, placed on the devices ahead of use."""
-        task = self.task
-        steps = range(self.progress.step, task.total_steps)
-        return prefetch(steps, lambda i: place(task.batches.batch(i), task.mesh), _PREFETCH)
-
     @property
     def _ended(self) -> bool:
         patience = self.task.config.early_stopping
@@ -189,7 +159,6 @@ class Trainer:
         return self.progress.step >= self.task.total_steps or stopped
 
     def _compile(self) -> None:
-        """Compiles every shape of training and validation, so that no later step does."""
         report = self._display.compiling("training")
         self.programs = training_programs(self.task, self.state, self._no_sums, report)
         params = current_params(self.state)
@@ -200,14 +169,14 @@ class Trainer:
         root, in_flight = self.task.root_key(), deque[MetricSums]()
         self._display.training(self.progress.step)
         self._mark = time.perf_counter()
-        self._after_step()  # what an interruption at this very step left undone
+        self._after_step()  # completes what an interruption at this step left undone
         while not self._ended:
             batch = next(batches)
             program = self.programs[shape_of(batch)]
             self.state, self._sums = program(self.state, self._sums, root, batch)
             self.progress.step += 1
             self._display.step(self.progress.step)
-            self._flush()  # the row of the steps before this one, which is running now
+            self._flush()  # the row of earlier steps, while this one is running
             in_flight.append(self._sums)
             if len(in_flight) > _RUN_AHEAD:
                 jax.block_until_ready(in_flight.popleft().steps)
@@ -218,7 +187,7 @@ class Trainer:
         self._flush()
 
     def _after_step(self) -> None:
-        """Does what is due after this step; called again, it does nothing twice."""
+        """Calls back, validates and saves as due; called again, it does nothing twice."""
         progress, config = self.progress, self.task.config
         if progress.step == 0:
             return
@@ -264,7 +233,7 @@ class Trainer:
         self._saved = self.progress.step
 
     def _drain(self) -> None:
-        """Waits for all steps; writes the row that is due, refuses numbers that went wrong."""
+        """Waits for all steps; writes the pending row, raises NonFiniteError if there is cause."""
         self._flush()
         self._fetch(self._sums)
         self._tick()
@@ -276,15 +245,14 @@ class Trainer:
         self._store.check()
         sums = self._fetch(sums)
         self._tick()
-        seconds, self.progress.window = self.progress.window, 0.0
-        rate = float(sums.examples) / max(seconds, 1e-9)
-        row = {"split": "train", **sums.means(), "examples_per_s": rate}
-        self._write(row, step)
+        rate = float(sums.examples) / max(self.progress.window, 1e-9)
+        self.progress.window = 0.0
+        self._write({"split": "train", **sums.means(), "examples_per_s": rate}, step)
 
     def _fetch(self, sums: MetricSums) -> MetricSums:
         fetched: MetricSums = jax.device_get(sums)
         if fetched.bad_step >= 0:
-            groups = names_of_groups(self.state.params, int(fetched.bad_groups))
+            groups = group_names(self.state.params, int(fetched.bad_groups))
             raise NonFiniteError(int(fetched.bad_step), groups, self._saved)
         return fetched
 
@@ -300,7 +268,3 @@ class Trainer:
         for writer in self.writers:
             writer.write(full)
         self._display.row(full)
-
-    def _on_devices(self, sums: MetricSums) -> MetricSums:
-        placed: MetricSums = put(sums, replicated(self.task.mesh))
-        return placed

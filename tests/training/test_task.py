@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.training.stubs import Bag
-from wave_jax.training.optimizer import clip_factor, decay_mask, make_schedule
+from tests.training.small import small_model
+from wave_jax.training.step import clip_factor
+from wave_jax.training.task import decay_mask, make_schedule
 
 
 def test_warm_up_takes_a_tenth_of_the_steps_at_most():
@@ -28,11 +29,11 @@ def test_training_without_warm_up_starts_at_the_peak():
 
 
 def test_decay_acts_on_kernels_and_embeddings_only():
-    params = jax.eval_shape(Bag().init, jax.random.key(0), jnp.zeros((1, 2), jnp.int32))["params"]
-    mask = decay_mask(params | {"layer_0": {"mix": jnp.zeros(2)}})
+    model, ids = small_model(op="both"), jnp.zeros((1, 2), jnp.int32)
+    mask = decay_mask(jax.eval_shape(model.init, jax.random.key(0), ids)["params"])
     assert mask["embed"]["embedding"] is True
     assert mask["classifier"] == {"kernel": True, "bias": False}
-    assert mask["norm"] == {"scale": False, "bias": False}
+    assert mask["layer_0"]["norm_out"] == {"scale": False, "bias": False}
     assert mask["layer_0"]["mix"] is False
 
 

@@ -12,14 +12,13 @@ from rich.console import Console
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.errors import Interrupted, UserError, nearest
 from wave_jax.experiments import curves, embeddings, resources, tables
-from wave_jax.experiments.paper_report import Item, write_report
+from wave_jax.experiments.paper_report import CONTENT, Item, write_report
 from wave_jax.experiments.plan import (
     SCALES,
     Checkpoint,
     Job,
     Plan,
     Scale,
-    ScaleName,
     measure,
     model_config,
 )
@@ -27,49 +26,36 @@ from wave_jax.experiments.records import ABOUT, Records, environment
 from wave_jax.experiments.sources import PreparedSource, prepare_source
 from wave_jax.models.bert import WEIGHTS, check_folder, lowercases, vocabulary_file
 
-ITEMS = {item.name: item for item in (
-    Item("wn-table1", "[WN] table 1: accuracy, memory, time, against one Transformer layer",
-         tables.table1_jobs, tables.draw_table1),
-    Item("wn-table2", "[WN] table 2: the same against BERT base, and the savings",
-         tables.table2_jobs, tables.draw_table2,
-         "texts (several with --data A B C); --pretrained for BERT"),
-    Item("wn-figure7", "[WN] figure 7: accuracy and loss over many epochs",
-         curves.figure7_jobs, curves.draw_figure7),
-    Item("bp-figure1", "[BP] figure 1: a text's tokens becoming waves",
-         embeddings.wave_jobs, embeddings.draw_figure1),
-    Item("bp-figure2", "[BP] figure 2: quick convergence, test accuracy every 10 batches",
-         curves.figure2_jobs, curves.draw_figure2),
-    Item("bp-figure3", "[BP] figure 3: gradient of the [CLS] embedding",
-         curves.gradient_jobs, partial(curves.draw_gradients, "bp-figure3")),
-    Item("bp-figure4", "[BP] figure 4: two variants' waves meeting",
-         embeddings.wave_jobs, embeddings.draw_figure4),
-    Item("bp-figure5", "[BP] figure 5: gradient of all word embeddings of the input",
-         curves.gradient_jobs, partial(curves.draw_gradients, "bp-figure5")),
-    Item("bp-classifier", "[BP] gradient of the classifier's parameters",
-         curves.gradient_jobs, partial(curves.draw_gradients, "bp-classifier")),
-    Item("bp-independence", "[BP] independence of the embeddings' dimensions",
-         curves.gradient_jobs, embeddings.draw_independence),
-    Item("bp-complexity", "[BP] arithmetic over length and width, with exponents",
-         resources.complexity_jobs, resources.draw_complexity, "nothing"),
-    Item("bp-parameters", "[BP] parameters with and without the table",
-         resources.parameter_jobs, resources.draw_parameters, "nothing"),
-    Item("bp-resources", "[BP] memory and arithmetic of a training step",
-         resources.step_jobs, resources.draw_steps, "nothing"),
-    Item("ablations", "the choices that the papers leave open",
-         tables.ablation_jobs, tables.draw_ablations),
-)}  # fmt: skip
+_ITEMS = (
+    Item("wn-table1", tables.table1_jobs, tables.draw_table1),
+    Item("wn-table2", tables.table2_jobs, tables.draw_table2),
+    Item("wn-figure7", curves.figure7_jobs, curves.draw_figure7),
+    Item("bp-figure1", embeddings.wave_jobs, embeddings.draw_figure1),
+    Item("bp-figure2", curves.figure2_jobs, curves.draw_figure2),
+    Item("bp-figure3", curves.gradient_jobs, partial(curves.draw_gradients, "cls")),
+    Item("bp-figure4", embeddings.wave_jobs, embeddings.draw_figure4),
+    Item("bp-figure5", curves.gradient_jobs, partial(curves.draw_gradients, "input")),
+    Item("bp-classifier", curves.gradient_jobs, partial(curves.draw_gradients, "classifier")),
+    Item("bp-independence", curves.gradient_jobs, embeddings.draw_independence),
+    Item("bp-complexity", resources.complexity_jobs, resources.draw_complexity),
+    Item("bp-parameters", resources.parameter_jobs, resources.draw_parameters),
+    Item("bp-resources", resources.step_jobs, resources.draw_steps),
+    Item("ablations", tables.ablation_jobs, tables.draw_ablations),
+)
+ITEMS = {item.name: item for item in _ITEMS}
 
 
 def list_items(name: str = "all") -> list[str]:
     """Returns a line for an item, or 'all': its name, what it shows and what it needs."""
-    return [f"{item.name:<16} {item.summary}; needs {item.needs}" for item in _find(name)]
+    found = {item.name: CONTENT["items"][item.name] for item in _find(name)}
+    return [f"{n:<16} {p['summary']}; needs {p.get('needs', 'texts')}" for n, p in found.items()]
 
 
 def reproduce(
     name: str,
     *,
     sources: Sequence[str],
-    scale: ScaleName,
+    scale: str,
     seeds: int | None,
     pretrained: str | None,
     out: Path,

@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from wave_jax.experiments.paper_report import (
-    Picture,
-    Section,
-    Table,
-    finish,
-    line,
-    new_figure,
-    spread,
-)
+from wave_jax.experiments.paper_report import Section, finish, line, new_figure, spread
 from wave_jax.experiments.plan import LABELS, Job, Plan, Record
-from wave_jax.experiments.training_runs import training, without_checkpoint
+from wave_jax.experiments.training_runs import training
 
 _MODELS = ("interference", "modulation", "transformer")
 _EVERY = 10  # batches
@@ -23,18 +15,13 @@ _GOALS = (0.80, 0.85, 0.90)
 _QUICK_SEEDS = 2  # every run is tested 50 times on the way
 _BATCH = 32  # for gradients
 _GRADIENTS = {
-    "bp-figure3": ("cls", "figure 3: gradient of the [CLS] embedding", "the [CLS] embeddings"),
-    "bp-figure5": (
-        "input",
-        "figure 5: gradient of all word embeddings of the input",
-        "all token embeddings of the input",
-    ),
-    "bp-classifier": ("classifier", "gradient of the classifier", "the classifier's parameters"),
+    "cls": ("bp-figure3", "the [CLS] embeddings"),
+    "input": ("bp-figure5", "all token embeddings of the input"),
+    "classifier": ("bp-classifier", "the classifier's parameters"),
 }
 
 
 def figure7_jobs(plan: Plan) -> dict[str, list[Job]]:
-    """Returns one long run for each model, with seed 0."""
     options: dict[str, Any] = {"epochs": plan.scale.long_epochs, "schedule": "constant"}
     return {
         name: [training(plan, name, 0, use_checkpoint=name == "transformer", **options)]
@@ -43,7 +30,6 @@ def figure7_jobs(plan: Plan) -> dict[str, list[Job]]:
 
 
 def draw_figure7(plan: Plan, found: dict[str, list[Record]]) -> Section:
-    """Returns accuracy and loss of training and validation by epoch."""
     figure, axes = new_figure(2, 2)
     table = []
     for name, (record,) in found.items():
@@ -62,21 +48,10 @@ def draw_figure7(plan: Plan, found: dict[str, list[Record]]) -> Section:
     for column, split in enumerate(("training", "validation")):
         finish(axes[0, column], "epoch", f"{split} accuracy (%)", legend=column == 0)
         finish(axes[1, column], "epoch", f"{split} loss (nats)", legend=False)
-    head = ("model", "best validation %", "at epoch", "last validation %", "last loss", "test %")
-    caption, count = "Accuracy and loss, training and validation, by epoch", plan.scale.long_epochs
-    shorter = [] if count == 100 else [f"{count} epochs instead of 100, to save time."]
-    return Section(
-        "[WN] figure 7: accuracy and loss over epochs",
-        f"{count} epochs at a constant learning rate of 1e-3, seed 0. Training figures are means "
-        "over the last 50 batches, with dropout.",
-        [Table("Where the curves end", head, table)],
-        [Picture("wn-figure7", caption, figure)],
-        (*without_checkpoint(plan), "One seed.", *shorter),
-    )
+    return Section([("epochs", table)], {"wn-figure7": figure})
 
 
 def figure2_jobs(plan: Plan) -> dict[str, list[Job]]:
-    """Returns the short runs."""
     options: dict[str, Any] = {"steps": plan.scale.quick_steps, "schedule": "constant"}
     options["callbacks"] = {"test": _EVERY}
     return {
@@ -89,7 +64,6 @@ def figure2_jobs(plan: Plan) -> dict[str, list[Job]]:
 
 
 def draw_figure2(plan: Plan, found: dict[str, list[Record]]) -> Section:
-    """Returns test accuracy over the first batches, and the batches to reach each accuracy."""
     figure, axes = new_figure(width=5.6)
     table = []
     for name, records in found.items():
@@ -105,16 +79,8 @@ def draw_figure2(plan: Plan, found: dict[str, list[Record]]) -> Section:
     for goal in _GOALS:
         axes[0, 0].axhline(100 * goal, color="#999999", linewidth=0.7)
     finish(axes[0, 0], "batches of 64 texts", "test accuracy (%)")
-    head = ("model", *(f"batches to {100 * goal:.0f} %" for goal in _GOALS), "at the end %")
-    return Section(
-        "[BP] figure 2: quick convergence",
-        f"Test accuracy after every {_EVERY} batches of 64 texts, constant learning rate 1e-3 "
-        f"after a warm-up of 50 batches, mean over {min(plan.seeds, _QUICK_SEEDS)} seeds, shaded "
-        "from the lowest to the highest.",
-        [Table("Batches to reach an accuracy", head, table)],
-        [Picture("bp-figure2", "Test accuracy by number of batches", figure)],
-        without_checkpoint(plan),
-    )
+    values = {"every": _EVERY, "runs": min(plan.seeds, _QUICK_SEEDS)}
+    return Section([("convergence", table)], {"bp-figure2": figure}, values)
 
 
 def gradient_jobs(plan: Plan) -> dict[str, list[Job]]:
@@ -128,9 +94,9 @@ def gradient_jobs(plan: Plan) -> dict[str, list[Job]]:
     }
 
 
-def draw_gradients(item: str, plan: Plan, found: dict[str, list[Record]]) -> Section:
-    """Returns the norms of one gradient over training; `item` is one of three."""
-    key, title, what = _GRADIENTS[item]
+def draw_gradients(key: str, plan: Plan, found: dict[str, list[Record]]) -> Section:
+    """Returns the norms of one gradient over training, that of 'cls', 'input' or 'classifier'."""
+    item, what = _GRADIENTS[key]
     figure, axes = new_figure(width=6.6)
     table = []
     for name, (record,) in found.items():
@@ -146,33 +112,8 @@ def draw_gradients(item: str, plan: Plan, found: dict[str, list[Record]]) -> Sec
     ylabel = f"L2 norm of the gradient\n({what})"
     finish(axes[0, 0], f"batches of {_BATCH} texts", ylabel, legend=False)
     figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=8)
-    head = ("model", "first tenth", "median", "last tenth", "largest / smallest")
-    return Section(
-        f"[BP] {title}",
-        f"L2 norm of the gradient of a batch's mean loss with respect to {what}, for the next "
-        f"batch of {_BATCH} texts, after every {_EVERY} batches, without dropout; one run each, "
-        "seed 0, constant learning rate. Gradients of models that normalise their embeddings "
-        "(Transformer and BERT) grow as these get smaller, and BERT's are initialised at a quarter "
-        "of the others' scale: compare the shapes of the curves, not their heights.",
-        [Table("Norms over training", head, table)],
-        [Picture(item, f"Gradient norm of {what} over training", figure)],
-        gradient_deviations(plan),
-    )
-
-
-def gradient_deviations(plan: Plan) -> tuple[str, ...]:
-    """Returns how `gradient_jobs` differ from the paper's runs."""
-    layers, dim, steps = plan.scale.bert_layers, plan.scale.dim, plan.scale.gradient_steps
-    return (
-        "BERT is fine-tuned from the given checkpoint."
-        if plan.pretrained
-        else f"BERT ({layers} layers of {dim} dimensions) starts from random parameters at a "
-        "learning rate of 3e-4, as no checkpoint was given.",
-        *without_checkpoint(plan),
-        "One seed. A norm over several embeddings is the root of the sum of their squares; the "
-        "paper does not say which it takes.",
-        f"{steps} batches; the paper does not say how many.",
-    )
+    values = {"what": what, "batch": _BATCH, "every": _EVERY}
+    return Section([("gradients", table)], {item: figure}, values)
 
 
 def _rows(record: Record, split: str) -> list[dict[str, Any]]:

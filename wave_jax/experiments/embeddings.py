@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from wave_jax.experiments.curves import gradient_deviations, gradient_jobs
-from wave_jax.experiments.paper_report import STYLES, Picture, Section, Table, finish, new_figure
+from wave_jax.experiments.curves import gradient_jobs
+from wave_jax.experiments.paper_report import STYLES, Section, finish, new_figure
 from wave_jax.experiments.plan import LABELS, Job, Plan, Record
 
 _SEQUENTIAL, _DIVERGING = "cividis", "PuOr"
@@ -16,12 +16,10 @@ _RINGS = (1.08, 1.22, 1.36, 1.5)  # where numbers stand, in turn, so that neighb
 
 
 def wave_jobs(plan: Plan) -> dict[str, list[Job]]:
-    """Returns the run whose waves are drawn."""
     return {"modulation": gradient_jobs(plan)["modulation"]}
 
 
 def draw_figure1(plan: Plan, found: dict[str, list[Record]]) -> Section:
-    """Returns a text's embeddings, magnitude and phases, and one dimension as arrows."""
     text = _embeddings(found, "modulation")["text"]
     embedding, magnitude, phase = (
         np.array(text[name]) for name in ("embedding", "magnitude", "phase")
@@ -42,18 +40,10 @@ def draw_figure1(plan: Plan, found: dict[str, list[Record]]) -> Section:
         figure.colorbar(image, ax=panel, shrink=0.7)
     _draw_arrows(axes[0, 3], magnitude[0, 0] * np.exp(1j * phase[:, 0]))
     axes[0, 3].set_title("dimension 0: waves G exp(iα)", fontsize=9)
-    return Section(
-        "[BP] figure 1: from token embeddings to waves",
-        "A test text with the embeddings that modulation learned (before the variants' dense "
-        "layer), first dimensions. The magnitude is one for the whole text; each token's phase "
-        "says how much of it is the token's own. In a dimension all tokens lie on one half circle "
-        "of radius G.",
-        pictures=[Picture("bp-figure1", "Embeddings, magnitude, phases and waves", figure)],
-    )
+    return Section(figures={"bp-figure1": figure})
 
 
 def draw_figure4(plan: Plan, found: dict[str, list[Record]]) -> Section:
-    """Returns both variants of a text, their sum and their product, in one dimension."""
     text = _embeddings(found, "modulation")["text"]
     first, second = (
         np.array(text[name]["magnitude"]) * np.exp(1j * np.array(text[name]["phase"]))
@@ -70,21 +60,10 @@ def draw_figure4(plan: Plan, found: dict[str, list[Record]]) -> Section:
         _draw_arrows(panel, wave[:, 0])
         panel.set_title(name, fontsize=9)
     figure.supxlabel("tokens: " + "   ".join(_numbered(text["tokens"])), fontsize=9)
-    return Section(
-        "[BP] figure 4: two variants meeting",
-        "The same text after the dense layer that makes two variants of it, dimension 0, with the "
-        "parameters that modulation learned. The sum keeps each token's own share as its real "
-        "part; the product multiplies magnitudes and adds phases.",
-        pictures=[Picture("bp-figure4", "Two variants, their sum and their product", figure)],
-    )
+    return Section(figures={"bp-figure4": figure})
 
 
 def draw_independence(plan: Plan, found: dict[str, list[Record]]) -> Section:
-    """Returns statistics, histograms and heat maps of correlations, before and after training."""
-    head = (
-        "model", "moment", "mean |r|", "of independent ones", "largest |r|", "effective rank",
-        "dimensions", "tokens", "moved %",
-    )  # fmt: skip
     rows = []
     histogram, axes = new_figure(1, len(found), width=3.0, height=2.8)
     heat, panels = new_figure(2, len(found), width=2.5, height=2.5)
@@ -112,22 +91,8 @@ def draw_independence(plan: Plan, found: dict[str, list[Record]]) -> Section:
     handles, labels = axes[0, 0].get_legend_handles_labels()
     histogram.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     heat.colorbar(image, ax=panels, shrink=0.7, label="correlation")
-    return Section(
-        "[BP] independence of the embeddings' dimensions",
-        "Correlation between every two dimensions of the token embeddings over the distinct tokens "
-        "of the training texts. Independent dimensions show a mean |r| of about sqrt(2 / (pi "
-        "tokens)); the effective rank (exponential of the entropy of the correlation matrix's "
-        "eigenvalues) is the number of dimensions if none are correlated. Embeddings are drawn "
-        "independently, and stay so where training does not move them: 'moved' is the change of "
-        "the table relative to its size before. BERT's embeddings are initialised at a quarter of "
-        "the others' scale and move relatively more.",
-        [Table("Correlations between dimensions", head, rows)],
-        [
-            Picture("bp-independence-histogram", "Correlations of all pairs", histogram),
-            Picture("bp-independence-map", "Correlations of the first 48 dimensions", heat),
-        ],
-        gradient_deviations(plan),
-    )
+    figures = {"bp-independence-histogram": histogram, "bp-independence-map": heat}
+    return Section([("correlations", rows)], figures)
 
 
 def _embeddings(found: dict[str, list[Record]], name: str) -> dict[str, Any]:

@@ -24,19 +24,18 @@ from wave_jax.training.evaluation import Evaluator
 from wave_jax.training.state import Params
 from wave_jax.training.task import Task
 
-_BINS = 41
-_CORNER = 48
+_BINS, _CORNER = 41, 48
 _TEXT_TOKENS, _TEXT_DIMS = 10, 8
+
 Row = dict[str, Any]
+Recorder = Callable[[int, Params], Row]
 
 
 def make_callbacks(config: Config, intervals: Mapping[str, int]) -> list[CallbackFactory]:
-    """Returns callbacks for `train`.
+    """Returns callbacks for `train` by name, each with the steps between its calls.
 
-    Args:
-        config: of the run.
-        intervals: steps between calls, for 'test' (accuracy), 'gradients' (norms) and 'embeddings'
-            (correlations of their dimensions, and the waves of a text).
+    They are 'test' (accuracy), 'gradients' (norms of the next batch's) and 'embeddings'
+    (correlations of their dimensions before the first step and now, and the waves of a text).
     """
     kinds = {"test": _test_accuracy, "gradients": _gradient_norms, "embeddings": _embeddings}
 
@@ -50,15 +49,13 @@ def make_callbacks(config: Config, intervals: Mapping[str, int]) -> list[Callbac
 @dataclass
 class _Monitor:
     every: int
-    record: Callable[[int, Params], Row]
+    record: Recorder
 
     def __call__(self, step: int, params: Params) -> Row:
         return self.record(step, params)
 
 
-def _test_accuracy(
-    config: Config, task: Task, texts: TokenizedDataset
-) -> Callable[[int, Params], Row]:
+def _test_accuracy(config: Config, task: Task, texts: TokenizedDataset) -> Recorder:
     batches = eval_batches(texts, "test", config, task.mesh, task.validation.shapes)
     evaluator = Evaluator(task.model, task.mesh, config.train.precision)
 
@@ -69,9 +66,7 @@ def _test_accuracy(
     return record
 
 
-def _gradient_norms(
-    config: Config, task: Task, texts: TokenizedDataset
-) -> Callable[[int, Params], Row]:
+def _gradient_norms(config: Config, task: Task, texts: TokenizedDataset) -> Recorder:
     """Of the next batch's mean loss, without dropout or word dropout."""
     split, norms_of = texts.splits["train"], jax.jit(partial(gradient_norms, task.model))
 
@@ -90,10 +85,7 @@ def _gradient_norms(
     return record
 
 
-def _embeddings(
-    config: Config, task: Task, texts: TokenizedDataset
-) -> Callable[[int, Params], Row]:
-    """Correlations over the training tokens, before the first step and now; a text as waves."""
+def _embeddings(config: Config, task: Task, texts: TokenizedDataset) -> Recorder:
     seen = np.unique(texts.splits["train"].tokens.ids)
     before, text = _table(task.new_state().params)[seen], _short_text(texts)
     words = texts.tokenizer.tokens(text)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -14,6 +16,8 @@ from matplotlib.figure import Figure
 
 import wave_jax
 from wave_jax.experiments.plan import Job, Plan, Record
+
+CONTENT = tomllib.loads((Path(__file__).parent / "report.toml").read_text("utf-8"))
 
 # Okabe and Ito's palette, from dark to light, which survives colour blindness and greyscale; line
 # style and marker differ too.
@@ -29,47 +33,32 @@ STYLES: dict[str, dict[str, Any]] = {
 _MARKERS = 8  # on a line, so that they do not hide it
 
 
-class Table(NamedTuple):
-    """Rows of text under headings; the first column is left-aligned, the others right."""
-
-    caption: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-
-class Picture(NamedTuple):
-    """A figure, its file's name, and a caption that describes it."""
-
-    name: str
-    caption: str
-    figure: Figure
-
-
 class Section(NamedTuple):
-    """One item of the report; `deviations` are from the paper's protocol, with reasons."""
+    """What an item draws.
 
-    title: str
-    text: str
-    tables: Sequence[Table] = ()
-    pictures: Sequence[Picture] = ()
-    deviations: Sequence[str] = ()
+    Attributes:
+        tables: (name, rows) as report.toml describes them; a name may be followed by a caption.
+        figures: by the names of their files.
+        values: fill in the texts.
+    """
+
+    tables: Sequence[tuple[str, Sequence[Sequence[str]]]] = ()
+    figures: Mapping[str, Figure] = {}
+    values: Mapping[str, Any] = {}
 
 
 class Item(NamedTuple):
-    """A table or figure of the papers.
+    """A table or figure of the papers, described in report.toml under its name.
 
     Attributes:
         jobs: plan -> what has to be measured, under keys of the item's own; it may list more once
             other records are made.
         draw: (plan, records under the same keys, where there are any) -> section.
-        needs: input beside records.
     """
 
     name: str
-    summary: str
     jobs: Callable[[Plan], Mapping[Any, Sequence[Job]]]
     draw: Callable[[Plan, dict[Any, list[Record]]], Section]
-    needs: str = "texts"
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
@@ -119,18 +108,20 @@ def write_report(plan: Plan, items: Sequence[Item], records: Sequence[Record]) -
     lines = ["# The papers' experiments, made again", ""]
     lines += [f"- **{name}**: {value}" for name, value in _facts(plan, records).items()]
     lines += ["", "± is one standard deviation over seeds.", ""]
-    lines += [f"- {line}" for line in _deviations(plan)]
+    lines += [f"- {line}" for line in _deviations(plan, CONTENT["general"])]
     for item in items:
         jobs = item.jobs(plan)
         found = {key: made for key in jobs if (made := plan.found(jobs[key]))}
         missing = sum(map(len, jobs.values())) - sum(map(len, found.values()))
-        section = Section(item.summary, "Not measured yet.")
-        if found:
-            section = item.draw(plan, found)
-        for picture in section.pictures:
-            _save(picture.figure, str(folder / "figures" / picture.name))
-        lines += [*_section(section, missing), "```sh", _command(plan, item), "```"]
+        lines += ["", *_section(plan, item, found, missing), "```sh", _command(plan, item), "```"]
     (folder / "report.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def filled_in(text: str, plan: Plan, **values: Any) -> str:
+    """Returns a text of report.toml with its braces filled in."""
+    for name, common in CONTENT["texts"].items():
+        text = text.replace(f"{{{name}}}", common)
+    return text.format(scale=plan.scale, data=plan.datasets[0], **values)
 
 
 def _save(figure: Figure, stem: str) -> None:
@@ -141,22 +132,45 @@ def _save(figure: Figure, stem: str) -> None:
         figure.savefig(f"{stem}.png", dpi=150, metadata={"Software": None})
 
 
-def _section(section: Section, missing: int) -> list[str]:
-    def row(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-    lines = ["", f"## {section.title}", ""]
+def _section(plan: Plan, item: Item, found: dict[Any, list[Record]], missing: int) -> Iterator[str]:
+    prose = CONTENT["items"][item.name]
+    yield from (f"## {prose['title'] if found else prose['summary']}", "")
     if missing:
-        lines += [f"**{missing} of its records are still missing.**", ""]
-    lines += [section.text, ""]
-    for caption, head, rows in section.tables:
-        rule = "|---|" + "---:|" * (len(head) - 1)
-        lines += [f"**{caption}**", "", row(head), rule, *map(row, rows), ""]
-    for picture in section.pictures:
-        lines += [f"![{picture.caption}](figures/{picture.name}.svg)", ""]
-    if section.deviations:
-        lines += ["Deviations from the paper:", "", *(f"- {d}" for d in section.deviations), ""]
-    return lines
+        yield from (f"**{missing} of its records are still missing.**", "")
+    if not found:
+        yield from ("Not measured yet.", "")
+        return
+    tables, figures, values = item.draw(plan, found)
+    yield from (filled_in(prose["text"], plan, **values), "")
+    for name, rows in tables:
+        name, _, caption = name.partition(": ")
+        table = CONTENT["tables"][name]
+        rule = "|---|" + "---:|" * (len(table["head"]) - 1)
+        yield from (f"**{table['caption'].format(caption=caption)}**", "", _row(table["head"]))
+        yield from (rule, *map(_row, rows), "")
+    for name, figure in figures.items():
+        _save(figure, str(plan.records.folder / "figures" / name))
+        caption = filled_in(CONTENT["pictures"][name], plan, **values)
+        yield from (f"![{caption}](figures/{name}.svg)", "")
+    named = {name: CONTENT["deviations"][name] for name in prose.get("deviations", ())}
+    if deviations := _deviations(plan, named, **values):
+        yield from ("Deviations from the paper:", "", *(f"- {text}" for text in deviations), "")
+
+
+def _deviations(plan: Plan, named: Mapping[str, Mapping[str, str]], **values: Any) -> list[str]:
+    conditions = {
+        None: True,
+        "small": plan.scale.name == "small",
+        "checkpoint": plan.pretrained is not None,
+        "no checkpoint": plan.pretrained is None,
+        "no sentences": not plan.datasets[0].sentences,
+    }
+    shown = [entry["text"] for entry in named.values() if conditions[entry.get("when")]]
+    return [filled_in(text, plan, **values) for text in shown]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _command(plan: Plan, item: Item) -> str:
@@ -191,30 +205,3 @@ def _facts(plan: Plan, records: Sequence[Record]) -> dict[str, str]:
         "Time": f"{len(records)} records in {minutes:.1f} minutes; times depend on the machine's "
         "load, so compare them within one run only",
     }
-
-
-def _deviations(plan: Plan) -> list[str]:
-    """Returns those of all items."""
-    scale = plan.scale
-    sizes = [
-        f"{scale.dim} dimensions instead of 768, at most {scale.max_length} tokens a text, at most "
-        f"{scale.texts:,} texts for training and validation and {scale.test_texts:,} for testing: "
-        "to fit two cores."
-    ]
-    return [
-        *(sizes if scale.name == "small" else []),
-        f"The vocabulary, of at most {scale.vocab_size:,} tokens, is learned from the texts, so "
-        "that BERT's is not needed; a checkpoint brings its own.",
-        "The papers' waves have a positional encoding of an unnamed kind; ours have none, as none "
-        "improved accuracy (see the ablations).",
-        "Our waves have a norm before the feed-forward too, so that what is read from them has the "
-        "same scale for texts of any length: 2,368,516 parameters for 4 classes without the "
-        "embedding table at 768 dimensions, where one norm would make 2,366,980.",
-        "What the papers leave open is our choice: pooling at [CLS], the readout of a wave "
-        "(modulation: real part, interference: magnitude), word dropout of 0.4 for all models but "
-        "BERT.",
-        "All models are trained by AdamW with weight decay 0.01, a warm-up of 100 steps (at most a "
-        "tenth of the run) and gradients clipped at 1, in float32; the learning rate follows a "
-        "cosine unless called constant. Of the embedding table, waves and the mean update a "
-        "batch's rows only, the others all rows. The papers state only a learning rate.",
-    ]

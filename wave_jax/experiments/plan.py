@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
@@ -38,14 +38,12 @@ LABELS = {
 }
 """The models, as the report calls them."""
 
-ScaleName = Literal["small", "paper"]
-
 
 @dataclass(frozen=True)
 class Scale:
     """Sizes of all experiments."""
 
-    name: ScaleName
+    name: str
     dim: int
     bert_layers: int  # of the BERT that is trained; costs are those of BERT base
     texts: int | None  # at most, for training and validation
@@ -60,7 +58,7 @@ class Scale:
     learning_rates: tuple[float, ...]  # to choose from by validation accuracy
 
 
-SCALES: dict[ScaleName, Scale] = {
+SCALES = {
     "small": Scale(
         name="small", dim=128, bert_layers=2, texts=10_000, test_texts=2_000, max_length=64,
         vocab_size=8_000, epochs=4, long_epochs=8, quick_steps=500, gradient_steps=300, seeds=3,

@@ -114,16 +114,6 @@ def best_runs(plan: Plan, name: str, **settings: Any) -> tuple[float, list[Job]]
     return rate, [training(plan, name, seed, **settings) for seed in range(plan.seeds)]
 
 
-def without_checkpoint(plan: Plan) -> tuple[str, ...]:
-    """Returns the deviation from the papers when no checkpoint was given."""
-    if plan.pretrained is not None:
-        return ()
-    return (
-        "The paper's Transformer takes its token embeddings from pre-trained BERT; no checkpoint "
-        "was given (--pretrained), so it starts from random ones as the waves do.",
-    )
-
-
 def essentials(config: Mapping[str, Any], default: Any = None) -> dict[str, Any]:
     """Returns the part of a nested configuration that differs from `PAPER_RUN`.
 

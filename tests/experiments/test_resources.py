@@ -6,7 +6,7 @@ import pytest
 
 from wave_jax.experiments.costs import attention_cost, count_parameters
 from wave_jax.experiments.plan import SCALES, model_config
-from wave_jax.experiments.resources import PARAMETERS, draw_savings, exponent, flops
+from wave_jax.experiments.resources import PARAMETERS, exponent, flops, savings_rows
 
 LENGTHS = (512, 1024, 2048)
 
@@ -43,7 +43,7 @@ def test_the_formulae_of_arithmetic_are_most_of_what_is_counted(
 def test_savings_are_relative_to_bert() -> None:
     wave, bert = ([{"result": {"bytes": b, "flops": f}}] for b, f in ((1, 3), (4, 4)))
     found = {("modulation", 64): wave, ("bert", 64): bert}
-    rows = {row[0]: row[1:] for row in draw_savings(found).rows}
+    rows = {row[0]: row[1:] for row in savings_rows(found)}
     # the papers' are of table 2: 0.32 of 1.28 GB, 147.02 of 1034.99 s
     assert rows["Wave, modulation"] == ["75.00", "75.00", "25.00", "85.80", "–"]
     assert rows["Wave, interference"] == ["76.56", "–", "–", "85.81", "–"]

@@ -18,14 +18,14 @@ def record(test: float, validation: float) -> dict[str, Any]:
 
 def test_a_row_has_mean_and_spread_over_seeds_beside_the_papers_figures(tmp_path: Path) -> None:
     found = {("transformer", "paper's rate"): [record(0.9, 0.8), record(0.92, 0.8)]}
-    (table,) = draw_table1(tiny_plan(tmp_path), found).tables
-    assert table.rows == [[
+    ((_, rows),) = draw_table1(tiny_plan(tmp_path), found).tables
+    assert rows == [[
         "Transformer, one layer", "paper's rate", "71.68", "91.00 ± 1.41", "+19.32",
         "80.00 ± 0.00", "2", "0.85", "1", "173", "1.5",
     ]]  # fmt: skip
     other = tiny_plan(tmp_path, dataclasses.replace(NEWS, name="mine"))
-    (table,) = draw_table1(other, found).tables
-    assert table.rows[0][2:5] == ["–", "91.00 ± 1.41", "–"], "the paper has no such data set"
+    ((_, rows),) = draw_table1(other, found).tables
+    assert rows[0][2:5] == ["–", "91.00 ± 1.41", "–"], "the paper has no such data set"
 
 
 def test_the_comparison_takes_what_validated_best(tmp_path: Path) -> None:
@@ -35,9 +35,9 @@ def test_the_comparison_takes_what_validated_best(tmp_path: Path) -> None:
         ("transformer", "c"): [record(0.6, 0.6)],
     }
     plan = tiny_plan(tmp_path)
-    assert "margin" not in draw_table1(plan, found).text, "the mean is missing"
+    assert "margin" not in draw_table1(plan, found).values["comparison"], "the mean is missing"
     found["mean", "d"] = [record(0.5, 0.5)]
-    text = draw_table1(plan, found).text
+    text = draw_table1(plan, found).values["comparison"]
     assert "70.00 % (Wave, interference, b)" in text
     assert "The wave's margin over the Transformer is +10.00 points" in text
 
@@ -45,8 +45,9 @@ def test_the_comparison_takes_what_validated_best(tmp_path: Path) -> None:
 def test_a_checkpoint_changes_what_bert_is_called_and_adds_its_embeddings(tmp_path: Path) -> None:
     for checkpoint, setting in ((None, "from scratch"), (Checkpoint("", "bert"), "fine-tuned")):
         plan = tiny_plan(tmp_path, pretrained=checkpoint)
-        table = draw_table2(plan, {("AG News", "bert"): [record(0.9, 0.9)]}).tables[0]
-        assert table.rows[0][1] == setting
+        name, rows = draw_table2(plan, {("AG News", "bert"): [record(0.9, 0.9)]}).tables[0]
+        assert name == "accuracy: AG News (96 + 24 + 40 texts)"
+        assert rows[0][1] == setting
         added = any("embeddings of BERT" in setting for _, setting in table1_jobs(plan))
         assert added == (checkpoint is not None)
 

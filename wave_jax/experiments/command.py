@@ -13,20 +13,12 @@ from wave_jax.data.tokenizer import WordPiece
 from wave_jax.errors import Interrupted, UserError, nearest
 from wave_jax.experiments import curves, embeddings, resources, tables
 from wave_jax.experiments.paper_report import CONTENT, Item, write_report
-from wave_jax.experiments.plan import (
-    SCALES,
-    Checkpoint,
-    Job,
-    Plan,
-    Scale,
-    measure,
-    model_config,
-)
+from wave_jax.experiments.plan import SCALES, Checkpoint, Job, Plan, Scale, measure, model_config
 from wave_jax.experiments.records import ABOUT, Records, environment
 from wave_jax.experiments.sources import PreparedSource, prepare_source
 from wave_jax.models.bert import WEIGHTS, check_folder, lowercases, vocabulary_file
 
-_ITEMS = (
+ITEMS = {item.name: item for item in (
     Item("wn-table1", tables.table1_jobs, tables.draw_table1),
     Item("wn-table2", tables.table2_jobs, tables.draw_table2),
     Item("wn-figure7", curves.figure7_jobs, curves.draw_figure7),
@@ -41,8 +33,7 @@ _ITEMS = (
     Item("bp-parameters", resources.parameter_jobs, resources.draw_parameters),
     Item("bp-resources", resources.step_jobs, resources.draw_steps),
     Item("ablations", tables.ablation_jobs, tables.draw_ablations),
-)
-ITEMS = {item.name: item for item in _ITEMS}
+)}  # fmt: skip
 
 
 def list_items(name: str = "all") -> list[str]:
@@ -74,11 +65,8 @@ def reproduce(
         draw_only: measure nothing; texts, scale and checkpoint are those of the records.
         console: shows progress.
 
-    Returns:
-        The path of report.md.
-
-    Raises:
-        UserError: an unknown item, unusable texts or checkpoint, or a folder with other records.
+    Returns the path of report.md. Raises UserError for an unknown item, unusable texts or
+    checkpoint, or a folder with other records.
     """
     items = _find(name)
     if seeds is not None and seeds < 1:
@@ -87,9 +75,9 @@ def reproduce(
     if not draw_only:
         plan = _new_plan(records, sources, SCALES[scale], seeds, pretrained)
         for data in plan.datasets:
-            sizes = f"{data.train:,} texts for training, {data.validation:,} for validation"
-            text = f"{data.name}: {sizes}, {data.test:,} for testing"
-            console.print(text, markup=False, highlight=False)
+            console.print(
+                CONTENT["facts"]["dataset"].format(data=data), markup=False, highlight=False
+            )
         try:
             measure(plan, lambda: _jobs(items, plan), out / "work", console)
         except (Interrupted, KeyboardInterrupt):
@@ -123,10 +111,7 @@ def _jobs(items: Iterable[Item], plan: Plan) -> list[Job]:
 
 
 def _shown(plan: Plan, asked: Sequence[Item]) -> list[Item]:
-    """Returns the items asked for, complete ones, and those with records of their own.
-
-    Items share jobs: one that has only those of complete items was not measured itself.
-    """
+    """Returns the items asked for, complete ones, and those with records not shared by these."""
     keys = {name: {job.key for job in _jobs([item], plan)} for name, item in ITEMS.items()}
     made = {key for key in set().union(*keys.values()) if plan.records.find(key) is not None}
     sure = {item.name for item in asked} | {name for name in keys if keys[name] <= made}
@@ -145,8 +130,7 @@ def _new_plan(
     datasets = [prepare_source(source, work, **most) for source in sources]
     folders = {data.name: data.folder for data in datasets}
     if len(folders) < len(datasets):
-        names = ", ".join(data.name for data in datasets)
-        raise UserError(f"--data names a data set twice: {names}")
+        raise UserError(f"--data names a data set twice: {', '.join(d.name for d in datasets)}")
     about = {
         "scale": size.name,
         "datasets": [data.about() for data in datasets],
@@ -180,12 +164,9 @@ def _checkpoint(folder: str, scale: Scale) -> Checkpoint:
         if lowercases(folder) is False:
             raise UserError(f"{folder} is cased, and texts are lowercased: give an uncased one")
         check_folder(
-            folder,
-            model_config("bert", scale),
-            vocab_size=tokens,
-            max_length=scale.max_length,
+            folder, model_config("bert", scale), vocab_size=tokens, max_length=scale.max_length,
             advice=lambda option, value: "give another checkpoint, or another --scale",
-        )
+        )  # fmt: skip
     except UserError as error:
         size = f"dimensions: {scale.dim}, layers: {scale.bert_layers}"
         raise UserError(f"--pretrained, at --scale {scale.name} ({size}): {error}") from None

@@ -5,17 +5,15 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from rich.console import Console
 
 from wave_jax.data.batches import Batch
-from wave_jax.experiments.plan import Job, Measured, make_key
+from wave_jax.experiments.plan import Job, make_key
 from wave_jax.models import build_model
 from wave_jax.models.config import ModelConfig
 from wave_jax.training.compilation import matmul_precision, program_bytes
@@ -30,17 +28,10 @@ Values = dict[str, Any]
 
 
 def cost_job(
-    name: str,
-    config: Values,
-    count: Callable[[], Values],
-    seconds: Callable[[], Values] = lambda: {},
+    name: str, config: Values, count: Callable[[], Values], seconds: Callable[[], Values] = dict
 ) -> Job:
-    """Returns a job with a result of `count` and a time of `seconds`; `config` names both."""
-
-    def measure(work: Path, console: Console) -> Measured:
-        return count(), seconds()
-
-    return Job(make_key(name, config), config, measure)
+    """Returns a job with the result of `count` and the time of `seconds`; `config` names both."""
+    return Job(make_key(name, config), config, lambda work, console: (count(), seconds()))
 
 
 def count_parameters(config: ModelConfig) -> tuple[int, int]:
@@ -79,17 +70,15 @@ def plain_step_cost(config: ModelConfig, batch: int, length: int) -> Values:
 def row_step_cost(config: ModelConfig, batch: int, length: int, distinct: int) -> Values:
     """Returns the cost of a training step as `train` makes it, with that many distinct ids."""
     model, mesh = _model(config)[0], make_mesh(1, 1, jax.devices()[:1])
-    task = Task(TrainConfig(steps=1000), 0, model, mesh, batches=None, validation=None)
-    state = jax.eval_shape(task.new_state)
-    shape = (batch, length)
+    train = TrainConfig(steps=1000)
+    task = Task(config=train, seed=0, model=model, mesh=mesh, batches=None, validation=None)
+    state, key = jax.eval_shape(task.new_state), jax.eval_shape(jax.random.key, 0)
+    ids = np.zeros((batch, length), np.int32)
     given = Batch(
-        distinct=np.zeros(distinct, np.int32),
-        inverse=np.zeros(shape, np.int32),
-        mask=np.zeros(shape, bool),
-        labels=np.zeros(batch, np.int32),
-        weights=np.zeros(batch, np.float32),
-    )
-    return _cost(task.jitted_step(state), state, empty_metrics(), _key_shape(), given)
+        distinct=np.zeros(distinct, np.int32), inverse=ids, mask=ids.astype(bool),
+        labels=np.zeros(batch, np.int32), weights=np.zeros(batch, np.float32),
+    )  # fmt: skip
+    return _cost(task.jitted_step(state), state, empty_metrics(), key, given)
 
 
 def step_seconds(config: ModelConfig, batch: int, length: int, steps: int) -> Values:
@@ -113,10 +102,7 @@ def step_seconds(config: ModelConfig, batch: int, length: int, steps: int) -> Va
 
 
 def _plain_step(config: ModelConfig, batch: int, length: int) -> tuple[Any, tuple[Any, ...]]:
-    """Returns a jitted step, the same code for every model, and the shapes of its arguments.
-
-    They are parameters and moments (both donated), key, ids, mask and labels.
-    """
+    """Returns a jitted step and its arguments' shapes; parameters and moments are donated."""
     (model, params), optimizer = _model(config), optax.adamw(1e-3)
 
     def step(params: Any, moments: Any, key: jax.Array, *inputs: jax.Array) -> Any:
@@ -132,8 +118,9 @@ def _plain_step(config: ModelConfig, batch: int, length: int) -> tuple[Any, tupl
         return optax.apply_updates(params, updates), moments, value
 
     moments = jax.eval_shape(optimizer.init, params)
-    inputs = (*_inputs(batch, length), jax.ShapeDtypeStruct((batch,), jnp.int32))
-    return jax.jit(step, donate_argnums=(0, 1)), (params, moments, _key_shape(), *inputs)
+    key, labels = jax.eval_shape(jax.random.key, 0), jax.ShapeDtypeStruct((batch,), jnp.int32)
+    arguments = (params, moments, key, *_inputs(batch, length), labels)
+    return jax.jit(step, donate_argnums=(0, 1)), arguments
 
 
 def _model(config: ModelConfig, vocabulary: int = VOCABULARY, length: int = 512) -> Any:
@@ -146,10 +133,6 @@ def _model(config: ModelConfig, vocabulary: int = VOCABULARY, length: int = 512)
 def _inputs(batch: int, length: int) -> tuple[Any, Any]:
     shape = (batch, length)
     return jax.ShapeDtypeStruct(shape, jnp.int32), jax.ShapeDtypeStruct(shape, jnp.bool_)
-
-
-def _key_shape() -> Any:
-    return jax.eval_shape(lambda: jax.random.key(0))
 
 
 def _cost(jitted: Any, *arguments: Any) -> Values:

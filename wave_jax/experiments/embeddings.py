@@ -34,8 +34,7 @@ def draw_figure1(plan: Plan, found: dict[str, list[Record]]) -> Section:
     for panel, (values, colors, low, high, name, rows) in zip(axes[0], maps, strict=False):
         image = panel.imshow(values, cmap=colors, vmin=low, vmax=high, aspect="auto")
         panel.set_yticks(range(len(rows)), rows, fontsize=7)
-        panel.set_xlabel("dimension")
-        panel.set_ylabel("token" if len(rows) > 1 else "")
+        panel.set(xlabel="dimension", ylabel="token" if len(rows) > 1 else "")
         panel.set_title(name, fontsize=9)
         figure.colorbar(image, ax=panel, shrink=0.7)
     _draw_arrows(axes[0, 3], magnitude[0, 0] * np.exp(1j * phase[:, 0]))
@@ -83,8 +82,7 @@ def draw_independence(plan: Plan, found: dict[str, list[Record]]) -> Section:
                 label=f"{moment} training", linewidth=1.6,
             )  # fmt: skip
             image = panel.imshow(np.array(s["corner"]), cmap=_DIVERGING, vmin=-0.5, vmax=0.5)
-            panel.set_xlabel("dimension")
-            panel.set_ylabel("dimension")
+            panel.set(xlabel="dimension", ylabel="dimension")
             panel.set_title(f"{title}\n{moment} training", fontsize=8)
         axes[0, column].set_xlim(-0.3, 0.3)
         finish(axes[0, column], "correlation", "share of pairs (%)", title=title, legend=False)
@@ -97,8 +95,7 @@ def draw_independence(plan: Plan, found: dict[str, list[Record]]) -> Section:
 
 def _embeddings(found: dict[str, list[Record]], name: str) -> dict[str, Any]:
     rows = found[name][0]["result"]["rows"]
-    row: dict[str, Any] = next(row for row in rows if row["split"] == "embeddings")
-    return row
+    return dict(next(row for row in rows if row["split"] == "embeddings"))
 
 
 def _draw_arrows(axes: Axes, waves: np.ndarray) -> None:
@@ -113,13 +110,11 @@ def _draw_arrows(axes: Axes, waves: np.ndarray) -> None:
         at = _RINGS[place % len(_RINGS)] * wave
         axes.text(at.real, at.imag, str(number), fontsize=7, ha="center", va="center")
     reach = 1.62 * radius
-    axes.set_xlim(-reach, reach)
-    axes.set_ylim(min(-0.15 * radius, 1.62 * float(waves.imag.min())), reach)
-    axes.set_aspect("equal")
+    bottom = min(-0.15 * radius, 1.62 * float(waves.imag.min()))
+    axes.set(xlim=(-reach, reach), ylim=(bottom, reach), aspect="equal")
+    axes.set(xlabel="real part", ylabel="imaginary part")
     axes.axhline(0, color="#999999", linewidth=0.6)
     axes.axvline(0, color="#999999", linewidth=0.6)
-    axes.set_xlabel("real part")
-    axes.set_ylabel("imaginary part")
     axes.spines[["top", "right"]].set_visible(False)
 
 

@@ -93,12 +93,9 @@ def _embeddings(config: Config, task: Task, texts: TokenizedDataset) -> Recorder
     def record(step: int, params: Params) -> Row:
         table = _table(params)
         after = table[seen]
-        row = {
-            "split": "embeddings",
-            "before": independence(before),
-            "after": independence(after),
-            "moved": float(round(norm(after - before) / norm(before), 5)),
-        }
+        row: Row = {"split": "embeddings", "before": independence(before)}
+        row["after"] = independence(after)
+        row["moved"] = float(round(norm(after - before) / norm(before), 5))
         if hasattr(task.model, "readouts"):  # it has waves
             row["text"] = {"tokens": words, **_text_waves(params, jnp.asarray(table[text]))}
         return row

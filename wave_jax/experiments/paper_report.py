@@ -34,17 +34,11 @@ _MARKERS = 8  # on a line, so that they do not hide it
 
 
 class Section(NamedTuple):
-    """What an item draws.
+    """What an item draws, under the names that report.toml has for it."""
 
-    Attributes:
-        tables: (name, rows) as report.toml describes them; a name may be followed by a caption.
-        figures: by the names of their files.
-        values: fill in the texts.
-    """
-
-    tables: Sequence[tuple[str, Sequence[Sequence[str]]]] = ()
-    figures: Mapping[str, Figure] = {}
-    values: Mapping[str, Any] = {}
+    tables: Sequence[tuple[str, Sequence[Sequence[str]]]] = ()  # "name" or "name: caption"
+    figures: Mapping[str, Figure] = {}  # by file
+    values: Mapping[str, Any] = {}  # to fill the texts in with
 
 
 class Item(NamedTuple):
@@ -91,8 +85,7 @@ def line(axes: Axes, name: str, x: Sequence[float], y: Sequence[float], label: s
 
 def finish(axes: Axes, xlabel: str, ylabel: str, *, title: str = "", legend: bool = True) -> None:
     """Labels the axes, and removes what is not needed."""
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
     if title:
         axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.25)
@@ -183,25 +176,15 @@ def _command(plan: Plan, item: Item) -> str:
 
 
 def _facts(plan: Plan, records: Sequence[Record]) -> dict[str, str]:
-    texts = "; ".join(
-        f"{data.name} ({data.source}, SHA-256 {data.fingerprint[:12]}…): {data.train:,} for "
-        f"training, {data.validation:,} for validation, {data.test:,} for testing, "
-        f"{data.classes} classes"
-        for data in plan.datasets
+    facts, minutes = CONTENT["facts"], sum(r["time"]["total_seconds"] for r in records) / 60
+    hardware, software = (
+        "; ".join(sorted({facts[name].format(**record["environment"]) for record in records}))
+        for name in ("hardware", "software")
     )
-    minutes = sum(record["time"]["total_seconds"] for record in records) / 60
-    machine = "{device} ({machine}, cores: {cores})"
-    versions = "Python {python}, JAX {jax}, Flax {flax}, Optax {optax}"
-    machine, versions = (
-        "; ".join(sorted({text.format(**record["environment"]) for record in records}))
-        for text in (machine, versions)
-    )
-    dim, length = plan.scale.dim, plan.scale.max_length
     return {
-        "Texts": texts,
-        "Scale": f"{plan.scale.name}: {dim} dimensions, at most {length} tokens a text",
-        "Hardware": machine,
-        "Software": f"wave_jax {wave_jax.__version__}, {versions}",
-        "Time": f"{len(records)} records in {minutes:.1f} minutes; times depend on the machine's "
-        "load, so compare them within one run only",
+        "Texts": "; ".join(facts["dataset"].format(data=data) for data in plan.datasets),
+        "Scale": filled_in(facts["scale"], plan),
+        "Hardware": hardware,
+        "Software": f"wave_jax {wave_jax.__version__}, {software}",
+        "Time": facts["time"].format(count=len(records), minutes=minutes),
     }

@@ -92,21 +92,13 @@ Measured = tuple[Record, Record]
 """A result, which is the same for the same seed, and times, which are not."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """A measurement that makes one record.
+class Job(NamedTuple):
+    """A measurement that makes one record."""
 
-    Attributes:
-        key: name of the record; jobs with the same key measure the same thing.
-        config: everything that decides the result.
-        measure: takes a folder, where an interrupted measurement may resume, and a console.
-        seed: 0 where nothing is random.
-    """
-
-    key: str
-    config: dict[str, Any]
-    measure: Callable[[Path, Console], Measured]
-    seed: int = 0
+    key: str  # name of the record; jobs with the same key measure the same thing
+    config: dict[str, Any]  # everything that decides the result
+    measure: Callable[[Path, Console], Measured]  # resumes in the folder, shows progress
+    seed: int = 0  # where nothing is random
 
 
 def make_key(name: str, config: Mapping[str, Any]) -> str:

@@ -28,8 +28,7 @@ _KEYS = {"config": (), "result": (), "time": ("total_seconds",), "environment": 
 class Records:
     """The records in `folder/records`, and `folder/about.json`, which says what they are of.
 
-    A record holds `config` (everything that decides it), `seed`, `result` (the same for the same
-    seed on a CPU), `time` and `environment`.
+    Records hold `config`, `seed`, `result` (the same for the same two), `time`, `environment`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -44,14 +43,7 @@ class Records:
             )
 
     def claim(self, about: Mapping[str, Any]) -> dict[str, Any]:
-        """Writes about.json, or adds data sets and seeds to the one that is there; returns it.
-
-        Args:
-            about: 'scale', 'datasets', 'pretrained', 'seeds' and 'environment'.
-
-        Raises:
-            UserError: the folder holds records of other texts, or another scale or checkpoint.
-        """
+        """Writes about.json or extends it; UserError if it has another scale or other texts."""
         wanted = {**_VERSION, **about}
         if self.about is not None:
             wanted = self._extended(self.about, wanted)

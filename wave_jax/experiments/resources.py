@@ -22,11 +22,8 @@ _AS_TRAINED = "modulation, as trained"
 _STEPS = ("interference", "modulation", "transformer", "fnet", "mean", "bert", _AS_TRAINED)
 _TOKENS, _BATCHES = 128, (16, 32, 64)
 _TIMED, _TIMED_BATCH, _TIMED_STEPS = ("interference", "modulation", "bert"), 8, 5
-_LABELS = LABELS | {
-    "bert": "BERT base",
-    "attention": "attention alone",
-    _AS_TRAINED: "Wave, modulation, as trained here",
-}
+_LABELS = LABELS | {"bert": "BERT base", "attention": "attention alone"}
+_LABELS[_AS_TRAINED] = "Wave, modulation, as trained here"
 _Found = dict[Any, list[Record]]
 
 
@@ -90,9 +87,8 @@ def draw_complexity(plan: Plan, found: _Found) -> Section:
         axes[0, panel].set_yscale("log")
         finish(axes[0, panel], xlabel, "arithmetic (MFLOP)", legend=panel == 0)
     values = {"fixed": _FIXED, "fitted": _FITTED}
-    return Section(
-        [("exponents", rows), ("operations", by_length)], {"bp-complexity": figure}, values
-    )
+    tables = [("exponents", rows), ("operations", by_length)]
+    return Section(tables, {"bp-complexity": figure}, values)
 
 
 def exponent(sizes: Sequence[int], flops: Sequence[float]) -> float:
@@ -130,7 +126,7 @@ def step_jobs(plan: Plan) -> dict[tuple[str, int | str], list[Job]]:
         sizes = {"batch": _TIMED_BATCH, "length": _TOKENS, "steps": _TIMED_STEPS}
         seconds = partial(costs.step_seconds, _model(name), **sizes)
         config = {"model": name, **sizes}
-        jobs[name, "time"] = [costs.cost_job(f"step-time-{name}", config, lambda: {}, seconds)]
+        jobs[name, "time"] = [costs.cost_job(f"step-time-{name}", config, dict, seconds)]
     return jobs
 
 

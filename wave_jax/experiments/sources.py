@@ -24,7 +24,6 @@ _PAPERS = {
     **dict.fromkeys(("sst2", "glue/sst2"), "SST-2"),
 }
 _SUFFIXES = {*FORMATS, *COMPRESSED, ".txt", ".tar", ".tgz"}
-_LONGEST_SLUG = 60
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class PreparedSource:
     @property
     def slug(self) -> str:
         """The name in a form fit for file names."""
-        return re.sub(r"[^\w.-]+", "-", self.name.lower(), flags=re.ASCII)[:_LONGEST_SLUG]
+        return re.sub(r"[^\w.-]+", "-", self.name.lower(), flags=re.ASCII)[:60]
 
     def about(self) -> dict[str, Any]:
         """Returns what the records keep."""
@@ -57,14 +56,8 @@ def prepare_source(
 ) -> PreparedSource:
     """Reads a source as `--data.source` does, and keeps a fixed sample of it under `work`.
 
-    Args:
-        source: of the texts.
-        work: a folder.
-        texts: at most, for training and validation together.
-        test_texts: at most, for testing.
-
-    Raises:
-        UserError: as `load_dataset`, or `work` cannot be written to.
+    It has at most `texts` for training and validation together, and `test_texts` for testing.
+    Raises UserError as `load_dataset` does, or if `work` cannot be written to.
     """
     dataset = _sampled(load_dataset(DataConfig(source=source)), texts, test_texts)
     folder = work / "data" / dataset.fingerprint[:12]

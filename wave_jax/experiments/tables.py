@@ -17,7 +17,6 @@ _MODELS_2 = ("interference", "modulation", "bert")
 _ABLATION_SEEDS = 2
 _Jobs = dict[tuple[str, str], list[Job]]
 _Found = dict[tuple[str, str], list[Record]]
-_Paper = dict[str, list[float]]
 
 
 def table1_jobs(plan: Plan) -> _Jobs:
@@ -112,7 +111,7 @@ def _percent(records: list[Record], split: str) -> list[float]:
     return [100 * record["result"][f"{split}_accuracy"] for record in records]
 
 
-def _rows(found: _Found, paper: _Paper) -> list[list[str]]:
+def _rows(found: _Found, paper: dict[str, list[float]]) -> list[list[str]]:
     rows = []
     for (name, setting), records in found.items():
         ours, theirs, off = _percent(records, "test"), ["–"] * 3, "–"
@@ -131,9 +130,8 @@ def _rows(found: _Found, paper: _Paper) -> list[list[str]]:
 
 
 def _epoch_seconds(record: Record) -> float:
-    """Without compilation and evaluation."""
-    last = record["result"]["rows"][-1]
-    return float(record["time"]["seconds"] / max(last["epoch"], 1e-9))
+    epochs = record["result"]["rows"][-1]["epoch"]
+    return float(record["time"]["seconds"] / max(epochs, 1e-9))
 
 
 def _comparison(plan: Plan, found: _Found) -> str:
@@ -151,15 +149,11 @@ def _comparison(plan: Plan, found: _Found) -> str:
     test, valid = ([mean(key, split) for key in best] for split in ("test", "validation"))
     data = plan.datasets[0]
     text = filled_in(
-        CONTENT["texts"]["wave_against_others"],
-        plan,
-        test=test,
-        valid=valid,
-        wave=LABELS[best[1][0]],
-        settings=[setting for _, setting in best],
+        CONTENT["texts"]["wave_against_others"], plan, test=test, valid=valid,
+        wave=LABELS[best[1][0]], settings=[setting for _, setting in best],
         margins=[split[1] - split[other] for other in (0, 2) for split in (test, valid)],
         error=100 * math.sqrt(test[1] / 100 * (1 - test[1] / 100) / data.test),
-    )
+    )  # fmt: skip
     if data.name not in _PAPERS["table1"]:
         return text
     paper = _PAPERS["table1"][data.name]

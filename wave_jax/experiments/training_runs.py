@@ -39,16 +39,13 @@ def training(
     use_checkpoint: bool | None = None,
     **options: Any,
 ) -> Job:
-    """Returns the run of a model with the papers' settings, except where arguments differ.
+    """Returns the run of a model, one of `LABELS`, with the papers' settings.
 
     Args:
-        plan: the scale, the checkpoint, and the default data set.
-        name: one of `LABELS`.
-        seed: of the run.
-        dataset: instead of the first one.
+        dataset: instead of the plan's first one.
         changes: fields of `ModelConfig`.
         callbacks: see `make_callbacks`.
-        use_checkpoint: start from the checkpoint, if there is one; by default only BERT does.
+        use_checkpoint: start from the plan's, if it has one; by default only BERT does.
         options: fields of `TrainConfig`.
     """
     dataset, scale = dataset or plan.datasets[0], plan.scale
@@ -60,13 +57,9 @@ def training(
         usual |= {"batch_size": 32, "learning_rate": rate}
     sizes: dict[str, Any] = {"max_length": scale.max_length, "vocab_size": scale.vocab_size}
     model = replace(model_config(name, scale), pretrained=folder, **changes or {})
-    config = replace(
-        PAPER_RUN,
-        data=replace(PAPER_RUN.data, source=dataset.folder, **sizes),
-        model=model,
-        train=replace(PAPER_RUN.train, **usual | options),
-        seed=seed,
-    )
+    data = replace(PAPER_RUN.data, source=dataset.folder, **sizes)
+    learning = replace(PAPER_RUN.train, **usual | options)
+    config = replace(PAPER_RUN, data=data, model=model, train=learning, seed=seed)
     recorded = _as_json(config)
     del recorded["workdir"]
     recorded["model"]["pretrained"] = label
@@ -131,5 +124,4 @@ def essentials(config: Mapping[str, Any], default: Any = None) -> dict[str, Any]
 
 
 def _as_json(config: Config) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(json.dumps(asdict(config)))
-    return found
+    return dict(json.loads(json.dumps(asdict(config))))

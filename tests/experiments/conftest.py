@@ -1,4 +1,4 @@
-"""A scale at which every item runs in seconds, and texts for it."""
+"""A scale at which every item runs in seconds, with texts and a BERT checkpoint for it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tests.cli.conftest import command, own_cache, write_texts  # noqa: F401
-from wave_jax.experiments.records import environment
-from wave_jax.experiments.scale import SCALES, Scale
+from wave_jax.experiments.plan import SCALES, Plan, Scale
+from wave_jax.experiments.records import Records, environment
 from wave_jax.experiments.sources import PreparedSource
 
 SMALL = SCALES["small"]
@@ -35,6 +35,10 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = write_texts(tmp_path_factory.mktemp("texts") / "plain.csv", 300)
     path.write_text(path.read_text().replace("title,body,topic", "title,text,label", 1))
     return path
+
+
+def tiny_plan(folder: Path, data: PreparedSource = NEWS, **changes: Any) -> Plan:
+    return Plan(TINY, (data,), **{"seeds": 1, "records": Records(folder), **changes})
 
 
 def about(*datasets: PreparedSource, **changes: Any) -> dict[str, Any]:
@@ -79,12 +83,12 @@ def write_bert(folder: Path, scale: Scale) -> Path:
             shapes |= {f"{layer}.{name}.weight": (out, into), f"{layer}.{name}.bias": (out,)}
     for name in norms:
         shapes |= {f"{name}.weight": (dim,), f"{name}.bias": (dim,)}
-    _write_safetensors(folder / "model.safetensors", shapes)
+    write_weights(folder, shapes)
     return folder
 
 
-def _write_safetensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> None:
-    """A length, a header in JSON, and the numbers in its order."""
+def write_weights(folder: Path, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Writes random model.safetensors: a length, a header in JSON, and the numbers in order."""
     header, data, rng = {}, b"", np.random.default_rng(0)
     for name, shape in shapes.items():
         part = (0.05 * rng.standard_normal(shape)).astype("<f4").tobytes()
@@ -92,4 +96,11 @@ def _write_safetensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> None:
         header[name] = {"dtype": "F32", "shape": shape, "data_offsets": offsets}
         data += part
     text = json.dumps(header).encode()
+    path = folder / "model.safetensors"
     path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+
+def weight_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    content = (folder / "model.safetensors").read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return {name: tuple(entry["shape"]) for name, entry in header.items()}

@@ -1,50 +1,19 @@
-"""What a folder of records is of, and what texts are called."""
+"""What a folder of records is of, and records that cannot be used."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Command
-from tests.experiments.conftest import NEWS, TINY, about, contents
+from tests.experiments.conftest import NEWS, about, contents
 from wave_jax.errors import UserError
 from wave_jax.experiments.records import Records
-from wave_jax.experiments.sources import papers_name, prepare_source
 
 FILMS = dataclasses.replace(NEWS, name="IMDB", source="imdb", fingerprint="1" * 64, classes=2)
-
-
-@pytest.mark.parametrize(
-    ("source", "name"),
-    [
-        ("ag_news_csv", "AG News"), ("AG_News.csv.gz", "AG News"), ("dbpedia14", "DBpedia14"),
-        ("dbpedia_csv.tar.gz", "DBpedia14"),
-        ("imdb_train.parquet", "IMDB"), ("imdb", "IMDB"), ("tfds:imdb_reviews:1.0.0", "IMDB"),
-        ("tfds:glue/sst2", "SST-2"), ("tfds:ag_news_subset", "AG News"), ("sst2", "SST-2"),
-        ("my_imdb_like.csv", None), ("not_ag_news", None), ("imdb.v2.csv", None),
-        ("tfds:glue/cola", None), ("docstrings", None),
-    ],
-)  # fmt: skip
-def test_only_the_papers_texts_are_called_so(source: str, name: str | None) -> None:
-    assert papers_name(source) == name
-
-
-def test_texts_are_named_after_their_file(
-    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    odd = tmp_path / f"imdb like: {'ü' + 'x' * 90}.csv"
-    odd.write_bytes(texts.read_bytes())
-    data = prepare_source(str(odd), TINY, tmp_path / "work")
-    assert data.name == data.source == odd.name
-    assert len(data.slug.encode()) <= 60, "leaves room in a record's file name"
-    assert not set(data.slug) - set("abcdefghijklmnopqrstuvwxyz-._")
-    (tmp_path / "sst2").mkdir()
-    (tmp_path / "sst2" / "train.csv").write_bytes(texts.read_bytes())
-    monkeypatch.chdir(tmp_path / "sst2")
-    assert prepare_source(".", TINY, tmp_path / "work").name == "SST-2"
 
 
 def test_what_a_folder_is_of_may_grow(tmp_path: Path) -> None:
@@ -80,25 +49,66 @@ def test_what_a_folder_is_of_may_not_change(
     assert contents(tmp_path) == before
 
 
-def test_texts_given_under_another_name_of_file_keep_their_records(
-    command: Command, tmp_path: Path, texts: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def records(tmp_path: Path) -> Records:
+    """A folder with one record."""
+    found = Records(tmp_path / "out")
+    found.claim(about())
+    found.save("wave", config={"a": 1}, seed=0, result={"b": 2}, time={"total_seconds": 3.0})
+    return found
+
+
+def test_a_record_is_found_as_it_was_saved(records: Records) -> None:
+    found = Records(records.folder).find("wave")
+    assert found is not None
+    assert (found["config"], found["result"], found["seed"]) == ({"a": 1}, {"b": 2}, 0)
+    assert found["time"] == {"total_seconds": 3.0}
+    assert found["environment"]["jax"]
+    assert records.find("another") is None
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"config": None}, "'config' is missing or damaged"),
+        ({"result": []}, "'result' is missing"),
+        ({"time": {}}, "'time' is missing"),
+        ({"environment": {"device": "cpu"}}, "'environment' is missing"),
+        ("[" * 200_000, "cannot be read as JSON"),
+        ('{"config": ', "cannot be read as JSON"),
+        ("[]", "is not a JSON object"),
+        ({"format": 7}, "another version (format 7, this is 1)"),
+        ({"wave_jax": "0.0.9"}, "another version (wave_jax 0.0.9"),
+    ],
+)
+def test_a_damaged_record_is_refused_and_kept(
+    records: Records, change: dict[str, Any] | str, text: str
 ) -> None:
-    """The report is of all that the folder is of, not of the last command's texts alone."""
-    plans = []
-    monkeypatch.setattr(
-        "wave_jax.experiments.command.measure", lambda plan, *others: plans.append(plan)
-    )
-    names = ("imdb.csv", "ag_news.csv", "imdb_train.csv")
-    for number, name in enumerate(names):
-        lines = texts.read_text().splitlines(keepends=True)
-        (tmp_path / name).write_text("".join(lines[: 200 + number % 2]))
-    for given in ((names[0],), names[:2], (names[2],)):
-        sources = [tmp_path / name for name in given]
-        argv = ("reproduce", "bp-parameters", "--out", tmp_path / "out", "--data", *sources)
-        done = command(*argv)
-        assert done.status == 0, done.err
-    assert [len(plan.datasets) for plan in plans] == [1, 2, 1]
-    assert plans[2].datasets == plans[0].datasets
-    page = (tmp_path / "out" / "report.md").read_text()
-    assert "IMDB (imdb.csv" in page
-    assert "AG News (ag_news.csv" in page
+    path = records.folder / "records" / "wave.json"
+    content = json.loads(path.read_text())
+    path.write_text(change if isinstance(change, str) else json.dumps(content | change))
+    before = contents(records.folder)
+    with pytest.raises(UserError) as refused:
+        records.find("wave")
+    assert str(path) in str(refused.value)
+    assert text in str(refused.value)
+    assert contents(records.folder) == before
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "[]", '{"format": 0}'])
+def test_a_damaged_about_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "about.json").write_text(text)
+    with pytest.raises(UserError, match="give another --out"):
+        Records(tmp_path)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(UserError, match="not empty and holds no about.json"):
+        Records(tmp_path)
+
+
+def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match="file/out/about.json cannot be written: Not a directory"):
+        Records(tmp_path / "file" / "out").claim(about())

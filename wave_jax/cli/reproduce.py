@@ -57,7 +57,7 @@ def main(argv: Sequence[str], *, prog: str) -> int:
     from wave_jax.training.compilation import enable_compilation_cache
 
     if options.list:
-        print("\n".join(list_items(options.name or "all", options.scale, options.seeds)))
+        print("\n".join(list_items(options.name or "all")))
         return 0
     if not options.name:
         raise UserError("name an item, or 'all'; --list shows them")
@@ -69,7 +69,7 @@ def main(argv: Sequence[str], *, prog: str) -> int:
                 "out, or leave out --draw to measure"
             )
     enable_compilation_cache()
-    page, text = reproduce(
+    report = reproduce(
         options.name,
         sources=options.data,
         scale=options.scale,
@@ -79,5 +79,5 @@ def main(argv: Sequence[str], *, prog: str) -> int:
         draw_only=options.draw,
         console=Console(soft_wrap=True),
     )
-    print(f"Report: {page}\n        {text}")
+    print(f"Report: {report}")
     return 0

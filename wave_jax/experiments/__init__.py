@@ -1,5 +1,4 @@
-"""The papers' tables and figures, one module an item.
+"""The papers' tables and figures: measuring writes JSON records, drawing reads them.
 
-Measuring (`measure.measure`) writes JSON records; drawing (`report.write_report`) reads them. An
-item says what it needs as a list of jobs; jobs with one key are measured once, whoever asks.
+An item lists the jobs that it needs; jobs with the same key are measured once for all items.
 """

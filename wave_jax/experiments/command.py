@@ -1,191 +1,175 @@
-"""From what a user asks for to records and a report."""
+"""`reproduce`: from an item's name to records and a report."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import hashlib
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from wave_jax.data.tokenizer import WordPiece
-from wave_jax.errors import Interrupted, UserError
-from wave_jax.experiments.jobs import Checkpoint, Job, Plan
-from wave_jax.experiments.measure import clock, measure
-from wave_jax.experiments.records import Records, environment
-from wave_jax.experiments.registry import ITEMS, Item, find_items
-from wave_jax.experiments.report import write_report
-from wave_jax.experiments.scale import SCALES, Scale, ScaleName, contestant
+from wave_jax.errors import Interrupted, UserError, nearest
+from wave_jax.experiments import curves, embeddings, resources, tables
+from wave_jax.experiments.paper_report import CONTENT, Item, write_report
+from wave_jax.experiments.plan import SCALES, Checkpoint, Job, Plan, Scale, measure, model_config
+from wave_jax.experiments.records import ABOUT, Records, environment
 from wave_jax.experiments.sources import PreparedSource, prepare_source
-from wave_jax.models.bert import check_folder, lowercases, vocabulary_file
+from wave_jax.models.bert import WEIGHTS, check_folder, lowercases, vocabulary_file
+
+ITEMS = {item.name: item for item in (
+    Item("wn-table1", tables.table1_jobs, tables.draw_table1),
+    Item("wn-table2", tables.table2_jobs, tables.draw_table2),
+    Item("wn-figure7", curves.figure7_jobs, curves.draw_figure7),
+    Item("bp-figure1", embeddings.wave_jobs, embeddings.draw_figure1),
+    Item("bp-figure2", curves.figure2_jobs, curves.draw_figure2),
+    Item("bp-figure3", curves.gradient_jobs, partial(curves.draw_gradients, "cls")),
+    Item("bp-figure4", embeddings.wave_jobs, embeddings.draw_figure4),
+    Item("bp-figure5", curves.gradient_jobs, partial(curves.draw_gradients, "input")),
+    Item("bp-classifier", curves.gradient_jobs, partial(curves.draw_gradients, "classifier")),
+    Item("bp-independence", curves.gradient_jobs, embeddings.draw_independence),
+    Item("bp-complexity", resources.complexity_jobs, resources.draw_complexity),
+    Item("bp-parameters", resources.parameter_jobs, resources.draw_parameters),
+    Item("bp-resources", resources.step_jobs, resources.draw_steps),
+    Item("ablations", tables.ablation_jobs, tables.draw_ablations),
+)}  # fmt: skip
+
+
+def list_items(name: str = "all") -> list[str]:
+    """Returns a line for an item, or 'all': its name, what it shows and what it needs."""
+    found = {item.name: CONTENT["items"][item.name] for item in _find(name)}
+    return [f"{n:<16} {p['summary']}; needs {p.get('needs', 'texts')}" for n, p in found.items()]
 
 
 def reproduce(
     name: str,
     *,
     sources: Sequence[str],
-    scale: ScaleName,
+    scale: str,
     seeds: int | None,
     pretrained: str | None,
     out: Path,
     draw_only: bool,
     console: Console,
-) -> tuple[Path, Path]:
+) -> Path:
     """Measures what an item still needs, and draws the report of all that has been measured.
 
     Args:
         name: of an item, or 'all'.
         sources: of texts; the first is used by all items but `wn-table2`, which uses all.
+        scale: of models and texts.
         seeds: of the tables; by default the scale's.
         pretrained: folder of a BERT checkpoint.
-        out: folder of records and report; gone on with where it holds records.
-        draw_only: measure nothing, and read no texts; texts, scale and checkpoint are those of the
-            records.
+        out: folder of records and report; resumed where it holds records.
+        draw_only: measure nothing; texts, scale and checkpoint are those of the records.
+        console: shows progress.
 
-    Returns:
-        The paths of report.html and report.md.
-
-    Raises:
-        UserError: an unknown item, unusable texts or checkpoint, or a folder with other records.
+    Returns the path of report.md. Raises UserError for an unknown item, unusable texts or
+    checkpoint, or a folder with other records.
     """
-    items = find_items(name)
-    _check_seeds(seeds)
-    records = Records(out)
-    if not draw_only:
-        if pretrained is not None:
-            _check_pretrained(pretrained, SCALES[scale])
-        plan = _new_plan(records, sources, SCALES[scale], seeds, pretrained)
-        _announce(plan, console)
-        with _farewell(out, console):
-            measure(plan, items, out / "work", console)
-        seeds = None
-    plan = _plan_of(records, seeds)  # with what earlier commands measured too
-    return write_report(plan, _shown(plan, items))
-
-
-def list_items(name: str, scale: ScaleName, seeds: int | None) -> list[str]:
-    """Returns one line an item: its name, what it shows, what it needs, the estimated time.
-
-    Args:
-        name: of an item, or 'all', which adds a line for all together.
-        scale, seeds: as of `reproduce`.
-
-    Raises:
-        UserError: as `reproduce`.
-    """
-    items = find_items(name)
-    _check_seeds(seeds)
-    size = SCALES[scale]
-    if name == "all":
-        items.append(_Everything("all", "everything above, what items share measured once"))
-    lines = []
-    for item in items:
-        time = clock(60 * item.minutes(size, seeds or size.seeds))
-        lines.append(f"{item.name:<16} {item.summary}; needs {item.needs}; about {time}")
-    return lines
-
-
-@dataclasses.dataclass(frozen=True)
-class _Everything(Item):
-    """All items as one."""
-
-    def jobs(self, plan: Plan) -> list[Job]:
-        return [job for item in ITEMS.values() for job in item.jobs(plan)]
-
-
-def _check_seeds(seeds: int | None) -> None:
+    items = _find(name)
     if seeds is not None and seeds < 1:
         raise UserError(f"--seeds is {seeds}, expected 1 or more")
+    records = Records(out)
+    if not draw_only:
+        plan = _new_plan(records, sources, SCALES[scale], seeds, pretrained)
+        for data in plan.datasets:
+            console.print(
+                CONTENT["facts"]["dataset"].format(data=data), markup=False, highlight=False
+            )
+        try:
+            measure(plan, lambda: _jobs(items, plan), out / "work", console)
+        except (Interrupted, KeyboardInterrupt):
+            text = f"Stopped; {out} keeps what was measured: the same command resumes from there."
+            console.print(text, markup=False, highlight=False)
+            raise
+        seeds = None
+    plan = _recorded_plan(records, seeds)  # with what earlier commands measured too
+    jobs = {job.key: job for job in _jobs(ITEMS.values(), plan)}
+    found = plan.found(jobs[key] for key in sorted(jobs))
+    try:
+        write_report(plan, _shown(plan, items), found)
+    except OSError as error:
+        raise UserError(f"{out} cannot be written: {error.strerror}") from error
+    return out / "report.md"
+
+
+def _find(name: str) -> list[Item]:
+    if name == "all":
+        return list(ITEMS.values())
+    if name not in ITEMS:
+        names = ["all", *ITEMS]
+        raise UserError(
+            f"no item {name!r}{nearest(name.lower(), names)}; --list shows them: {', '.join(names)}"
+        )
+    return [ITEMS[name]]
+
+
+def _jobs(items: Iterable[Item], plan: Plan) -> list[Job]:
+    return [job for item in items for jobs in item.jobs(plan).values() for job in jobs]
 
 
 def _shown(plan: Plan, asked: Sequence[Item]) -> list[Item]:
-    """Returns what was asked for, what is complete, and what is measured in part.
-
-    Items share runs: one that has nothing but those of complete items was not measured itself.
-    """
-    keys = {name: {job.key for job in item.jobs(plan)} for name, item in ITEMS.items()}
+    """Returns the items asked for, complete ones, and those with records not shared by these."""
+    keys = {name: {job.key for job in _jobs([item], plan)} for name, item in ITEMS.items()}
     made = {key for key in set().union(*keys.values()) if plan.records.find(key) is not None}
     sure = {item.name for item in asked} | {name for name in keys if keys[name] <= made}
     shared = set().union(*(keys[name] for name in sure))
     return [item for name, item in ITEMS.items() if name in sure or keys[name] & made - shared]
 
 
-def _check_pretrained(folder: str, scale: Scale) -> None:
-    """Finds at once what would stop BERT when its turn comes.
-
-    The scale decides on the sizes: BERT base at the papers', one as small as ours at 'small'.
-    """
-    try:
-        pieces = WordPiece.from_file(vocabulary_file(folder)).vocab_size
-        if lowercases(folder) is False:
-            raise UserError(f"{folder} tells case apart, and texts are folded: give an uncased one")
-        check_folder(
-            folder,
-            contestant("bert", scale),
-            vocab_size=pieces,
-            max_length=scale.max_length,
-            advice=lambda option, value: "give another checkpoint, or another --scale",
-        )
-    except UserError as error:
-        size = f"dimensions: {scale.dim}, layers: {scale.bert_layers}"
-        raise UserError(f"--pretrained, at --scale {scale.name} ({size}): {error}") from None
-
-
 def _new_plan(
-    records: Records, sources: Sequence[str], size: Scale, seeds: int | None, given: str | None
+    records: Records, sources: Sequence[str], size: Scale, seeds: int | None, pretrained: str | None
 ) -> Plan:
-    work = records.folder / "work"
+    checkpoint = None if pretrained is None else _checkpoint(pretrained, size)
     if not sources:
         raise UserError("--data needs a value: a source of texts, or several")
-    datasets = [prepare_source(source, size, work) for source in sources]
-    names = [dataset.name for dataset in datasets]
-    if len(set(names)) < len(names):
-        raise UserError(f"--data names a data set twice: {', '.join(names)}")
-    checkpoint = Checkpoint.of(given) if given else None
-    records.claim(
-        {
-            "scale": size.name,
-            "datasets": [dataset.about() for dataset in datasets],
-            "pretrained": checkpoint.label if checkpoint else None,
-            "seeds": seeds or size.seeds,
-            "environment": environment(),
-        }
-    )
-    assert records.about is not None
-    known = {facts["name"]: facts for facts in records.about["datasets"]}
-    texts = (PreparedSource(**known[data.name], folder=data.folder) for data in datasets)
-    return Plan(size, tuple(texts), seeds or size.seeds, records, checkpoint)
+    work = records.folder / "work"
+    most: dict[str, int | None] = {"texts": size.texts, "test_texts": size.test_texts}
+    datasets = [prepare_source(source, work, **most) for source in sources]
+    folders = {data.name: data.folder for data in datasets}
+    if len(folders) < len(datasets):
+        raise UserError(f"--data names a data set twice: {', '.join(d.name for d in datasets)}")
+    about = {
+        "scale": size.name,
+        "datasets": [data.about() for data in datasets],
+        "pretrained": checkpoint.label if checkpoint else None,
+        "seeds": seeds or size.seeds,
+        "environment": environment(),
+    }
+    known = records.claim(about)["datasets"]  # under the names that they first had
+    texts = {facts["name"]: facts for facts in known}
+    used = tuple(PreparedSource(**texts[name], folder=folder) for name, folder in folders.items())
+    return Plan(size, used, seeds or size.seeds, records, checkpoint)
 
 
-def _plan_of(records: Records, seeds: int | None) -> Plan:
+def _recorded_plan(records: Records, seeds: int | None) -> Plan:
     about = records.about
     if about is None:
         raise UserError(f"{records.folder} holds no records to draw: measure first, without --draw")
-    datasets = tuple(PreparedSource(**facts) for facts in about["datasets"])
-    label = about["pretrained"]
-    checkpoint = Checkpoint("", label) if label else None
-    return Plan(SCALES[about["scale"]], datasets, seeds or about["seeds"], records, checkpoint)
-
-
-@contextmanager
-def _farewell(out: Path, console: Console) -> Iterator[None]:
     try:
-        yield
-    except (Interrupted, KeyboardInterrupt):
-        console.print(
-            f"Stopped; what was measured is kept in {out}: the same command goes on from there.",
-            markup=False,
-            highlight=False,
-        )
-        raise
+        datasets = tuple(PreparedSource(**facts) for facts in about["datasets"])
+        scale, label, known = SCALES[about["scale"]], about["pretrained"], about["seeds"]
+    except (KeyError, TypeError) as error:
+        path = records.folder / ABOUT
+        raise UserError(f"{path} is damaged ({error}): give another --out") from None
+    return Plan(scale, datasets, seeds or known, records, Checkpoint("", label) if label else None)
 
 
-def _announce(plan: Plan, console: Console) -> None:
-    for data in plan.datasets:
-        console.print(
-            f"{data.name}: {data.train:,} texts for training, {data.validation:,} for validation, "
-            f"{data.test:,} for the test",
-            markup=False,
-            highlight=False,
-        )
+def _checkpoint(folder: str, scale: Scale) -> Checkpoint:
+    """Finds at once what would stop BERT, at the scale's size, when its turn comes."""
+    try:
+        tokens = WordPiece.from_file(vocabulary_file(folder)).vocab_size
+        if lowercases(folder) is False:
+            raise UserError(f"{folder} is cased, and texts are lowercased: give an uncased one")
+        check_folder(
+            folder, model_config("bert", scale), vocab_size=tokens, max_length=scale.max_length,
+            advice=lambda option, value: "give another checkpoint, or another --scale",
+        )  # fmt: skip
+    except UserError as error:
+        size = f"dimensions: {scale.dim}, layers: {scale.bert_layers}"
+        raise UserError(f"--pretrained, at --scale {scale.name} ({size}): {error}") from None
+    with (Path(folder) / WEIGHTS).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Checkpoint(folder, f"{Path(folder).resolve().name} {digest[:16]}")

@@ -1,8 +1,11 @@
-"""Arithmetic and memory of compiled programs, from shapes alone: nothing is allocated or run."""
+"""Arithmetic and memory of compiled programs, from shapes alone, and the time of training steps."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +13,7 @@ import numpy as np
 import optax
 
 from wave_jax.data.batches import Batch
+from wave_jax.experiments.plan import Job, make_key
 from wave_jax.models import build_model
 from wave_jax.models.config import ModelConfig
 from wave_jax.training.compilation import matmul_precision, program_bytes
@@ -20,43 +24,33 @@ from wave_jax.training.state import parameter_counts
 from wave_jax.training.task import Task
 
 VOCABULARY, CLASSES = 30_522, 4
+Values = dict[str, Any]
 
 
-class Cost(NamedTuple):
-    """Of one call: floating point operations; bytes of arguments, results and temporaries
-    together, and of the temporaries alone."""
-
-    flops: float
-    bytes: int
-    temporary: int
-
-
-def abstract_params(config: ModelConfig, *, vocabulary: int = VOCABULARY, length: int = 512) -> Any:
-    """Returns the shapes of a model's parameters."""
-    model = build_model(config, vocab_size=vocabulary, num_classes=CLASSES, max_length=length)
-    ids = jax.ShapeDtypeStruct((1, 4), jnp.int32)
-    return jax.eval_shape(model.init, jax.random.key(0), ids)["params"]
+def cost_job(
+    name: str, config: Values, count: Callable[[], Values], seconds: Callable[[], Values] = dict
+) -> Job:
+    """Returns a job with the result of `count` and the time of `seconds`; `config` names both."""
+    return Job(make_key(name, config), config, lambda work, console: (count(), seconds()))
 
 
 def count_parameters(config: ModelConfig) -> tuple[int, int]:
     """Returns the parameters with and without the embedding table, for 512 positions."""
-    return parameter_counts(abstract_params(config), VOCABULARY)
+    return parameter_counts(_model(config)[1], VOCABULARY)
 
 
-def gradient_cost(config: ModelConfig, length: int, *, vocabulary: int = 128) -> Cost:
-    """Returns the cost of one text's loss and gradients of all parameters, without dropout."""
-    model = build_model(config, vocab_size=vocabulary, num_classes=CLASSES, max_length=length)
-    params = abstract_params(config, vocabulary=vocabulary, length=length)
-    ids, mask = _inputs(1, length)
+def gradient_cost(config: ModelConfig, length: int) -> Values:
+    """Returns the cost of one text's loss and gradients, without dropout; the table is small."""
+    model, params = _model(config, vocabulary=128, length=length)
 
     def loss(params: Any, ids: jax.Array, mask: jax.Array) -> jax.Array:
         logits = jnp.asarray(model.apply({"params": params}, ids, mask))
         return jnp.sum(jax.nn.log_softmax(logits)[:, 0])
 
-    return _cost(jax.grad(loss), (params, ids, mask))
+    return _cost(jax.jit(jax.grad(loss)), params, *_inputs(1, length))
 
 
-def attention_cost(dim: int, length: int) -> Cost:
+def attention_cost(dim: int, length: int) -> Values:
     """Returns the cost of one head's attention and its gradients, given queries, keys, values."""
 
     def loss(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
@@ -64,24 +58,52 @@ def attention_cost(dim: int, length: int) -> Cost:
         return jnp.sum((weights @ value) ** 2)
 
     x = jax.ShapeDtypeStruct((length, dim), jnp.float32)
-    return _cost(jax.grad(loss, argnums=(0, 1, 2)), (x, x, x))
+    return _cost(jax.jit(jax.grad(loss, argnums=(0, 1, 2))), x, x, x)
 
 
-def plain_step_cost(config: ModelConfig, batch: int, length: int) -> Cost:
-    """Returns the cost of `plain_step`."""
-    return _compiled(*plain_step(config, batch, length))
+def plain_step_cost(config: ModelConfig, batch: int, length: int) -> Values:
+    """Returns the cost of a training step with AdamW of all parameters."""
+    step, arguments = _plain_step(config, batch, length)
+    return _cost(step, *arguments)
 
 
-def plain_step(config: ModelConfig, batch: int, length: int) -> tuple[Any, tuple[Any, ...]]:
-    """Returns a jitted training step with dropout and AdamW of all parameters, and its arguments.
+def row_step_cost(config: ModelConfig, batch: int, length: int, distinct: int) -> Values:
+    """Returns the cost of a training step as `train` makes it, with that many distinct ids."""
+    model, mesh = _model(config)[0], make_mesh(1, 1, jax.devices()[:1])
+    train = TrainConfig(steps=1000)
+    task = Task(config=train, seed=0, model=model, mesh=mesh, batches=None, validation=None)
+    state, key = jax.eval_shape(task.new_state), jax.eval_shape(jax.random.key, 0)
+    ids = np.zeros((batch, length), np.int32)
+    given = Batch(
+        distinct=np.zeros(distinct, np.int32), inverse=ids, mask=ids.astype(bool),
+        labels=np.zeros(batch, np.int32), weights=np.zeros(batch, np.float32),
+    )  # fmt: skip
+    return _cost(task.jitted_step(state), state, empty_metrics(), key, given)
 
-    The same code for every kind; parameters and moments, the first two of what is returned and
-    given, are updated in place. Arguments are shapes: parameters, moments, key, ids, mask, labels.
-    """
-    model = build_model(config, vocab_size=VOCABULARY, num_classes=CLASSES, max_length=512)
-    params, optimizer = abstract_params(config), optax.adamw(1e-3)
-    ids, mask = _inputs(batch, length)
-    labels = jax.ShapeDtypeStruct((batch,), jnp.int32)
+
+def step_seconds(config: ModelConfig, batch: int, length: int, steps: int) -> Values:
+    """Returns the median time of steps of `plain_step_cost`, and the time of the first."""
+
+    def filled(shape: Any) -> jax.Array:  # real tokens, all the same, and small parameters
+        value = {"bool": True, "float32": 0.02}.get(shape.dtype.name, 1)
+        return jnp.full(shape.shape, value, shape.dtype)
+
+    step, (params, moments, _, *inputs) = _plain_step(config, batch, length)
+    params, moments, inputs = jax.tree.map(filled, (params, moments, inputs))
+    times = []
+    with matmul_precision("float32"):
+        for number in range(1 + steps):
+            key = jax.random.key(number)
+            start = time.perf_counter()
+            params, moments, loss = step(params, moments, key, *inputs)
+            jax.block_until_ready((params, loss))
+            times.append(time.perf_counter() - start)
+    return {"step_seconds": statistics.median(times[1:]), "first": times[0]}
+
+
+def _plain_step(config: ModelConfig, batch: int, length: int) -> tuple[Any, tuple[Any, ...]]:
+    """Returns a jitted step and its arguments' shapes; parameters and moments are donated."""
+    (model, params), optimizer = _model(config), optax.adamw(1e-3)
 
     def step(params: Any, moments: Any, key: jax.Array, *inputs: jax.Array) -> Any:
         ids, mask, labels = inputs
@@ -96,31 +118,16 @@ def plain_step(config: ModelConfig, batch: int, length: int) -> tuple[Any, tuple
         return optax.apply_updates(params, updates), moments, value
 
     moments = jax.eval_shape(optimizer.init, params)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    return jax.jit(step, donate_argnums=(0, 1)), (params, moments, key, ids, mask, labels)
+    key, labels = jax.eval_shape(jax.random.key, 0), jax.ShapeDtypeStruct((batch,), jnp.int32)
+    arguments = (params, moments, key, *_inputs(batch, length), labels)
+    return jax.jit(step, donate_argnums=(0, 1)), arguments
 
 
-def row_step_cost(config: ModelConfig, batch: int, length: int, distinct: int) -> Cost:
-    """Returns the cost of the training step as `train` makes it, with that many distinct ids."""
-    task = Task(
-        config=TrainConfig(steps=1000),
-        seed=0,
-        model=build_model(config, vocab_size=VOCABULARY, num_classes=CLASSES, max_length=512),
-        mesh=make_mesh(1, 1, jax.devices()[:1]),
-        batches=None,
-        validation=None,
-    )
-    state = jax.eval_shape(task.new_state)
-    root = jax.eval_shape(lambda: jax.random.key(0))
-    shape = (batch, length)
-    given = Batch(
-        distinct=np.zeros(distinct, np.int32),
-        inverse=np.zeros(shape, np.int32),
-        mask=np.zeros(shape, bool),
-        labels=np.zeros(batch, np.int32),
-        weights=np.zeros(batch, np.float32),
-    )
-    return _compiled(task.jitted_step(state), (state, empty_metrics(), root, given))
+def _model(config: ModelConfig, vocabulary: int = VOCABULARY, length: int = 512) -> Any:
+    """Returns (model, shapes of its parameters)."""
+    model = build_model(config, vocab_size=vocabulary, num_classes=CLASSES, max_length=length)
+    ids = jax.ShapeDtypeStruct((1, 4), jnp.int32)
+    return model, jax.eval_shape(model.init, jax.random.key(0), ids)["params"]
 
 
 def _inputs(batch: int, length: int) -> tuple[Any, Any]:
@@ -128,16 +135,13 @@ def _inputs(batch: int, length: int) -> tuple[Any, Any]:
     return jax.ShapeDtypeStruct(shape, jnp.int32), jax.ShapeDtypeStruct(shape, jnp.bool_)
 
 
-def _cost(function: Any, arguments: tuple[Any, ...]) -> Cost:
-    return _compiled(jax.jit(function), arguments)
-
-
-def _compiled(jitted: Any, arguments: tuple[Any, ...]) -> Cost:
+def _cost(jitted: Any, *arguments: Any) -> Values:
+    """Returns operations, bytes of arguments, results and temporaries, and of the last alone."""
     with matmul_precision("float32"):
         program = jitted.lower(*arguments).compile()
-    analysis, memory = program.cost_analysis(), program.memory_analysis()
-    return Cost(
-        flops=float(analysis["flops"]),
-        bytes=program_bytes(program) or 0,
-        temporary=int(memory.temp_size_in_bytes) if memory else 0,
-    )
+    memory = program.memory_analysis()
+    return {
+        "flops": float(program.cost_analysis()["flops"]),
+        "bytes": program_bytes(program) or 0,
+        "temporary": int(memory.temp_size_in_bytes) if memory else 0,
+    }

@@ -1,4 +1,4 @@
-"""Records of measurements: one JSON file each, never overwritten, all of one version."""
+"""Records of measurements: one JSON file each, never overwritten, all written by one version."""
 
 from __future__ import annotations
 
@@ -16,115 +16,94 @@ import optax
 
 import wave_jax
 from wave_jax.errors import UserError
-from wave_jax.experiments.about import IN_REPORT, check_about, join_about
 from wave_jax.runs.environment import device_name
+from wave_jax.runs.files import write_whole
 
-FORMAT = 1  # raised when records change their meaning
 ABOUT = "about.json"
-_PARTS = {"config": dict, "seed": int, "result": dict, "time": dict, "environment": dict}
-_FOLDERS = ("records", "work", "figures")
-_AGAIN = "delete it to measure again"
+_VERSION = {"format": 1, "wave_jax": wave_jax.__version__}  # 1 until records change their meaning
+_REPORTED = ("device", "machine", "cores", "python", "jax", "flax", "optax")
+_KEYS = {"config": (), "result": (), "time": ("total_seconds",), "environment": _REPORTED}
 
 
 class Records:
-    """The records in `folder/records`, and `folder/about.json` that says what they are of.
+    """The records in `folder/records`, and `folder/about.json`, which says what they are of.
 
-    A record holds `config` (all that decides it), `seed`, `result` (the same for the same seed on a
-    CPU), `time` and `environment`.
+    Records hold `config`, `seed`, `result` (the same for the same two), `time`, `environment`.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Opens a folder, new or used.
-
-        Raises:
-            UserError: it holds records of another version, is no folder of records, or cannot be
-                written to.
-        """
+        """Opens a new folder or one with records; UserError if it is of anything else."""
         self.folder = folder
-        _check_place(folder)
         self.about: dict[str, Any] | None = None
-        path = folder / ABOUT
-        if path.is_file():
-            self.about = _object(path, "mend it, or give another --out")
-            _check_version(self.about, folder)
-            check_about(self.about, path)
+        if (folder / ABOUT).is_file():
+            self.about = _read(folder / ABOUT, "give another --out")
         elif folder.is_dir() and any(entry.name != "work" for entry in folder.iterdir()):
             raise UserError(
                 f"{folder} is not empty and holds no {ABOUT}: give a new or empty folder as --out"
             )
 
-    def claim(self, about: Mapping[str, Any]) -> None:
-        """Writes about.json, or joins it with the one that is there, see `join_about`.
-
-        Args:
-            about: 'scale', 'datasets', 'pretrained', 'seeds' and 'environment'.
-
-        Raises:
-            UserError: the folder holds records of other texts, or another scale or checkpoint.
-        """
-        wanted = {"format": FORMAT, "wave_jax": wave_jax.__version__, **about}
+    def claim(self, about: Mapping[str, Any]) -> dict[str, Any]:
+        """Writes about.json or extends it; UserError if it has another scale or other texts."""
+        wanted = {**_VERSION, **about}
         if self.about is not None:
-            wanted = join_about(self.about, wanted, self.folder)
+            wanted = self._extended(self.about, wanted)
         if wanted != self.about:
-            _write(self.folder / ABOUT, wanted)
-            self.about = wanted
+            self._write(self.folder / ABOUT, wanted)
+        self.about = wanted
+        return wanted
 
     def find(self, key: str) -> dict[str, Any] | None:
-        """Returns a record, or None if it is still to be made.
-
-        Raises:
-            UserError: it cannot be read, is not whole, or is of another version.
-        """
+        """Returns a record, or None if it has not been made; UserError if it is damaged."""
         path = self._path(key)
         if not path.is_file():
             return None
-        record = _object(path, _AGAIN)
-        _check_version(record, path)
-        damaged = [name for name, kind in _PARTS.items() if not isinstance(record.get(name), kind)]
-        if not damaged and type(record["time"].get("total_seconds")) not in (int, float):
-            damaged = ["total_seconds"]
-        if not damaged:
-            damaged = [name for name in IN_REPORT if name not in record["environment"]]
-        if damaged:
-            raise UserError(
-                f"{path} is not whole, its {damaged[0]} is missing or damaged: {_AGAIN}"
-            )
+        record = _read(path, advice := "delete it to measure again")
+        for name, keys in _KEYS.items():
+            part = record.get(name)
+            if not isinstance(part, dict) or not part.keys() >= set(keys):
+                raise UserError(f"{path}: {name!r} is missing or damaged: {advice}")
         return record
 
-    def save(
-        self,
-        key: str,
-        *,
-        config: Mapping[str, Any],
-        seed: int,
-        result: Mapping[str, Any],
-        time: Mapping[str, Any],
-    ) -> None:
-        """Writes a record, whole or not at all; `time` holds total_seconds and more."""
-        record = {
-            "format": FORMAT,
-            "wave_jax": wave_jax.__version__,
-            "key": key,
-            "config": config,
-            "seed": seed,
-            "result": result,
-            "time": time,
-            "environment": environment(),
-        }
-        _write(self._path(key), record)
+    def save(self, key: str, **parts: Any) -> None:
+        """Writes a record atomically, with `config`, `seed`, `result` and `time`."""
+        record = {**_VERSION, "key": key, **parts, "environment": environment()}
+        self._write(self._path(key), record)
 
     def _path(self, key: str) -> Path:
         return self.folder / "records" / f"{key}.json"
 
+    def _write(self, path: Path, content: Mapping[str, Any]) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+        except OSError as error:
+            raise UserError(f"{path} cannot be written: {error.strerror}") from error
+
+    def _extended(self, known: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+        def check(what: str, before: Any, now: Any) -> None:
+            if before != now:
+                raise UserError(
+                    f"{self.folder} holds records with another {what} ({before}; now {now}): give "
+                    "another --out"
+                )
+
+        for name in ("scale", "pretrained"):
+            check(name, known[name], added[name])
+        first, wanted = known["datasets"][0], added["datasets"][0]
+        if first["name"] != wanted["name"]:  # most items use the first one
+            check("first data set", _texts(first), _texts(wanted))
+        datasets = {facts["name"]: facts for facts in known["datasets"]}
+        for facts in added["datasets"]:
+            check(facts["name"], _texts(datasets.setdefault(facts["name"], facts)), _texts(facts))
+        seeds = max(known["seeds"], added["seeds"])
+        return {**known, "datasets": list(datasets.values()), "seeds": seeds}
+
 
 def environment() -> dict[str, Any]:
     """Returns versions and hardware, without anything that names the machine."""
-    return {
+    modules = {"jax": jax, "flax": flax, "optax": optax, "numpy": np}
+    return {name: module.__version__ for name, module in modules.items()} | {
         "python": platform.python_version(),
-        "jax": jax.__version__,
-        "flax": flax.__version__,
-        "optax": optax.__version__,
-        "numpy": np.__version__,
         "system": platform.system(),
         "machine": platform.machine(),
         "backend": jax.default_backend(),
@@ -133,44 +112,21 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+def _texts(facts: Mapping[str, Any]) -> str:
+    return f"{facts['name']} {facts['fingerprint'][:8]}"
+
+
+def _read(path: Path, advice: str) -> dict[str, Any]:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def _check_place(folder: Path) -> None:
-    """Refuses before anything is measured a folder that nothing could be written to."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir():
-        within = "" if there == folder else f", so {folder} cannot be made"
-        raise UserError(f"{there} is a file{within}: expected a folder for --out")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise UserError(f"{there} cannot be written to: give another --out")
-    for path in (folder / name for name in _FOLDERS):
-        if path.exists() and not path.is_dir():
-            raise UserError(f"{path} is a file, expected a folder: give another --out")
-
-
-def _object(path: Path, mend: str) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read as JSON ({error}): {mend}") from None
-    if not isinstance(found, dict):
-        raise UserError(f"{path} is not a JSON object: {mend}")
-    return found
-
-
-def _check_version(found: Mapping[str, Any], where: Path) -> None:
-    for name, wanted in (("format", FORMAT), ("wave_jax", wave_jax.__version__)):
-        if found.get(name) != wanted:
-            what = "format" if name == "format" else "wave_jax"
+        raise UserError(f"{path} cannot be read as JSON ({error}): {advice}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is not a JSON object: {advice}")
+    for name, wanted in _VERSION.items():
+        if (found := content.get(name)) != wanted:
             raise UserError(
-                f"{where} was written by another version ({what} {found.get(name)}, this is "
-                f"{wanted}): give another --out"
+                f"{path} was written by another version ({name} {found}, this is {wanted}): give "
+                "another --out"
             )
+    return content

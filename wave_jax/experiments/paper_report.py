@@ -1,0 +1,190 @@
+"""The report: sections of text, tables and figures, written as Markdown from records alone."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+import wave_jax
+from wave_jax.experiments.plan import Job, Plan, Record
+
+CONTENT = tomllib.loads((Path(__file__).parent / "report.toml").read_text("utf-8"))
+
+# Okabe and Ito's palette, from dark to light, which survives colour blindness and greyscale; line
+# style and marker differ too.
+STYLES: dict[str, dict[str, Any]] = {
+    "modulation": {"color": "#004f7c", "linestyle": "-", "marker": "o"},
+    "interference": {"color": "#d55e00", "linestyle": "--", "marker": "s", "mfc": "none"},
+    "transformer": {"color": "#009e73", "linestyle": "-.", "marker": "^"},
+    "bert": {"color": "#cc79a7", "linestyle": ":", "marker": "D"},
+    "fnet": {"color": "#56b4e9", "linestyle": (0, (5, 1, 1, 1, 1, 1)), "marker": "v"},
+    "mean": {"color": "#8a8a8a", "linestyle": (0, (1, 2)), "marker": "x"},
+    "attention": {"color": "#000000", "linestyle": (0, (3, 1)), "marker": "P"},
+}
+_MARKERS = 8  # on a line, so that they do not hide it
+
+
+class Section(NamedTuple):
+    """What an item draws, under the names that report.toml has for it."""
+
+    tables: Sequence[tuple[str, Sequence[Sequence[str]]]] = ()  # "name" or "name: caption"
+    figures: Mapping[str, Figure] = {}  # by file
+    values: Mapping[str, Any] = {}  # to fill the texts in with
+
+
+class Item(NamedTuple):
+    """A table or figure of the papers, described in report.toml under its name.
+
+    Attributes:
+        jobs: plan -> what has to be measured, under keys of the item's own; it may list more once
+            other records are made.
+        draw: (plan, records under the same keys, where there are any) -> section.
+    """
+
+    name: str
+    jobs: Callable[[Plan], Mapping[Any, Sequence[Job]]]
+    draw: Callable[[Plan, dict[Any, list[Record]]], Section]
+
+
+def spread(values: Sequence[float], digits: int = 2) -> str:
+    """Returns the mean and, of several values, their standard deviation.
+
+    >>> spread([90, 91]), spread([90], 0)
+    ('90.50 ± 0.71', '90')
+    """
+    mean = sum(values) / len(values)
+    if len(values) == 1:
+        return f"{mean:,.{digits}f}"
+    deviation = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+    return f"{mean:,.{digits}f} ± {deviation:,.{digits}f}"
+
+
+def new_figure(rows: int = 1, columns: int = 1, *, width: float = 4.4, height: float = 3.3) -> Any:
+    """Returns (figure, array of axes [rows, columns]); it needs no display."""
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def line(axes: Axes, name: str, x: Sequence[float], y: Sequence[float], label: str) -> Any:
+    """Draws a model's curve in its style; returns its colour."""
+    every = max(1, len(x) // _MARKERS)
+    size = 7 if "mfc" in STYLES[name] else 4  # a hollow marker shows around one that hides it
+    axes.plot(x, y, label=label, markersize=size, linewidth=1.6, markevery=every, **STYLES[name])
+    return STYLES[name]["color"]
+
+
+def finish(axes: Axes, xlabel: str, ylabel: str, *, title: str = "", legend: bool = True) -> None:
+    """Labels the axes, and removes what is not needed."""
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    if title:
+        axes.set_title(title, fontsize=10)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    if legend and axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=8)
+
+
+def write_report(plan: Plan, items: Sequence[Item], records: Sequence[Record]) -> None:
+    """Writes report.md and figures/ of items, those without records too; sums `records` up."""
+    folder = plan.records.folder
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    lines = ["# The papers' experiments, made again", ""]
+    lines += [f"- **{name}**: {value}" for name, value in _facts(plan, records).items()]
+    lines += ["", "± is one standard deviation over seeds.", ""]
+    lines += [f"- {line}" for line in _deviations(plan, CONTENT["general"])]
+    for item in items:
+        jobs = item.jobs(plan)
+        found = {key: made for key in jobs if (made := plan.found(jobs[key]))}
+        missing = sum(map(len, jobs.values())) - sum(map(len, found.values()))
+        lines += ["", *_section(plan, item, found, missing), "```sh", _command(plan, item), "```"]
+    (folder / "report.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def filled_in(text: str, plan: Plan, **values: Any) -> str:
+    """Returns a text of report.toml with its braces filled in."""
+    for name, common in CONTENT["texts"].items():
+        text = text.replace(f"{{{name}}}", common)
+    return text.format(scale=plan.scale, data=plan.datasets[0], **values)
+
+
+def _save(figure: Figure, stem: str) -> None:
+    """Writes STEM.svg and STEM.png, the same bytes for the same numbers."""
+    figure.draw_without_rendering()  # panels of fixed proportions need a second pass of the layout
+    with matplotlib.rc_context({"svg.hashsalt": "wave_jax", "svg.fonttype": "path"}):
+        figure.savefig(f"{stem}.svg", dpi=150, metadata={"Date": None})
+        figure.savefig(f"{stem}.png", dpi=150, metadata={"Software": None})
+
+
+def _section(plan: Plan, item: Item, found: dict[Any, list[Record]], missing: int) -> Iterator[str]:
+    prose = CONTENT["items"][item.name]
+    yield from (f"## {prose['title'] if found else prose['summary']}", "")
+    if missing:
+        yield from (f"**{missing} of its records are still missing.**", "")
+    if not found:
+        yield from ("Not measured yet.", "")
+        return
+    tables, figures, values = item.draw(plan, found)
+    yield from (filled_in(prose["text"], plan, **values), "")
+    for name, rows in tables:
+        name, _, caption = name.partition(": ")
+        table = CONTENT["tables"][name]
+        rule = "|---|" + "---:|" * (len(table["head"]) - 1)
+        yield from (f"**{table['caption'].format(caption=caption)}**", "", _row(table["head"]))
+        yield from (rule, *map(_row, rows), "")
+    for name, figure in figures.items():
+        _save(figure, str(plan.records.folder / "figures" / name))
+        caption = filled_in(CONTENT["pictures"][name], plan, **values)
+        yield from (f"![{caption}](figures/{name}.svg)", "")
+    named = {name: CONTENT["deviations"][name] for name in prose.get("deviations", ())}
+    if deviations := _deviations(plan, named, **values):
+        yield from ("Deviations from the paper:", "", *(f"- {text}" for text in deviations), "")
+
+
+def _deviations(plan: Plan, named: Mapping[str, Mapping[str, str]], **values: Any) -> list[str]:
+    conditions = {
+        None: True,
+        "small": plan.scale.name == "small",
+        "checkpoint": plan.pretrained is not None,
+        "no checkpoint": plan.pretrained is None,
+        "no sentences": not plan.datasets[0].sentences,
+    }
+    shown = [entry["text"] for entry in named.values() if conditions[entry.get("when")]]
+    return [filled_in(text, plan, **values) for text in shown]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _command(plan: Plan, item: Item) -> str:
+    sources = " ".join(shlex.quote(data.source) for data in plan.datasets)
+    given = f" --pretrained {plan.pretrained.label.split()[0]}" if plan.pretrained else ""
+    return (
+        f"python -m wave_jax reproduce {item.name} --data {sources} --scale {plan.scale.name} "
+        f"--seeds {plan.seeds}{given} --out FOLDER"
+    )
+
+
+def _facts(plan: Plan, records: Sequence[Record]) -> dict[str, str]:
+    facts, minutes = CONTENT["facts"], sum(r["time"]["total_seconds"] for r in records) / 60
+    hardware, software = (
+        "; ".join(sorted({facts[name].format(**record["environment"]) for record in records}))
+        for name in ("hardware", "software")
+    )
+    return {
+        "Texts": "; ".join(facts["dataset"].format(data=data) for data in plan.datasets),
+        "Scale": filled_in(facts["scale"], plan),
+        "Hardware": hardware,
+        "Software": f"wave_jax {wave_jax.__version__}, {software}",
+        "Time": facts["time"].format(count=len(records), minutes=minutes),
+    }

@@ -1,0 +1,186 @@
+"""[BP] parameters, complexity, and resources of a training step, against BERT base."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from wave_jax.experiments import costs
+from wave_jax.experiments.paper_report import CONTENT, STYLES, Section, finish, line, new_figure
+from wave_jax.experiments.plan import LABELS, SCALES, Job, Plan, Record, model_config
+from wave_jax.models.config import ModelConfig
+
+PARAMETERS: dict[str, str] = CONTENT["parameters"]
+_LENGTHS, _WIDTHS = tuple(2**k for k in range(4, 13)), (64, 128, 256, 512)
+_FIXED = 64  # the width where lengths vary, and the length where widths do
+_FITTED = 4  # of the largest lengths
+_AS_TRAINED = "modulation, as trained"
+_STEPS = ("interference", "modulation", "transformer", "fnet", "mean", "bert", _AS_TRAINED)
+_TOKENS, _BATCHES = 128, (16, 32, 64)
+_TIMED, _TIMED_BATCH, _TIMED_STEPS = ("interference", "modulation", "bert"), 8, 5
+_LABELS = LABELS | {"bert": "BERT base", "attention": "attention alone"}
+_LABELS[_AS_TRAINED] = "Wave, modulation, as trained here"
+_Found = dict[Any, list[Record]]
+
+
+def parameter_jobs(plan: Plan) -> dict[str, list[Job]]:
+    def count() -> dict[str, Any]:
+        return {name: costs.count_parameters(_model(name)) for name in PARAMETERS}
+
+    return {"all": [costs.cost_job("parameters", {"models": list(PARAMETERS)}, count)]}
+
+
+def draw_parameters(plan: Plan, found: _Found) -> Section:
+    counts, rows = found["all"][0]["result"], []
+    figure, axes = new_figure(width=6.4, height=3.0)
+    for place, (name, formula) in enumerate(PARAMETERS.items()):
+        full, without = counts[name]
+        rows.append([
+            _LABELS[name], f"{formula} + (d + 1) c", f"{without:,}", f"{full:,}",
+            CONTENT["papers"]["parameters"].get(name, "–"), _saved(without, counts["bert"][1]),
+        ])  # fmt: skip
+        color, full, without = STYLES[name]["color"], full / 1e6, without / 1e6
+        axes[0, 0].barh(place, full, color="white", edgecolor=color, hatch="//", linewidth=1.2)
+        axes[0, 0].barh(place, without, color=color, edgecolor="black", linewidth=0.5)
+        axes[0, 0].text(full + 1, place, f"{without:.2f} / {full:.1f}", va="center", fontsize=8)
+    axes[0, 0].set_yticks(range(len(rows)), [row[0] for row in rows])
+    axes[0, 0].set_xlim(right=135)
+    finish(axes[0, 0], "parameters (millions); hatched: the table", "model", legend=False)
+    return Section([("parameters", rows)], {"bp-parameters": figure})
+
+
+def complexity_jobs(plan: Plan) -> dict[str, list[Job]]:
+    def count(name: str) -> dict[str, Any]:
+        return {
+            "by_length": [flops(name, _FIXED, length) for length in _LENGTHS],
+            "by_width": [flops(name, width, _FIXED) for width in _WIDTHS],
+        }
+
+    sizes: dict[str, Any] = {"lengths": list(_LENGTHS), "widths": list(_WIDTHS)}
+    return {
+        name: [costs.cost_job(f"complexity-{name}", {"model": name, **sizes}, partial(count, name))]
+        for name in CONTENT["operations"]
+    }
+
+
+def draw_complexity(plan: Plan, found: _Found) -> Section:
+    rows, by_length = [], []
+    figure, axes = new_figure(1, 2)
+    for name, (record,) in found.items():
+        label, result = _LABELS[name], record["result"]
+        lengths, widths = result["by_length"], result["by_width"]
+        slopes = (
+            exponent(_LENGTHS[-_FITTED:], lengths[-_FITTED:]),
+            exponent(_LENGTHS[-2:], lengths[-2:]),
+            exponent(_WIDTHS[-3:], widths[-3:]),
+        )
+        rows.append([label, *CONTENT["operations"][name], *(f"{slope:.3f}" for slope in slopes)])
+        by_length.append([label, *(f"{flops / 1e6:,.2f}" for flops in lengths)])
+        line(axes[0, 0], name, _LENGTHS, [flops / 1e6 for flops in lengths], label)
+        line(axes[0, 1], name, _WIDTHS, [flops / 1e6 for flops in widths], label)
+    for panel, xlabel in ((0, "n (tokens)"), (1, "d (dimensions)")):
+        axes[0, panel].set_xscale("log", base=2)
+        axes[0, panel].set_yscale("log")
+        finish(axes[0, panel], xlabel, "arithmetic (MFLOP)", legend=panel == 0)
+    values = {"fixed": _FIXED, "fitted": _FITTED}
+    tables = [("exponents", rows), ("operations", by_length)]
+    return Section(tables, {"bp-complexity": figure}, values)
+
+
+def exponent(sizes: Sequence[int], flops: Sequence[float]) -> float:
+    """Returns the slope of the least-squares line through (log size, log flops).
+
+    >>> round(exponent([1, 2, 4], [3, 12, 48]), 6)
+    2.0
+    """
+    return statistics.linear_regression([*map(math.log, sizes)], [*map(math.log, flops)]).slope
+
+
+def flops(name: str, dim: int, length: int) -> float:
+    """Returns the operations of one text's loss and gradients, without dropout."""
+    if name == "attention":
+        return costs.attention_cost(dim, length)["flops"]
+    heads = 1 if name == "transformer" else None  # so that attention's width is `dim`
+    none: dict[str, Any] = {"dropout": 0.0, "word_dropout": 0.0}
+    config = dataclasses.replace(_model(name), dim=dim, heads=heads, **none)
+    return costs.gradient_cost(config, length)["flops"]
+
+
+def step_jobs(plan: Plan) -> dict[tuple[str, int | str], list[Job]]:
+    jobs: dict[tuple[str, int | str], list[Job]] = {}
+    for name in _STEPS:
+        for batch in _BATCHES:
+            if name == _AS_TRAINED:
+                distinct = min(batch * _TOKENS, 30_592)
+                cost = partial(costs.row_step_cost, _model("modulation"), batch, _TOKENS, distinct)
+            else:
+                cost = partial(costs.plain_step_cost, _model(name), batch, _TOKENS)
+            config = {"model": name, "batch": batch, "length": _TOKENS}
+            key = f"resources-{name.replace(', ', '-').replace(' ', '-')}-{batch}"
+            jobs[name, batch] = [costs.cost_job(key, config, cost)]
+    for name in _TIMED:
+        sizes = {"batch": _TIMED_BATCH, "length": _TOKENS, "steps": _TIMED_STEPS}
+        seconds = partial(costs.step_seconds, _model(name), **sizes)
+        config = {"model": name, **sizes}
+        jobs[name, "time"] = [costs.cost_job(f"step-time-{name}", config, dict, seconds)]
+    return jobs
+
+
+def draw_steps(plan: Plan, found: _Found) -> Section:
+    rows = []
+    figure, axes = new_figure(1, 2)
+    for index, name in enumerate(_STEPS):
+        measured = {n: found[name, n][0]["result"] for n in _BATCHES if (name, n) in found}
+        rows += [
+            [_LABELS[name], str(batch), f"{result['bytes'] / 2**20:,.0f}",
+             f"{result['temporary'] / 2**20:,.0f}", f"{result['flops'] / 1e9:,.1f}"]
+            for batch, result in measured.items()
+        ]  # fmt: skip
+        style = STYLES["attention" if name == _AS_TRAINED else name]
+        for panel, key, unit in ((0, "bytes", 2**20), (1, "flops", 1e9)):
+            axes[0, panel].bar(
+                [k + (index - 3) * 0.12 for k in range(len(measured))],
+                [result[key] / unit for result in measured.values()],
+                0.11, label=_LABELS[name], color=style["color"], edgecolor="black", linewidth=0.4,
+                hatch=("", "//", "..", "xx", "--", "\\\\", "oo")[index],
+            )  # fmt: skip
+    for panel, label in ((0, "memory of a step (MiB)"), (1, "arithmetic of a step (GFLOP)")):
+        axes[0, panel].set_yscale("log")
+        axes[0, panel].set_xticks(range(len(_BATCHES)), [str(batch) for batch in _BATCHES])
+        finish(axes[0, panel], "texts a batch", label, legend=False)
+    axes[0, 0].set_ylim(bottom=100)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    tables = [("steps", rows), ("savings", savings_rows(found))]
+    return Section(tables, {"bp-resources": figure}, {"tokens": _TOKENS})
+
+
+def savings_rows(found: _Found) -> list[list[str]]:
+    """Returns what waves save against BERT base, at the papers' batch and length."""
+
+    def saved(name: str, kind: int | str, part: str, key: str) -> str:
+        if not {(name, kind), ("bert", kind)} <= found.keys():
+            return "–"
+        return _saved(*(found[model, kind][0][part][key] for model in (name, "bert")))
+
+    batch, paper, rows = _BATCHES[-1], CONTENT["papers"]["table2"]["AG News"], []
+    for name in ("interference", "modulation", _AS_TRAINED):
+        theirs = ["–", "–"]
+        if name in paper:
+            theirs = list(map(_saved, paper[name][1:], paper["bert"][1:]))
+        ours = [saved(name, batch, "result", key) for key in ("bytes", "flops")]
+        times = theirs[1], saved(name, "time", "time", "step_seconds")
+        rows.append([_LABELS[name], theirs[0], *ours, *times])
+    return rows
+
+
+def _model(name: str) -> ModelConfig:
+    return model_config(name, SCALES["paper"])
+
+
+def _saved(ours: float, others: float) -> str:
+    return f"{100 * (1 - ours / others):.2f}"

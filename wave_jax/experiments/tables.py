@@ -1,0 +1,161 @@
+"""[WN] tables 1 and 2: accuracy, memory and time; and ablations of what the papers leave open."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from typing import Any
+
+from wave_jax.experiments import resources
+from wave_jax.experiments.paper_report import CONTENT, Section, filled_in, spread
+from wave_jax.experiments.plan import LABELS, Job, Plan, Record
+from wave_jax.experiments.training_runs import best_runs, paper_runs, rate_trials, training
+
+_PAPERS = CONTENT["papers"]
+_MODELS_1 = ("interference", "modulation", "transformer")
+_MODELS_2 = ("interference", "modulation", "bert")
+_ABLATION_SEEDS = 2
+_Jobs = dict[tuple[str, str], list[Job]]
+_Found = dict[tuple[str, str], list[Record]]
+
+
+def table1_jobs(plan: Plan) -> _Jobs:
+    jobs: _Jobs = {(name, "paper's rate"): paper_runs(plan, name) for name in _MODELS_1}
+    for name, what, settings in _tuned(plan):
+        trials = rate_trials(plan, name, **settings)
+        rate, runs = best_runs(plan, name, **settings)
+        edge = ", the largest tried" if rate == max(trials) else ""
+        tried = ", ".join(f"{rate:g}" for rate in trials)
+        jobs["trials", f"{name}{what} {tried}"] = list(trials.values())
+        jobs[name, f"rate {rate:g}{edge}, tuned{what}"] = runs
+    return jobs
+
+
+def draw_table1(plan: Plan, found: _Found) -> Section:
+    data = plan.datasets[0]
+    runs = {key: records for key, records in found.items() if key[0] != "trials"}
+    rows = _rows(runs, _PAPERS["table1"].get(data.name, {}))
+    values = {
+        "majority": 100 * data.majority,
+        "comparison": _comparison(plan, runs),
+        "tried": "; ".join(tried for name, tried in table1_jobs(plan) if name == "trials"),
+    }
+    return Section([("accuracy: Accuracy, memory and time", rows)], values=values)
+
+
+def table2_jobs(plan: Plan) -> dict[Any, list[Job]]:
+    jobs = {
+        (data.name, name): paper_runs(plan, name, data)
+        for data in plan.datasets
+        for name in _MODELS_2
+    }
+    if plan.scale.name == "small":
+        jobs |= {key: runs[:1] for key, runs in jobs.items() if key[1] == "bert"}
+    return jobs | resources.step_jobs(plan)
+
+
+def draw_table2(plan: Plan, found: dict[Any, list[Record]]) -> Section:
+    tables = []
+    settings = dict.fromkeys(_MODELS_2, "paper's rate")
+    settings["bert"] = "fine-tuned" if plan.pretrained else "from scratch"
+    for data in plan.datasets:
+        runs = {
+            (name, setting): found[data.name, name]
+            for name, setting in settings.items()
+            if (data.name, name) in found
+        }
+        if runs:
+            sizes = f"{data.train:,} + {data.validation:,} + {data.test:,} texts"
+            rows = _rows(runs, _PAPERS["table2"].get(data.name, {}))
+            tables.append((f"accuracy: {data.name} ({sizes})", rows))
+    return Section([*tables, ("savings", resources.savings_rows(found))])
+
+
+def ablation_jobs(plan: Plan) -> dict[str, list[Job]]:
+    jobs = {}
+    for label, (name, given) in CONTENT["ablations"].items():
+        changes: dict[str, Any] = dict(given)
+        if "scopes" in changes:
+            if not plan.datasets[0].sentences:
+                continue
+            changes["scopes"] = tuple(changes["scopes"])
+        if "ffn_dim" in changes:  # in multiples of dim
+            changes["ffn_dim"] = int(changes["ffn_dim"] * plan.scale.dim)
+        seeds = range(min(plan.seeds, _ABLATION_SEEDS))
+        jobs[label] = [training(plan, name, seed, changes=changes) for seed in seeds]
+    return jobs
+
+
+def draw_ablations(plan: Plan, found: dict[str, list[Record]]) -> Section:
+    rows = [
+        [label, *(spread(_percent(records, split)) for split in ("validation", "test")),
+         str(len(records))]
+        for label, records in found.items()
+    ]  # fmt: skip
+    error = 100 * math.sqrt(0.9 * 0.1 / max(plan.datasets[0].validation, 1))
+    return Section([("ablations", rows)], values={"error": error})
+
+
+def _tuned(plan: Plan) -> list[tuple[str, str, dict[str, Any]]]:
+    """Returns what is tuned: a model, how it differs from its usual self, arguments of a run."""
+    settings: list[tuple[str, str, dict[str, Any]]] = [
+        *((name, "", {}) for name in (*_MODELS_1, "fnet", "mean")),
+        ("transformer", ", no word dropout", {"changes": {"word_dropout": 0.0}}),
+    ]
+    if plan.pretrained is not None:
+        settings.append(("transformer", ", embeddings of BERT", {"use_checkpoint": True}))
+    return settings
+
+
+def _percent(records: list[Record], split: str) -> list[float]:
+    return [100 * record["result"][f"{split}_accuracy"] for record in records]
+
+
+def _rows(found: _Found, paper: dict[str, list[float]]) -> list[list[str]]:
+    rows = []
+    for (name, setting), records in found.items():
+        ours, theirs, off = _percent(records, "test"), ["–"] * 3, "–"
+        if name in paper:
+            accuracy, memory, seconds = paper[name]
+            theirs = [f"{accuracy:.2f}", f"{memory:.2f}", f"{seconds:,.0f}"]
+            off = f"{sum(ours) / len(ours) - accuracy:+.2f}"
+        sizes = [record["result"]["step_bytes"] for record in records]
+        rows.append([
+            LABELS[name], setting, theirs[0], spread(ours), off,
+            spread(_percent(records, "validation")), str(len(ours)), theirs[1],
+            "–" if None in sizes else f"{max(sizes) / 2**20:,.0f}", theirs[2],
+            f"{statistics.median(map(_epoch_seconds, records)):,.1f}",
+        ])  # fmt: skip
+    return rows
+
+
+def _epoch_seconds(record: Record) -> float:
+    epochs = record["result"]["rows"][-1]["epoch"]
+    return float(record["time"]["seconds"] / max(epochs, 1e-9))
+
+
+def _comparison(plan: Plan, found: _Found) -> str:
+    """Compares the settings with the best validation accuracy."""
+
+    def mean(key: tuple[str, str], split: str) -> float:
+        return statistics.fmean(_percent(found[key], split))
+
+    best = []
+    for names in (("transformer",), ("interference", "modulation"), ("mean",)):
+        measured = [key for key in found if key[0] in names]
+        if not measured:
+            return ""
+        best.append(max(measured, key=lambda key: mean(key, "validation")))
+    test, valid = ([mean(key, split) for key in best] for split in ("test", "validation"))
+    data = plan.datasets[0]
+    text = filled_in(
+        CONTENT["texts"]["wave_against_others"], plan, test=test, valid=valid,
+        wave=LABELS[best[1][0]], settings=[setting for _, setting in best],
+        margins=[split[1] - split[other] for other in (0, 2) for split in (test, valid)],
+        error=100 * math.sqrt(test[1] / 100 * (1 - test[1] / 100) / data.test),
+    )  # fmt: skip
+    if data.name not in _PAPERS["table1"]:
+        return text
+    paper = _PAPERS["table1"][data.name]
+    margin = paper["modulation"][0] - paper["transformer"][0]
+    return f"{text} In the paper the margin over the Transformer is {margin:+.2f} points."

@@ -25,8 +25,8 @@ PARTS = (
     ("norm and clipping of the gradient", r"clip"),
     ("projection: backward products", r"transpose\(.*project"),
     ("projection: forward product", r"project"),
-    ("sums over texts: backward", r"transpose\(.*(_rest_by_counts|_norm_of_others)"),
-    ("sums over texts: forward", r"_rest_by_counts|_norm_of_others"),
+    ("sums over texts: backward", r"transpose\(.*(_norm_of_others)"),
+    ("sums over texts: forward", r"_norm_of_others"),
     ("head, backward", r"transpose\("),
     ("head, forward, and loss", r"jvp\("),
 )

@@ -15,7 +15,6 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from wave_jax.data.columns import Columns
 from wave_jax.data.table import Splits, Table
 from wave_jax.errors import UserError
 
@@ -94,7 +93,7 @@ def read_docstrings() -> Splits:
             "give texts of your own with --data.source"
         )
     description = f"{len(texts):,} docstrings of {classes} packages installed here"
-    return Splits("docstrings", description, {"train": Table(texts, labels, origin, Columns())})
+    return Splits("docstrings", description, {"train": Table(texts, labels, origin)})
 
 
 def prose(docstring: str) -> str:

@@ -233,9 +233,8 @@ def _name_classes(labels: list[str], classes: tuple[str, ...], origin: str) -> l
 
 
 def _read_classes(source: Input, errors: Errors) -> tuple[str, ...]:
-    with source.lines(errors, newline="") as stream:
-        lines = [line.strip() for line in stream]
-    found = (encodable(line, errors, row_name(source.name, i)) for i, line in enumerate(lines, 1))
+    lines = enumerate(source.lines(errors, newline=""), 1)
+    found = (encodable(line.strip(), errors, row_name(source.name, i)) for i, line in lines)
     names = tuple(filter(None, found))
     if len(set(names)) < len(names):
         raise UserError(f"{source.name} names a class twice")

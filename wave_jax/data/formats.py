@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from io import TextIOWrapper
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wave_jax.data.streams import LONGEST_LINE, Errors, Input, bounded_lines, reading
+from wave_jax.data.streams import LONGEST_LINE, Errors, Input, reading
 from wave_jax.data.table import Columns, ColumnSpec, choose_columns, row_name
 from wave_jax.errors import UserError, one_line, shorten
 
@@ -53,14 +52,13 @@ def read_fasttext(source: Input, spec: ColumnSpec) -> tuple[Columns, Iterator[Ro
     """Reads fastText's format: `__label__CLASS` and the text, one row per line."""
 
     def rows() -> Iterator[Row]:
-        with source.lines(spec.errors, newline="\n") as stream:
-            for where, line in _filled_lines(bounded_lines(stream, source.name), source.name):
-                head, _, text = line.strip(" \t\r\n").replace("\t", " ").partition(" ")
-                if not head.startswith(FASTTEXT_LABEL):
-                    raise UserError(f"{where}: expected {FASTTEXT_LABEL}CLASS and then the text")
-                if text.lstrip().startswith(FASTTEXT_LABEL):
-                    raise UserError(f"{where}: several labels; every text must have exactly one")
-                yield where, [text.strip()], head.removeprefix(FASTTEXT_LABEL)
+        for where, line in _filled_lines(source, spec.errors):
+            head, _, text = line.strip(" \t\r\n").replace("\t", " ").partition(" ")
+            if not head.startswith(FASTTEXT_LABEL):
+                raise UserError(f"{where}: expected {FASTTEXT_LABEL}CLASS and then the text")
+            if text.lstrip().startswith(FASTTEXT_LABEL):
+                raise UserError(f"{where}: several labels; every text must have exactly one")
+            yield where, [text.strip()], head.removeprefix(FASTTEXT_LABEL)
 
     return Columns(), rows()
 
@@ -172,14 +170,13 @@ def _csv_records(
     """Yields the first line's number and the fields of each record that is not a blank line."""
     csv.field_size_limit(LONGEST_LINE)  # the default of 128 KiB would refuse long texts
     line = 1
+    lines = source.lines(errors, newline="")
+    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)  # type: ignore[arg-type]
     try:
-        with source.lines(errors, newline="") as stream:
-            lines = bounded_lines(stream, source.name)
-            reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)  # type: ignore[arg-type]
-            for fields in reader:
-                if fields and (len(fields) > 1 or fields[0].strip()):
-                    yield line, fields
-                line = reader.line_num + 1
+        for fields in reader:
+            if fields and (len(fields) > 1 or fields[0].strip()):
+                yield line, fields
+            line = reader.line_num + 1
     except csv.Error as error:
         raise UserError(
             f"{source.name}, line {line}: broken quotes or separators ({error}); a field "
@@ -215,30 +212,30 @@ def _has_quotes(source: Input) -> bool:
         return any(b'"' in block for block in iter(lambda: stream.read(1 << 20), b""))
 
 
-def _filled_lines(lines: Iterable[str], origin: str) -> Iterator[tuple[str, str]]:
+def _filled_lines(source: Input, errors: Errors) -> Iterator[tuple[str, str]]:
     """Yields the lines that are not blank, with what messages call them."""
-    row = 0
-    for number, line in enumerate(lines, 1):
-        if not line.isspace():
-            row += 1
-            yield row_name(origin, row, number), line
+    lines = enumerate(source.lines(errors, newline="\n"), 1)
+    filled = ((number, line) for number, line in lines if not line.isspace())
+    for row, (number, line) in enumerate(filled, 1):
+        yield row_name(source.name, row, number), line
 
 
 def _json_objects(source: Input, spec: ColumnSpec) -> Iterator[tuple[str, dict[str, Any]]]:
-    with source.lines(spec.errors, newline="\n") as stream:
-        for where, value in _json_values(stream, source.name):
-            if not isinstance(value, dict):
-                example, shown = '{"text": "...", "label": "..."}', shorten(json.dumps(value))
-                raise UserError(f"{where}: expected a JSON object such as {example}, found {shown}")
-            yield where, value
+    for where, value in _json_values(source, spec.errors):
+        if not isinstance(value, dict):
+            example, shown = '{"text": "...", "label": "..."}', shorten(json.dumps(value))
+            raise UserError(f"{where}: expected a JSON object such as {example}, found {shown}")
+        yield where, value
 
 
-def _json_values(stream: TextIOWrapper, origin: str) -> Iterator[tuple[str, Any]]:
+def _json_values(source: Input, errors: Errors) -> Iterator[tuple[str, Any]]:
     """Yields the value of each line, or those of the array that the file begins with."""
-    for index, (where, line) in enumerate(_filled_lines(bounded_lines(stream, origin), origin)):
+    lines = _filled_lines(source, errors)
+    for index, (where, line) in enumerate(lines):
         if index == 0 and line.lstrip().startswith("["):
-            values = parse_json(line + stream.read(), origin)
-            yield from ((row_name(origin, row), value) for row, value in enumerate(values, 1))
+            whole = line + "".join(rest for _, rest in lines)
+            for row, value in enumerate(parse_json(whole, source.name), 1):
+                yield row_name(source.name, row), value
         else:
             yield where, parse_json(line, where)
 

@@ -45,29 +45,24 @@ class Input:
         """A file on disk; gzip, bzip2 and xz are recognised by their first bytes."""
         return cls(path.name, lambda: _decompressed(path))
 
-    @contextmanager
-    def lines(self, errors: Errors, newline: str) -> Iterator[io.TextIOWrapper]:
-        """Opens the bytes as UTF-8 text, without a byte order mark."""
+    def lines(self, errors: Errors, newline: str) -> Iterator[str]:
+        """Yields the lines of UTF-8 text, without a byte order mark.
+
+        Raises:
+          UserError: a line, say a header of 1e9 columns, is longer than `LONGEST_LINE`.
+        """
         with reading(self.name), self.open() as stream:
-            yield io.TextIOWrapper(stream, "utf-8-sig", DECODE_ERRORS[errors], newline=newline)
-
-
-def bounded_lines(stream: io.TextIOWrapper, origin: str) -> Iterator[str]:
-    """Yields the lines of a file, so that no line, say a header of 1e9 columns, fills the memory.
-
-    Raises:
-      UserError: a line is longer than `LONGEST_LINE`.
-    """
-    for number in itertools.count(1):
-        line = stream.readline(LONGEST_LINE + 1)
-        if not line:
-            return
-        if len(line) > LONGEST_LINE:
-            raise UserError(
-                f"{origin}, line {number} is longer than {LONGEST_LINE >> 20} million characters; "
-                "is this a file of texts, with one row per line?"
-            )
-        yield line
+            text = io.TextIOWrapper(stream, "utf-8-sig", DECODE_ERRORS[errors], newline=newline)
+            for number in itertools.count(1):
+                line = text.readline(LONGEST_LINE + 1)
+                if not line:
+                    return
+                if len(line) > LONGEST_LINE:
+                    raise UserError(
+                        f"{self.name}, line {number} is longer than {LONGEST_LINE >> 20} million "
+                        "characters; is this a file of texts, with one row per line?"
+                    )
+                yield line
 
 
 @contextmanager
@@ -153,6 +148,6 @@ def _decompressed(path: Path) -> IO[bytes]:
         start = stream.read(6)
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UserError(f"{path.name} is UTF-16 text; convert it to UTF-8")
-    found = (opener for sign, opener in _OPENERS.items() if start.startswith(sign))
-    stream = next(found, open)(path, "rb")
-    return stream
+    openers = (opener for sign, opener in _OPENERS.items() if start.startswith(sign))
+    opened: IO[bytes] = next(openers, open)(path, "rb")
+    return opened

@@ -103,8 +103,7 @@ def load_split(
     Where `trained_on`, the configuration of the training, names the same source, the splits are
     those of the training. Another source without splits of its own is returned as a whole.
 
-    Raises:
-      UserError: as `load_dataset`, and where a label is none of `label_names`.
+    Raises UserError as `load_dataset` does, and where a label is none of `label_names`.
     """
     trained_on = trained_on or config
     same = _normalized(config.source) == _normalized(trained_on.source)

@@ -86,12 +86,8 @@ def choose_columns(
 ) -> Columns:
     """Finds the text and the label among the columns `names` of `origin`.
 
-    Args:
-      names: names of all columns.
-      spec: the columns asked for.
-      origin: what messages call the file.
-      header: whether `names` is the first line of a file, which may hold data instead; errors then
-        say what to do for a file without a header.
+    `header` says that `names` is the first line of a file, which may hold data instead: errors then
+    say what to do for a file without a header.
 
     Raises:
       UserError: a column is missing or ambiguous; the message lists those present.

@@ -32,7 +32,6 @@ from wave_jax.errors import UserError, listed, nearest, one_line
 
 TASKS = ("ag_news_subset", "imdb_reviews", "glue/sst2", "yelp_polarity_reviews", "dbpedia14")
 _NAME = re.compile(r"\w+(/[\w.-]+)?(:[\d.*]+)?")
-_MODULES = {"yelp_polarity_reviews": "yelp_polarity"}
 _RETRIES = 4  # TFDS's own 10, each wait twice the last, take minutes to notice a missing network
 
 
@@ -42,11 +41,8 @@ def read_tfds(name: str, spec: ColumnSpec, folder: str | None, manual_folder: st
     A data set already prepared in `folder` is read as it is; others are downloaded and prepared
     there. Where the test labels are withheld (-1), validation serves as the test split.
 
-    Args:
-      name: name, and optionally configuration and version, as TFDS spells them.
-      spec: the columns asked for; `names` is not used.
-      folder: TFDS's data folder; by default TFDS_DATA_DIR, else ~/tensorflow_datasets.
-      manual_folder: folder of manual downloads; by default `downloads/manual` in `folder`.
+    `folder` is by default TFDS_DATA_DIR, else ~/tensorflow_datasets; that of manual downloads is by
+    default `downloads/manual` in it.
 
     Raises:
       UserError: no such data set, no network, prepared in another format, or unusable features.
@@ -117,7 +113,7 @@ class Dbpedia14(tfds.core.GeneratorBasedBuilder):
             if f"{split}.csv" not in files:
                 raise UserError(f"{place.name} holds no {split}.csv")
             _, rows = read_delimited(files[f"{split}.csv"], spec, delimiter=",")
-            for row, (where, texts, number) in enumerate(rows):
+            for row, (where, texts, number) in enumerate(rows, 1):
                 title, content = (encodable(str(t).strip(), "strict", where) for t in texts)
                 if number not in map(str, range(1, len(self.CLASSES) + 1)):
                     expected = f"expected 1 to {len(self.CLASSES)}"
@@ -175,9 +171,9 @@ def _examples(builder: Any, split: str) -> Iterator[dict[str, Any]]:
 
 def _prepared(name: str, data_dir: Path) -> Any:
     """Returns a builder over files already in `data_dir`, whose code may be unknown; or None."""
-    base = re.split("[/:]", name)[0]
+    module = re.split("[/:]", name)[0].replace("yelp_polarity_reviews", "yelp_polarity")
     with contextlib.suppress(ImportError):  # TFDS's own import stops at the first missing package
-        importlib.import_module(f"tensorflow_datasets.text.{_MODULES.get(base, base)}")
+        importlib.import_module(f"tensorflow_datasets.text.{module}")
     try:
         return tfds.core.read_only_builder.builder_from_files(name, data_dir=str(data_dir))
     except (ValueError, AssertionError):  # DatasetNotFoundError is a ValueError

@@ -21,7 +21,6 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 _LONGEST_WORD = 100  # longer words become [UNK] as a whole, as in BERT's tokenizers
 _TEXTS_AT_ONCE = 2048
 _CHARACTERS_AT_ONCE = 4_000_000
-_MOST_IDS = 8_000_000
 _RARE_WORD = "\ua66e \ua66e\ua66e."  # a letter that occurs in a single manuscript
 
 # Learning a vocabulary
@@ -62,8 +61,6 @@ class Tokens:
 
     def __getitem__(self, index: int) -> np.ndarray:
         """Returns the ids of one text, int32 [length]."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"text {index} of {len(self)}")
         return self.ids[self.offsets[index] : self.offsets[index + 1]]
 
     @property
@@ -89,19 +86,17 @@ class WordPiece:
     """
 
     def __init__(self, tokenizer: Tokenizer, origin: str = "tokenizer") -> None:
-        """Wraps a tokenizer of the library; `origin` names it in errors.
+        """Wraps a tokenizer of the library; UserError if it lacks a special token.
 
-        Raises:
-          UserError: a special token is missing, or the ids have wide gaps.
+        `origin` is what messages call it.
         """
         vocabulary = tokenizer.get_vocab()
         _check_special_tokens(vocabulary, origin)
         self.vocab_size = max(vocabulary.values()) + 1
-        allowed = max(2 * len(vocabulary), len(vocabulary) + 10_000)
-        if self.vocab_size > min(allowed, _MOST_IDS):
+        if self.vocab_size > 2 * len(vocabulary) + 10_000:
             raise UserError(
                 f"{origin}: {len(vocabulary)} tokens have ids up to {self.vocab_size - 1}; "
-                f"expected ids without wide gaps, below {_MOST_IDS}"
+                "expected ids without wide gaps"
             )
         self.pad_id, self.unk_id, self.cls_id, self.sep_id = (vocabulary[t] for t in SPECIAL_TOKENS)
         self.sentence_end_ids = tuple(vocabulary[t] for t in ".!?" if t in vocabulary)
@@ -118,8 +113,12 @@ class WordPiece:
     def train(
         cls, texts: Sequence[str], *, vocab_size: int = 30_522, lowercase: bool = True
     ) -> WordPiece:
-        """Learns a vocabulary of at most `vocab_size` tokens; equal texts give equal ones."""
-        return cls(_bert(learn_vocabulary(texts, vocab_size, lowercase=lowercase), lowercase))
+        """Learns a vocabulary of at most `vocab_size` tokens: equal texts give equal ones.
+
+        Raises:
+          UserError: `vocab_size` is too small for any token.
+        """
+        return cls(_bert(_learn_vocabulary(texts, vocab_size, lowercase), lowercase))
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], *, lowercase: bool = True) -> WordPiece:
@@ -156,13 +155,8 @@ class WordPiece:
     def encode(self, texts: Iterable[str], max_length: int) -> Tokens:
         """Tokenizes the texts, many at a time in parallel threads.
 
-        Args:
-          texts: any strings; a lone surrogate counts as U+FFFD.
-          max_length: maximum number of tokens of a text, [CLS] and [SEP] included; longer texts
-            are truncated.
-
-        Raises:
-          UserError: `max_length` leaves no room for a token.
+        A lone surrogate counts as U+FFFD. Texts of more than `max_length` tokens, [CLS] and [SEP]
+        included, are truncated; UserError if this leaves no room for a token.
         """
         if max_length < 3:
             raise UserError(f"--data.max-length must be at least 3, got {max_length}")
@@ -191,11 +185,8 @@ class WordPiece:
         bound = max(_LEAST_PREFIX, _CHARACTERS_PER_TOKEN * room)
         prefixes = [self._prefix(text, bound) for text in texts]
         found = self._ids(prefixes)
-        short = [
-            i
-            for i, prefix in enumerate(prefixes)
-            if len(prefix) < len(texts[i]) and len(found[i]) <= room
-        ]
+        cut = (i for i, prefix in enumerate(prefixes) if len(prefix) < len(texts[i]))
+        short = [i for i in cut if len(found[i]) <= room]
         for i, ids in zip(short, self._ids([texts[i] for i in short]), strict=True):
             found[i] = ids
         return found
@@ -212,19 +203,13 @@ class WordPiece:
         return [encoding.ids for encoding in encodings]
 
 
-def learn_vocabulary(texts: Sequence[str], size: int, *, lowercase: bool = True) -> dict[str, int]:
-    """Learns at most `size` WordPiece tokens: the same ones for the same texts, in any process.
+def _learn_vocabulary(texts: Sequence[str], size: int, lowercase: bool) -> dict[str, int]:
+    """Returns tokens and their ids 0, 1, ...: the same ones for the same texts, in any process.
 
     The trainer of `tokenizers` numbers the '##x' tokens in the order of a hash map and breaks
     ties between merges by these numbers, so that two runs differ. Given as special tokens, in
     sorted order, they have fixed numbers; words come counted and sorted. Characters too rare to
     keep are left out by (count, code point), since the trainer's own limit has random ties.
-
-    Returns:
-      Tokens to ids 0, 1, ...; [PAD] [UNK] [CLS] [SEP] are the first four.
-
-    Raises:
-      UserError: `size` is too small for any token.
     """
     if size < _LEAST_SIZE:
         raise UserError(f"--data.vocab-size must be at least {_LEAST_SIZE}, got {size}")

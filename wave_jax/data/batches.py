@@ -46,10 +46,8 @@ class Batch(NamedTuple):
 class BatchBuilder:
     """Builds batches from the indices of their texts; safe to call from several threads.
 
-    Attributes:
-      rows: rows of a batch, over all processes: batch_size, rounded up for the mesh.
-      multiple: divides every U.
-      lengths: number of tokens of each text, int64 [texts].
+    `rows` are those of a batch over all processes: batch_size, rounded up for the mesh. `lengths`
+    are the numbers of tokens of the texts, int64 [texts].
     """
 
     def __init__(
@@ -175,9 +173,7 @@ class TrainBatches(BatchBuilder):
     last. Which words are dropped is drawn from (seed, step) alone: dropped on the host, ids that no
     longer occur in a batch cost no computation.
 
-    Attributes:
-      shapes: all shapes that can occur, in any epoch.
-      word_dropout: fraction of the tokens that the batches leave out.
+    `shapes` are all that can occur, in any epoch.
     """
 
     def __init__(
@@ -271,9 +267,8 @@ class EvalBatches(BatchBuilder):
     all with the same `shapes` (see `Shapes.geometric`), so that memory stays flat and nothing
     compiles after the first chunks.
 
-    Attributes:
-      order: index of the text in row r of batch i: order[i * batch_size + r], int64 [texts].
-      shapes: all shapes that occur.
+    The text in row r of batch i is `order[i * batch_size + r]`, int64 [texts]; `shapes` are all
+    that occur.
     """
 
     def __init__(

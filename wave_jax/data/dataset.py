@@ -79,7 +79,7 @@ def load_dataset(config: DataConfig) -> Dataset:
     found = class_names(label for table in given for label in table.labels)
     _check_labels(given[0], found)
     names = source.classes or found
-    tables = source.completed(config.validation_fraction, config.test_fraction, config.split_seed)
+    tables = _completed(source, config)
     dataset = Dataset(
         name=source.name,
         label_names=names,
@@ -116,12 +116,8 @@ def load_split(
             split_seed=trained_on.split_seed,
         )
     source = _read(config)
-    tables = source.tables
-    if same or len(tables) > 1:
-        tables = source.completed(
-            config.validation_fraction, config.test_fraction, config.split_seed
-        )
-    table = tables[split] if split in tables else tables["train"]
+    whole = not same and len(source.tables) == 1
+    table = source.tables["train"] if whole else _completed(source, config)[split]
     return Split(table.texts, table.label_indices(label_names))
 
 
@@ -141,13 +137,8 @@ def write_snapshot(dataset: Dataset, folder: Path) -> None:
 
 
 def _read(config: DataConfig) -> Splits:
-    spec = ColumnSpec(
-        config.text_columns,
-        config.label_column,
-        config.columns,
-        config.on_unlabelled,
-        config.errors,
-    )
+    names = (config.text_columns, config.label_column, config.columns)
+    spec = ColumnSpec(*names, config.on_unlabelled, config.errors)
     if config.source == DOCSTRINGS:
         source = read_docstrings()
     elif config.source.startswith(TFDS):
@@ -163,6 +154,10 @@ def _read(config: DataConfig) -> Splits:
     notes = f"test from {config.test}: {len(test):,} rows{remarks(test, columns=False)}"
     description = f"{source.description}; {notes}"
     return replace(source, tables=source.tables | {"test": test}, description=description)
+
+
+def _completed(source: Splits, config: DataConfig) -> dict[str, Table]:
+    return source.completed(config.validation_fraction, config.test_fraction, config.split_seed)
 
 
 def _existing_source(source: str) -> Path:
@@ -185,15 +180,15 @@ def _normalized(source: str) -> str:
 
 
 def _check_labels(train: Table, found: tuple[str, ...]) -> None:
-    count = len(train)
+    rows = len(train)
     if len(found) < 2:
         raise UserError(
-            f"{train.origin}: all {count:,} rows have the one label {found[0]!r}; "
+            f"{train.origin}: all {rows:,} rows have the one label {found[0]!r}; "
             "a classifier needs at least two classes"
         )
-    if count >= _FEW_ROWS and len(found) > count / 2:
+    if rows >= _FEW_ROWS and len(found) > rows / 2:
         raise UserError(
-            f"{train.origin}: {len(found):,} different labels in {count:,} rows "
+            f"{train.origin}: {len(found):,} different labels in {rows:,} rows "
             f"({listed(found[:3])}, ...); is this the label column? "
             "Another is named with --data.label-column"
         )

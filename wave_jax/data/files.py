@@ -126,6 +126,16 @@ def clean_rows(
             yield text, encodable(class_name(label, where), spec.errors, where)
 
 
+def collect(
+    columns: Columns, rows: Iterable[Row], spec: ColumnSpec
+) -> tuple[list[str], list[str], int]:
+    """Returns the texts and class names of the labelled rows, and the number of the others."""
+    found = list(clean_rows(columns, rows, spec))
+    texts = [text for text, label in found if label is not None]
+    labels = [label for _, label in found if label is not None]
+    return texts, labels, len(found) - len(texts)
+
+
 def encodable(text: str, errors: Errors, where: str) -> str:
     """Returns `text` if it can be written as UTF-8; else raises or substitutes U+FFFD.
 
@@ -168,10 +178,7 @@ def class_name(value: Any, where: str) -> str:
 def _read(source: Input, spec: ColumnSpec, names: Input | None) -> Table:
     """Reads a file whose classes, if it has the layout of Zhang et al., are named by `names`."""
     columns, rows = _open(source, spec)
-    found = list(clean_rows(columns, rows, spec))
-    texts = [text for text, label in found if label is not None]
-    labels = [label for _, label in found if label is not None]
-    skipped = len(found) - len(texts)
+    texts, labels, skipped = collect(columns, rows, spec)
     if not texts:
         which = f"; {skipped:,} rows have no label" if skipped else ""
         raise UserError(f"{source.name} holds no rows to learn from{which}")

@@ -155,11 +155,11 @@ class Table:
             raise UserError(f"{self.origin} has too few rows to be split: {count} left")
         drawn = min(max(round(fraction * count), 1), count - 1)
         order = np.random.default_rng(seed).permutation(count)
-        return self._take(order[drawn:]), self._take(order[:drawn])
+        rest, chosen = (np.sort(part).tolist() for part in (order[drawn:], order[:drawn]))
+        return self._take(rest), self._take(chosen)
 
-    def _take(self, indices: np.ndarray) -> Table:
-        chosen = np.sort(indices).tolist()
-        texts, labels = [self.texts[i] for i in chosen], [self.labels[i] for i in chosen]
+    def _take(self, rows: list[int]) -> Table:
+        texts, labels = [self.texts[i] for i in rows], [self.labels[i] for i in rows]
         return replace(self, texts=texts, labels=labels)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 import tensorflow_datasets.core.download.downloader as downloader
 
-from wave_jax.data.files import clean_rows, encodable
+from wave_jax.data.files import collect, encodable
 from wave_jax.data.formats import mapped_rows, read_delimited
 from wave_jax.data.streams import open_files, user_path
 from wave_jax.data.table import (
@@ -147,10 +147,7 @@ def _read_split(
             yield row_name(origin, row), {**example, label: value}
 
     rows = mapped_rows(columns, records())
-    found = list(clean_rows(columns, rows, replace(spec, unlabelled="skip")))
-    texts = [text for text, label in found if label is not None]
-    labels = [label for _, label in found if label is not None]
-    skipped = len(found) - len(texts)
+    texts, labels, skipped = collect(columns, rows, replace(spec, unlabelled="skip"))
     if not texts or (skipped and spec.unlabelled != "skip"):
         return None
     return Table(texts, labels, origin, columns, skipped)

@@ -58,13 +58,9 @@ class ColumnSpec:
 class Columns:
     """The columns of a file, and which of them are read.
 
-    Attributes:
-      names: names of all columns.
-      text: indices of the columns that hold the text, in the order in which they are joined.
-      label: index of the column that holds the label, if it is read.
-      classes: class names in their order, where the file itself declares them.
-      headerless: whether the file has no header line.
-      untyped: whether all values are written text, so that '1.0' may be the class 1.
+    `text` and `label` are indices into `names`. `classes` are class names in their order, where the
+    file itself declares them. In an `untyped` file all values are written text, so that '1.0' may
+    be the class 1.
     """
 
     names: tuple[str, ...] = ()

@@ -39,11 +39,8 @@ class TokenizedSplit:
 class TokenizedDataset:
     """Tokenized splits with their tokenizer and classes, ready for batches.
 
-    Attributes:
-      tokenizer: the tokenizer of all splits.
-      splits: 'train', 'validation' and 'test'.
-      label_names: names of the classes, in the order of the logits.
-      description: where the texts come from, one line.
+    `splits` are 'train', 'validation' and 'test'; `label_names` are in the order of the logits;
+    `description` says in one line where the texts come from.
     """
 
     tokenizer: WordPiece
@@ -92,10 +89,8 @@ def cached(
     is replaced, and where nothing can be written nothing is kept, both with a warning in the log: a
     cache must not stop a run.
 
-    Args:
-      folder: need not exist; None keeps nothing.
-      key: says everything about how the arrays are made.
-      make: makes the arrays.
+    The folder need not exist; None keeps nothing. The key says everything about how the arrays are
+    made.
     """
     if folder is None:
         return make()

@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from wave_jax.errors import UserError, one_line, shorten
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 _LONGEST_WORD = 100  # longer words become [UNK] as a whole, as in BERT's tokenizers
 _TEXTS_AT_ONCE = 2048
-_CHARACTERS_AT_ONCE = 4_000_000
 _RARE_WORD = "\ua66e \ua66e\ua66e."  # a letter that occurs in a single manuscript
 
 # Learning a vocabulary
@@ -42,10 +41,7 @@ class Tokens:
 
     Text i is `ids[offsets[i]:offsets[i + 1]]`: [CLS], its tokens, [SEP].
 
-    Attributes:
-      ids: int32 [total].
-      offsets: int64 [texts + 1].
-      cut: number of texts that were truncated.
+    `ids` are int32 [total], `offsets` int64 [texts + 1]; `cut` counts the truncated texts.
 
     >>> tokens = Tokens(np.array([2, 7, 3, 2, 3], np.int32), np.array([0, 3, 5]), cut=0)
     >>> tokens[0].tolist(), tokens.lengths.tolist()
@@ -152,7 +148,7 @@ class WordPiece:
         """Returns the text of the tokenizer.json."""
         return self._json
 
-    def encode(self, texts: Iterable[str], max_length: int) -> Tokens:
+    def encode(self, texts: Sequence[str], max_length: int) -> Tokens:
         """Tokenizes the texts, many at a time in parallel threads.
 
         A lone surrogate counts as U+FFFD. Texts of more than `max_length` tokens, [CLS] and [SEP]
@@ -162,7 +158,8 @@ class WordPiece:
             raise UserError(f"--data.max-length must be at least 3, got {max_length}")
         room = max_length - 2
         blocks, lengths, cut = [np.zeros(0, np.int32)], [0], 0
-        for block in _blocks(texts):
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            block = [without_surrogates(text) for text in texts[start : start + _TEXTS_AT_ONCE]]
             flat: list[int] = []
             for ids in self._first_ids(block, room):
                 cut += len(ids) > room
@@ -241,6 +238,8 @@ def without_surrogates(text: str) -> str:
     >>> without_surrogates("a\\ud800b") == "a\\ufffdb"
     True
     """
+    if text.isascii():
+        return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -336,16 +335,3 @@ def _bert(vocabulary: dict[str, int], lowercase: bool) -> Tokenizer:
         special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
     )
     return tokenizer
-
-
-def _blocks(texts: Iterable[str]) -> Iterator[list[str]]:
-    block: list[str] = []
-    characters = 0
-    for text in texts:
-        block.append(text if text.isascii() else without_surrogates(text))
-        characters += len(text)
-        if len(block) == _TEXTS_AT_ONCE or characters >= _CHARACTERS_AT_ONCE:
-            yield block
-            block, characters = [], 0
-    if block:
-        yield block

@@ -124,5 +124,6 @@ def test_a_vocabulary_of_another_run_is_refused(
     shutil.copytree(trained[0], folder)
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(f"w{k}" for k in range(300))]
     (tmp_path / "vocab.txt").write_text("\n".join(tokens))
-    WordPiece.from_file(tmp_path / "vocab.txt").save(folder / "tokenizer.json")
+    tokenizer = WordPiece.from_file(tmp_path / "vocab.txt")
+    (folder / "tokenizer.json").write_text(tokenizer.to_json(), encoding="utf-8")
     assert_refused(command("predict", folder, "--text", "x"), "embed/embedding", "tokenizer.json")

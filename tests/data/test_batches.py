@@ -252,11 +252,3 @@ def test_sizes_that_do_not_fit_are_refused():
         train(table_rows=128)
     with pytest.raises(UserError, match="seed must not be negative"):
         train(seed=-1)
-    with pytest.raises(ValueError, match="10 texts but 9 labels"):
-        train(labels=make_labels(9))
-    with pytest.raises(ValueError, match="process 2 of 2"):
-        train(process_index=2, process_count=2)
-    with pytest.raises(IndexError):
-        train().batch(-1)
-    with pytest.raises(IndexError):
-        EvalBatches(tokens, labels, batch_size=4, table_rows=ROWS).batch(3)

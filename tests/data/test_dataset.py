@@ -163,9 +163,3 @@ def test_the_training_source_is_cut_as_in_training(tmp_path):
     assert len(load_split(given, "test", dataset.label_names, trained_on=trained_on)) == 3
     validation = load_split(given, "validation", dataset.label_names, trained_on=trained_on)
     assert list(validation.texts) == list(dataset.validation.texts)
-
-
-def test_an_unknown_split(tmp_path):
-    config = DataConfig(source=jsonl(tmp_path / "a.jsonl", rows(9)))
-    with pytest.raises(UserError, match="no split 'tests'.*did you mean 'test'"):
-        load_split(config, "tests", ("neg", "pos"))

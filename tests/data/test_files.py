@@ -1,14 +1,15 @@
-"""Folders and archives with a file for each split."""
+"""Folders and archives with a file for each split; the texts and labels of rows."""
 
 import io
 import tarfile
 
 import pytest
 
-from wave_jax.data.columns import ColumnSpec
-from wave_jax.data.files import read_file, read_folder
+from wave_jax.data.files import class_name, clean_rows, encodable, read_file, read_folder
+from wave_jax.data.table import Columns, ColumnSpec
 from wave_jax.errors import UserError
 
+WHERE = "mail.csv, row 7 (line 9)"
 TRAIN = '"2","A title","And a text"\n"1","","Only\\n\\nText and \\next ""quoted"""\n'
 TEST = '"2","","Third"\n'
 CLASSES = "World\r\nSports\r\n"
@@ -32,7 +33,7 @@ def pack(path, files, mode="w:gz"):
 
 def test_the_layout_of_zhang_et_al(tmp_path):
     folder = fill(tmp_path / "news_csv", train_csv=TRAIN, test_csv=TEST, classes_txt=CLASSES)
-    source = read_folder(folder, ColumnSpec(), "strict")
+    source = read_folder(folder, ColumnSpec())
     # Its line breaks are a backslash and an n; a bare backslash before a word is left alone.
     assert source.tables["train"].texts == [
         "A title And a text",
@@ -49,7 +50,7 @@ def test_the_layout_of_zhang_et_al(tmp_path):
 
 def test_without_class_names_the_numbers_stay(tmp_path):
     folder = fill(tmp_path / "a", train_csv=TRAIN)
-    source = read_folder(folder, ColumnSpec(), "strict")
+    source = read_folder(folder, ColumnSpec())
     assert source.tables["train"].labels == ["2", "1"]
     assert source.classes is None
 
@@ -57,16 +58,16 @@ def test_without_class_names_the_numbers_stay(tmp_path):
 def test_a_class_beyond_the_names_names_the_row(tmp_path):
     folder = fill(tmp_path / "a", train_csv=TRAIN + '"3","","x"\n', classes_txt=CLASSES)
     with pytest.raises(UserError, match=r"train\.csv, row 3: class 3.*1 to 2"):
-        read_folder(folder, ColumnSpec(), "strict")
+        read_folder(folder, ColumnSpec())
     folder = fill(tmp_path / "a", train_csv='"0","","x"\n')
     with pytest.raises(UserError, match=r"row 1: class 0"):
-        read_folder(folder, ColumnSpec(), "strict")
+        read_folder(folder, ColumnSpec())
 
 
 def test_named_columns_keep_the_class_names(tmp_path):
     folder = fill(tmp_path / "a", train_csv=TRAIN, classes_txt=CLASSES)
     wanted = ColumnSpec(text=("body",), names=("label", "title", "body"))
-    source = read_folder(folder, wanted, "strict")
+    source = read_folder(folder, wanted)
     assert source.tables["train"].labels == ["Sports", "World"]
     assert source.tables["train"].texts[0] == "And a text"
 
@@ -79,7 +80,7 @@ def test_a_folder_of_files_with_header(tmp_path):
         test_tsv="text\tlabel\nd\tpos\n",
         labels_json='["pos", "neg"]',
     )
-    source = read_folder(folder, ColumnSpec(), "strict")
+    source = read_folder(folder, ColumnSpec())
     assert [
         source.tables["train"].texts,
         source.tables["validation"].texts,
@@ -108,15 +109,15 @@ def test_a_folder_of_files_with_header(tmp_path):
 )
 def test_bad_folders(tmp_path, files, message):
     with pytest.raises(UserError, match=message):
-        read_folder(fill(tmp_path / "a", **files), ColumnSpec(), "strict")
+        read_folder(fill(tmp_path / "a", **files), ColumnSpec())
 
 
 def test_a_single_file_of_the_layout_needs_its_class_names(tmp_path):
     folder = fill(tmp_path / "a", test_csv=TEST)
     with pytest.raises(UserError, match=r"--data\.columns"):
-        read_file(folder / "test.csv", ColumnSpec(), "strict")
+        read_file(folder / "test.csv", ColumnSpec())
     fill(folder, classes_txt=CLASSES)
-    assert read_file(folder / "test.csv", ColumnSpec(), "strict").labels == ["Sports"]
+    assert read_file(folder / "test.csv", ColumnSpec()).labels == ["Sports"]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_an_archive_is_read_in_place(tmp_path, name, mode):
         "news_csv/train.csv": TRAIN,
         "news_csv/classes.txt": CLASSES,
     }
-    source = read_folder(pack(tmp_path / name, files, mode), ColumnSpec(), "strict")
+    source = read_folder(pack(tmp_path / name, files, mode), ColumnSpec())
     assert source.tables["train"].labels == ["Sports", "World"]
     assert source.tables["test"].texts == ["Third"]
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
@@ -147,7 +148,7 @@ def test_an_archive_cannot_reach_outside(tmp_path):
         member = tarfile.TarInfo("../../train.csv")
         member.size = len(TRAIN.encode())
         archive.addfile(member, io.BytesIO(TRAIN.encode()))
-    source = read_folder(path, ColumnSpec(), "strict")
+    source = read_folder(path, ColumnSpec())
     assert "test" not in source.tables
     assert sorted(entry.name for entry in tmp_path.rglob("*")) == [
         "evil.tar.gz",
@@ -158,23 +159,23 @@ def test_an_archive_cannot_reach_outside(tmp_path):
 
 def test_bad_archives(tmp_path):
     with pytest.raises(UserError, match=r"has no train\.csv"):
-        read_folder(pack(tmp_path / "a.tar.gz", {"x/readme.txt": "x"}), ColumnSpec(), "strict")
+        read_folder(pack(tmp_path / "a.tar.gz", {"x/readme.txt": "x"}), ColumnSpec())
     whole = pack(tmp_path / "a.tar.gz", {"train.csv": TRAIN * 5000}).read_bytes()
     (tmp_path / "a.tar.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match=r"a\.tar\.gz.*damaged"):
-        read_folder(tmp_path / "a.tar.gz", ColumnSpec(), "strict")
+        read_folder(tmp_path / "a.tar.gz", ColumnSpec())
     (tmp_path / "b.tar.gz").write_text("not an archive")
     with pytest.raises(UserError, match="damaged"):
-        read_folder(tmp_path / "b.tar.gz", ColumnSpec(), "strict")
+        read_folder(tmp_path / "b.tar.gz", ColumnSpec())
 
 
 def test_columns_asked_for_are_not_passed_over(tmp_path):
     folder = fill(tmp_path / "a", train_csv=TRAIN, classes_txt=CLASSES)
     with pytest.raises(UserError, match=r"no column for the label.*--data\.columns"):
-        read_folder(folder, ColumnSpec(text=("title",)), "strict")
+        read_folder(folder, ColumnSpec(text=("title",)))
     names = ColumnSpec(text=("text",), names=("label", "title", "text"))
     source = read_folder(
-        pack(tmp_path / "a.tgz", {"train.csv": TRAIN, "classes.txt": CLASSES}), names, "strict"
+        pack(tmp_path / "a.tgz", {"train.csv": TRAIN, "classes.txt": CLASSES}), names
     )
     assert source.tables["train"].texts[0] == "And a text"
     assert source.tables["train"].labels == ["Sports", "World"]
@@ -185,8 +186,40 @@ def test_shards_of_a_part_are_joined_in_order(tmp_path):
     for i in (1, 0):
         name = folder / f"train-0000{i}-of-00002.jsonl"
         name.write_text(f'{{"text": "t{i}", "label": "c{i}"}}\n')
-    source = read_folder(folder, ColumnSpec(), "strict")
+    source = read_folder(folder, ColumnSpec())
     assert (source.tables["train"].texts, source.tables["train"].labels) == (
         ["t0", "t1"],
         ["c0", "c1"],
     )
+
+
+def test_empty_columns_leave_no_space():
+    rows = [(WHERE, ["title", " ", "", "body"], "x"), (WHERE, ["", ""], "y")]
+    found = clean_rows(Columns(), rows, ColumnSpec())
+    assert list(found) == [("title body", "x"), ("", "y")]
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [(3, "3"), (-1, "-1"), (2.0, "2"), (True, "true"), (False, "false"), (" pos\n", "pos")],
+)
+def test_labels_become_names(value, name):
+    assert class_name(value, WHERE) == name
+
+
+@pytest.mark.parametrize(
+    "value", [None, float("nan"), float("inf"), 0.5, "", "  ", [1], {"a": 1}, b"x"]
+)
+def test_unusable_labels_name_the_row(value):
+    with pytest.raises(UserError, match=r"mail\.csv, row 7 \(line 9\): the label"):
+        class_name(value, WHERE)
+
+
+def test_bad_bytes_stop_or_are_replaced():
+    text = b"caf\xe9".decode("utf-8", "surrogateescape")
+    with pytest.raises(UserError, match=r"row 7 .*not valid UTF-8 \(byte 0xE9\).*errors replace"):
+        encodable(text, "strict", WHERE)
+    assert encodable(text, "replace", WHERE) == "caf\ufffd"
+    with pytest.raises(UserError, match=r"surrogate U\+D800"):
+        encodable("\ud800", "strict", WHERE)
+    assert encodable("größe \N{PILE OF POO}", "strict", WHERE) == "größe \N{PILE OF POO}"

@@ -1,4 +1,4 @@
-"""Labels, texts and the messages about them; random splits."""
+"""The columns of a table, its labels, and random splits."""
 
 import itertools
 
@@ -7,44 +7,60 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wave_jax.data.columns import Columns, ColumnSpec
 from wave_jax.data.table import (
-    Row,
+    ColumnSpec,
     Splits,
     Table,
-    Where,
-    class_name,
+    choose_columns,
     class_names,
-    clean_rows,
-    encodable,
     whole_numbers,
 )
 from wave_jax.errors import UserError
 
-WHERE = Where("mail.csv", 7, 9)
 NAMES = ("train", "validation", "test")
 
 
-def test_empty_columns_leave_no_space():
-    rows = [Row(WHERE, ["title", " ", "", "body"], "x"), Row(WHERE, ["", ""], "y")]
-    found = clean_rows(rows, ColumnSpec(), "strict")
-    assert list(found) == [("title body", "x"), ("", "y")]
-
-
 @pytest.mark.parametrize(
-    ("value", "name"),
-    [(3, "3"), (-1, "-1"), (2.0, "2"), (True, "true"), (False, "false"), (" pos\n", "pos")],
+    ("names", "expected"),
+    [
+        (["text", "label"], ((0,), 1)),
+        (["Class Index", "Title", "Description"], ((1, 2), 0)),
+        (["idx", "sentence", "label"], ((1,), 2)),
+        (["label", "title", "content"], ((1, 2), 0)),
+        (["id", "text", "sentiment"], ((1,), 2)),
+    ],
 )
-def test_labels_become_names(value, name):
-    assert class_name(value, WHERE) == name
+def test_usual_names_are_found(names, expected):
+    chosen = choose_columns(names, ColumnSpec(), "f.csv", header=True)
+    assert (chosen.text, chosen.label) == expected
 
 
-@pytest.mark.parametrize(
-    "value", [None, float("nan"), float("inf"), 0.5, "", "  ", [1], {"a": 1}, b"x"]
-)
-def test_unusable_labels_name_the_row(value):
-    with pytest.raises(UserError, match=r"mail\.csv, row 7 \(line 9\): the label"):
-        class_name(value, WHERE)
+def test_named_columns_come_in_the_order_asked_for():
+    wanted = ColumnSpec(text=("b", "a"), label="c")
+    chosen = choose_columns(["a", "b", "c"], wanted, "f.csv", header=True)
+    assert (chosen.text, chosen.label) == ((1, 0), 2)
+    assert str(chosen) == "text from b + a, label from c"
+
+
+def test_a_missing_column_shows_those_there_and_the_nearest():
+    with pytest.raises(
+        UserError, match=r"f\.csv has no column 'txt', did you mean 'text'.*'label'"
+    ):
+        choose_columns(["text", "label"], ColumnSpec(text=("txt",)), "f.csv", header=False)
+    with pytest.raises(UserError, match=r"no column for the label.*'lable'.*--data.label-column"):
+        choose_columns(["text", "lable"], ColumnSpec(), "f.csv", header=False)
+    with pytest.raises(UserError, match=r"no column for the text.*--data.text-columns"):
+        choose_columns(["image", "label"], ColumnSpec(), "f.csv", header=False)
+
+
+def test_a_line_that_may_be_data_says_what_a_headerless_file_takes():
+    with pytest.raises(UserError, match=r"'pos', 'A good film'.*no header line.*--data.columns"):
+        choose_columns(["pos", "A good film"], ColumnSpec(), "f.csv", header=True)
+
+
+def test_two_columns_of_one_name_are_refused():
+    with pytest.raises(UserError, match="2 columns named 'a'"):
+        choose_columns(["a", "a", "label"], ColumnSpec(text=("a",)), "f.csv", header=True)
 
 
 def test_classes_are_sorted_by_value_if_numbers():
@@ -58,7 +74,7 @@ def test_whole_numbers_written_with_a_point_lose_it():
 
 
 def test_a_label_that_training_lacks_names_row_and_nearest():
-    table = Table(["a", "b"], ["pos", "postive"], "test.csv", Columns())
+    table = Table(["a", "b"], ["pos", "postive"], "test.csv")
     with pytest.raises(
         UserError, match=r"test\.csv, row 2.*'postive'.*'neg', 'pos', 'positive'.*mean"
     ):
@@ -66,25 +82,15 @@ def test_a_label_that_training_lacks_names_row_and_nearest():
 
 
 def test_indices_are_int32():
-    found = Table(["a", "b"], ["y", "x"], "f", Columns()).label_indices(("x", "y"))
+    found = Table(["a", "b"], ["y", "x"], "f").label_indices(("x", "y"))
     assert found.dtype == np.int32
     assert found.tolist() == [1, 0]
-
-
-def test_bad_bytes_stop_or_are_replaced():
-    text = b"caf\xe9".decode("utf-8", "surrogateescape")
-    with pytest.raises(UserError, match=r"row 7 .*not valid UTF-8 \(byte 0xE9\).*errors replace"):
-        encodable(text, "strict", WHERE)
-    assert encodable(text, "replace", WHERE) == "caf\ufffd"
-    with pytest.raises(UserError, match=r"surrogate U\+D800"):
-        encodable("\ud800", "strict", WHERE)
-    assert encodable("größe \N{PILE OF POO}", "strict", WHERE) == "größe \N{PILE OF POO}"
 
 
 def source(count, test=None):
     texts = [f"text {i}" for i in range(count)]
     labels = ["a", "b"] * (count // 2) + ["a"] * (count % 2)
-    tables = {"train": Table(texts, labels, "f.csv", Columns())}
+    tables = {"train": Table(texts, labels, "f.csv")}
     return Splits("f", "f", tables if test is None else tables | {"test": test})
 
 
@@ -97,42 +103,40 @@ def source(count, test=None):
 )
 def test_splits_are_disjoint_complete_in_order_and_repeatable(count, validation, test, seed):
     try:
-        done = source(count).completed(
-            validation_fraction=validation, test_fraction=test, seed=seed
-        )
+        done = source(count).completed(validation, test, seed)
     except UserError:  # the test took all but one row
         assert count - min(max(round(test * count), 1), count - 1) < 2
         return
-    found = [done.tables[name] for name in NAMES]
+    found = [done[name] for name in NAMES]
     numbers = [[int(text.split()[1]) for text in rows.texts] for rows in found]
     assert all(split == sorted(split) and split for split in numbers)
     assert sorted(itertools.chain(*numbers)) == list(range(count))
-    again = source(count).completed(validation_fraction=validation, test_fraction=test, seed=seed)
+    again = source(count).completed(validation, test, seed)
     assert again == done
 
 
 def test_sizes_and_labels_follow():
-    done = source(1000).completed(validation_fraction=0.2, test_fraction=0.1, seed=3)
-    assert [len(done.tables[name]) for name in NAMES] == [720, 180, 100]
-    for rows in (done.tables[name] for name in NAMES):
+    done = source(1000).completed(0.2, 0.1, 3)
+    assert [len(done[name]) for name in NAMES] == [720, 180, 100]
+    for rows in (done[name] for name in NAMES):
         expected = ["ab"[int(text.split()[1]) % 2] for text in rows.texts]
         assert rows.labels == expected
 
 
 def test_a_given_test_split_is_left_alone_and_the_seed_matters():
-    given_test = Table(["t"], ["a"], "t.csv", Columns())
-    one = source(100, given_test).completed(validation_fraction=0.2, test_fraction=0.5, seed=0)
-    other = source(100, given_test).completed(validation_fraction=0.2, test_fraction=0.5, seed=1)
-    assert one.tables["test"] is given_test
-    assert len(one.tables["train"]) == 80
-    assert one.tables["train"].texts != other.tables["train"].texts
+    given_test = Table(["t"], ["a"], "t.csv")
+    one = source(100, given_test).completed(0.2, 0.5, 0)
+    other = source(100, given_test).completed(0.2, 0.5, 1)
+    assert one["test"] is given_test
+    assert len(one["train"]) == 80
+    assert one["train"].texts != other["train"].texts
 
 
 def test_the_split_is_the_same_on_every_machine():
     """NumPy's stream for a seed; were it to change, texts would move between splits."""
-    done = source(10).completed(validation_fraction=0.2, test_fraction=0.2, seed=0)
+    done = source(10).completed(0.2, 0.2, 0)
     order = np.random.default_rng((0, 1)).permutation(10)
-    assert done.tables["test"].texts == [f"text {i}" for i in sorted(order[:2])]
+    assert done["test"].texts == [f"text {i}" for i in sorted(order[:2])]
 
 
 @pytest.mark.parametrize(
@@ -152,4 +156,4 @@ def test_fractions_and_seed_are_checked(options, message):
 
 def test_too_few_rows():
     with pytest.raises(UserError, match=r"f\.csv has too few rows"):
-        source(2).completed(validation_fraction=0.2, test_fraction=0.2, seed=0)
+        source(2).completed(0.2, 0.2, 0)

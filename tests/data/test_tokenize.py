@@ -1,18 +1,17 @@
 """From a data set to ids, and the cache on disk."""
 
 import errno
-import os
 import subprocess
 import sys
-import time
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
 from wave_jax.data.config import DataConfig
 from wave_jax.data.dataset import Dataset, Split
-from wave_jax.data.tokenize import ArrayCache, texts_digest, tokenize_dataset
+from wave_jax.data.tokenize import cached, texts_digest, tokenize_dataset
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.errors import UserError
 
@@ -83,7 +82,7 @@ def test_whatever_shapes_the_ids_is_in_the_key(config, dataset, change):
 def test_a_given_tokenizer_or_vocabulary_is_used(config, dataset, tmp_path):
     given = WordPiece.train(["other words entirely"] * 2, vocab_size=40)
     assert tokenize_dataset(config, dataset, given).tokenizer is given
-    given.save(tmp_path / "tokenizer.json")
+    (tmp_path / "tokenizer.json").write_text(given.to_json(), encoding="utf-8")
     read = tokenize_dataset(replace(config, vocab=str(tmp_path / "tokenizer.json")), dataset)
     assert read.tokenizer.fingerprint == given.fingerprint
     with pytest.raises(UserError, match="No such file"):
@@ -114,9 +113,9 @@ def never():
 
 @pytest.fixture
 def cache(tmp_path):
-    cache = ArrayCache(tmp_path / "cache")
-    cache.fetch("key", lambda: ARRAYS)
-    return cache
+    fetch = partial(cached, tmp_path / "cache")
+    fetch("key", lambda: ARRAYS)
+    return fetch
 
 
 def check(found):
@@ -127,10 +126,10 @@ def check(found):
 
 
 def test_arrays_come_back(cache, caplog, tmp_path):
-    check(cache.fetch("key", never))
+    check(cache("key", never))
     assert caplog.messages == []
     assert [entry.name for entry in (tmp_path / "cache").iterdir()] == ["key.npz"]
-    assert cache.fetch("other", lambda: {"a": np.ones(2)})["a"].tolist() == [1, 1]
+    assert cache("other", lambda: {"a": np.ones(2)})["a"].tolist() == [1, 1]
 
 
 def entry_of(tmp_path):
@@ -141,10 +140,10 @@ def entry_of(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", b"no array at all", b"[1]"])
 def test_damaged_entries_are_reported_and_replaced(cache, caplog, tmp_path, content):
     entry_of(tmp_path).write_bytes(content)
-    check(cache.fetch("key", lambda: ARRAYS))
+    check(cache("key", lambda: ARRAYS))
     assert "is damaged" in caplog.text
     assert len(caplog.messages) == 1
-    check(cache.fetch("key", never))
+    check(cache("key", never))
     assert len(caplog.messages) == 1
 
 
@@ -155,48 +154,39 @@ def test_a_truncated_entry_or_one_flipped_bit_cannot_change_an_array(cache, tmp_
         content[place] ^= 1
         for damaged in (bytes(content), whole[:place]):
             entry_of(tmp_path).write_bytes(damaged)
-            check(cache.fetch("key", lambda: ARRAYS))
+            check(cache("key", lambda: ARRAYS))
 
 
 def test_pickled_objects_are_not_loaded(cache, tmp_path):
     with entry_of(tmp_path).open("wb") as file:
         np.savez(file, ids=np.array([{}], object))
-    check(cache.fetch("key", lambda: ARRAYS))
+    check(cache("key", lambda: ARRAYS))
 
 
 def test_a_place_that_cannot_be_written_costs_one_line(tmp_path, caplog):
     (tmp_path / "file").write_text("")
-    cache = ArrayCache(tmp_path / "file" / "cache")
-    check(cache.fetch("key", lambda: ARRAYS))
+    cache = partial(cached, tmp_path / "file" / "cache")
+    check(cache("key", lambda: ARRAYS))
     assert len(caplog.messages) == 1
     assert "cannot keep" in caplog.messages[0]
     assert "\n" not in caplog.messages[0]
-    check(ArrayCache(None).fetch("key", lambda: ARRAYS))
+    check(cached(None, "key", lambda: ARRAYS))
     assert len(caplog.messages) == 1
 
 
 def test_an_error_in_making_leaves_nothing(tmp_path):
     with pytest.raises(AssertionError):
-        ArrayCache(tmp_path).fetch("key", never)
+        cached(tmp_path, "key", never)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_old_leftovers_of_killed_processes_go(tmp_path):
-    for name, age in (("old", 2 * 86400), ("new", 10)):
-        part = tmp_path / f".part-{name}"
-        part.touch()
-        os.utime(part, (time.time() - age,) * 2)
-    ArrayCache(tmp_path).fetch("key", lambda: ARRAYS)
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".part-new", "key.npz"]
-
-
 def test_a_disk_that_fills_up_leaves_no_half_entry(tmp_path, caplog, monkeypatch):
-    def full(file, **arrays):
-        file.write(b"half")
+    def full(file, **options):
+        file.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
-    check(ArrayCache(tmp_path).fetch("key", lambda: ARRAYS))
+    check(cached(tmp_path, "key", lambda: ARRAYS))
     assert list(tmp_path.iterdir()) == []
     line = f"cannot keep tokenized texts in {tmp_path}: No space left on device"
     assert caplog.messages == [line]
@@ -206,15 +196,14 @@ WRITER = """
 import logging.handlers, os, sys
 import numpy as np
 from pathlib import Path
-from wave_jax.data.tokenize import ArrayCache
-folder, me, breaks = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "breaks"
-cache = ArrayCache(folder)
+from wave_jax.data.tokenize import cached
+folder, me, breaks = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "breaks"
 logging.getLogger('wave_jax').addHandler(handler := logging.handlers.BufferingHandler(10_000))
 print("ready", flush=True)
 sys.stdin.readline()
 for turn in range(150):
     key = str(turn % 3) if breaks else str(turn)
-    found = cache.fetch(key, lambda: {"a": np.full(50_000, int(key)), "b": np.arange(7)})
+    found = cached(folder, key, lambda: {"a": np.full(50_000, int(key)), "b": np.arange(7)})
     assert (found["a"] == int(key)).all() and found["b"].tolist() == list(range(7))
     if breaks and turn % 5 == me:  # what the other one may be reading or replacing
         try:

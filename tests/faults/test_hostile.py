@@ -219,7 +219,7 @@ def test_a_tokenizer_file_that_is_none(tmp_path):
         COUNT["inputs"] += 1
         path.write_bytes(content)
         try:
-            WordPiece.load(path).encode(["some text"], 8)
+            WordPiece.from_file(path).encode(["some text"], 8)
         except UserError as error:
             one_line(error)
 

@@ -14,10 +14,10 @@ from typing import Annotated, Literal
 
 import tyro
 
-from wave_jax.data.columns import ColumnSpec
 from wave_jax.data.config import ColumnsConfig, DataConfig
 from wave_jax.data.files import FORMATS, open_texts
 from wave_jax.data.streams import existing, plain_suffix, user_path
+from wave_jax.data.table import ColumnSpec
 from wave_jax.errors import UserError
 
 Errors = Literal["strict", "replace"]
@@ -74,8 +74,9 @@ def open_input(options: TextOptions, trained_on: DataConfig) -> Iterator[Iterato
             options.data.text_columns or trained_on.text_columns,
             trained_on.label_column,
             options.data.columns or trained_on.columns,
+            errors=options.errors,
         )
-        yield _rows(path, options.errors, columns)
+        yield _rows(path, columns)
         return
     try:
         file = path.open("rb")
@@ -140,9 +141,9 @@ def _decode(line: bytes, errors: Errors, *, first: bool) -> str:
     return line.removesuffix(b"\r").decode("utf-8", errors)
 
 
-def _rows(path: Path, errors: Errors, columns: ColumnSpec) -> Iterator[list[str]]:
+def _rows(path: Path, columns: ColumnSpec) -> Iterator[list[str]]:
     try:
-        description, texts = open_texts(path, columns, errors)
+        description, texts = open_texts(path, columns)
         if description and not columns.text:
             print(f"{path}: {description}", file=sys.stderr)
         while chunk := list(itertools.islice(texts, _CHUNK)):

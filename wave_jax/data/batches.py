@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator
-from typing import NamedTuple, TypedDict, Unpack
+from typing import NamedTuple
 
 import numpy as np
 
@@ -43,21 +43,11 @@ class Batch(NamedTuple):
     weights: np.ndarray
 
 
-class Sharing(TypedDict, total=False):
-    """How processes share a batch: the arguments of `BatchBuilder` of these names."""
-
-    process_index: int
-    process_count: int
-    mesh_multiple: int
-
-
 class BatchBuilder:
     """Builds batches from the indices of their texts; safe to call from several threads.
 
-    Attributes:
-      rows: rows of a batch, over all processes: batch_size, rounded up for the mesh.
-      multiple: divides every U.
-      lengths: number of tokens of each text, int64 [texts].
+    `rows` are those of a batch over all processes: batch_size, rounded up for the mesh. `lengths`
+    are the numbers of tokens of the texts, int64 [texts].
     """
 
     def __init__(
@@ -77,13 +67,11 @@ class BatchBuilder:
           tokens, labels: the texts and their classes, int [texts] or None.
           batch_size: texts of a batch, over all processes.
           table_rows: rows of the embedding table; every id is less.
-          process_index: this process, 0 <= process_index < process_count.
-          process_count: processes that share every batch.
-          mesh_multiple: must divide U and the rows of a batch; batches are padded to it.
+          process_index, process_count: this process, and those that share every batch.
+          mesh_multiple: batches are padded so that it divides U and the rows of a batch.
 
         Raises:
           UserError: the batch size cannot be divided among processes, or an id is too large.
-          ValueError: labels or process numbers that do not fit.
         """
         if batch_size < 1:
             raise UserError(f"the batch size must be at least 1, got {batch_size}")
@@ -92,10 +80,6 @@ class BatchBuilder:
                 f"the batch size {batch_size} cannot be divided among {process_count} processes; "
                 f"use a multiple of {process_count}"
             )
-        if not 0 <= process_index < process_count:
-            raise ValueError(f"process {process_index} of {process_count}")
-        if labels is not None and len(labels) != len(tokens):
-            raise ValueError(f"{len(tokens)} texts but {len(labels)} labels")
         if len(tokens.ids) and int(tokens.ids.max()) >= table_rows:
             raise UserError(
                 f"token id {int(tokens.ids.max())} lies beyond the embedding table of {table_rows} "
@@ -133,13 +117,10 @@ class BatchBuilder:
         return int(self.lengths[texts].max(initial=1)), max(1, len(distinct))
 
     def build(self, texts: np.ndarray, shapes: Shapes, kept: np.ndarray | None = None) -> Batch:
-        """Builds this process's share of a batch.
+        """Builds this process's share of a batch from the texts, int [at most rows], of the whole.
 
-        Args:
-          texts: indices of the texts of the whole batch, int [at most rows].
-          shapes: the shapes to choose from.
-          kept: bool [tokens of all these texts]; tokens that are False are left out of the mask and
-            of the distinct ids. Those that stay keep their positions.
+        Tokens where `kept`, bool [tokens of all these texts], is False are left out of the mask and
+        of the distinct ids. Those that stay keep their positions.
         """
         lengths, flat = self.lengths[texts], self._flat_ids(texts)
         kept = np.ones(len(flat), bool) if kept is None else kept
@@ -192,9 +173,7 @@ class TrainBatches(BatchBuilder):
     last. Which words are dropped is drawn from (seed, step) alone: dropped on the host, ids that no
     longer occur in a batch cost no computation.
 
-    Attributes:
-      shapes: all shapes that can occur, in any epoch.
-      word_dropout: fraction of the tokens that the batches leave out.
+    `shapes` are all that can occur, in any epoch.
     """
 
     def __init__(
@@ -208,19 +187,18 @@ class TrainBatches(BatchBuilder):
         max_shapes: int = _TRAIN_SHAPES,
         token_cost: float = TOKEN_COST,
         word_dropout: float = 0.0,
-        **sharing: Unpack[Sharing],
+        **sharing: int,
     ) -> None:
         """Chooses the shapes by simulating the first epoch (a few, if they are short).
 
         Args:
-          seed: seed of the order, not negative.
           max_shapes: maximum number of shapes; each takes a second or so to compile.
           token_cost: see `Shapes.fitted`.
           word_dropout: fraction of the tokens left out of each batch; the first of a text stays.
-            The others are those of `BatchBuilder`.
+          **sharing: process_index, process_count and mesh_multiple, as in `BatchBuilder`.
 
         Raises:
-          UserError: no texts, or sizes that do not fit (see `BatchBuilder`).
+          UserError: no texts, a negative seed, or as `BatchBuilder`.
         """
         if not len(tokens):
             raise UserError("there are no training texts")
@@ -239,8 +217,6 @@ class TrainBatches(BatchBuilder):
 
     def examples(self, step: int) -> np.ndarray:
         """Returns the indices of the texts in a step's whole batch, int64 [at most batch_size]."""
-        if step < 0:
-            raise IndexError(f"step {step}")
         epoch, index = divmod(step, len(self))
         newest, order = self._newest
         if newest != epoch:
@@ -272,10 +248,8 @@ class TrainBatches(BatchBuilder):
         steps = np.arange(min(_SIMULATED_EPOCHS * len(self), max(len(self), _SIMULATED_BATCHES)))
         if len(steps) > _SIMULATED_BATCHES:
             steps = steps[np.linspace(0, len(steps) - 1, _SIMULATED_BATCHES).astype(int)]
-        sizes = []
-        for step in steps.tolist():
-            texts = self.examples(step)
-            sizes.append(self.measure(texts, self._kept(texts, step)))
+        texts = ((step, self.examples(step)) for step in steps.tolist())
+        sizes = [self.measure(each, self._kept(each, step)) for step, each in texts]
         return Shapes.fitted(
             *np.array(sizes).T,
             rows=self.rows,
@@ -293,9 +267,8 @@ class EvalBatches(BatchBuilder):
     all with the same `shapes` (see `Shapes.geometric`), so that memory stays flat and nothing
     compiles after the first chunks.
 
-    Attributes:
-      order: index of the text in row r of batch i: order[i * batch_size + r], int64 [texts].
-      shapes: all shapes that occur.
+    The text in row r of batch i is `order[i * batch_size + r]`, int64 [texts]; `shapes` are all
+    that occur.
     """
 
     def __init__(
@@ -308,14 +281,12 @@ class EvalBatches(BatchBuilder):
         shapes: Shapes | None = None,
         max_shapes: int = _EVAL_SHAPES,
         token_cost: float = TOKEN_COST,
-        **sharing: Unpack[Sharing],
+        **sharing: int,
     ) -> None:
         """Sorts the texts; without `shapes`, chooses them by measuring every batch.
 
-        Args:
-          shapes: shapes compiled before; one is added if they do not hold every batch.
-          max_shapes: maximum number of shapes to choose.
-          token_cost: see `Shapes.fitted`. The others are those of `BatchBuilder`.
+        To `shapes`, which are compiled already, one is added if they do not hold every batch. The
+        other arguments are those of `TrainBatches`.
         """
         super().__init__(tokens, labels, batch_size=batch_size, table_rows=table_rows, **sharing)
         self.order = np.argsort(self.lengths, kind="stable")
@@ -338,8 +309,6 @@ class EvalBatches(BatchBuilder):
 
     def examples(self, index: int) -> np.ndarray:
         """Returns the indices of the texts in a batch, int64 [at most batch_size]."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"batch {index} of {len(self)}")
         return self.order[index * self._batch_size : (index + 1) * self._batch_size]
 
     def batch(self, index: int) -> Batch:

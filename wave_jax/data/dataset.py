@@ -13,12 +13,11 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from wave_jax.data.columns import ColumnSpec
 from wave_jax.data.config import DataConfig
 from wave_jax.data.docstrings import read_docstrings
 from wave_jax.data.files import LABELS, read_file, read_source
 from wave_jax.data.streams import existing, user_path
-from wave_jax.data.table import Splits, Table, class_names, remarks
+from wave_jax.data.table import ColumnSpec, Splits, Table, class_names, remarks
 from wave_jax.errors import UserError, listed, nearest, nearest_path
 
 DOCSTRINGS = "docstrings"
@@ -79,8 +78,8 @@ def load_dataset(config: DataConfig) -> Dataset:
     given = [source.tables[name] for name in ("train", "validation") if name in source.tables]
     found = class_names(label for table in given for label in table.labels)
     _check_labels(given[0], found)
-    names = source.classes or given[0].columns.classes or found
-    tables = _complete(source, config).tables
+    names = source.classes or found
+    tables = _completed(source, config)
     dataset = Dataset(
         name=source.name,
         label_names=names,
@@ -94,7 +93,7 @@ def load_dataset(config: DataConfig) -> Dataset:
 
 def load_split(
     config: DataConfig,
-    split: str,
+    split: SplitName,
     label_names: tuple[str, ...],
     *,
     trained_on: DataConfig | None = None,
@@ -104,14 +103,11 @@ def load_split(
     Where `trained_on`, the configuration of the training, names the same source, the splits are
     those of the training. Another source without splits of its own is returned as a whole.
 
-    Raises:
-      UserError: as `load_dataset`, and where a label is none of `label_names`.
+    Raises UserError as `load_dataset` does, and where a label is none of `label_names`.
     """
-    if split not in get_args(SplitName):
-        options = get_args(SplitName)
-        raise UserError(f"no split {split!r}, expected one of {options}{nearest(split, options)}")
-    same = trained_on is not None and _normalized(config.source) == _normalized(trained_on.source)
-    if trained_on is not None and same:
+    trained_on = trained_on or config
+    same = _normalized(config.source) == _normalized(trained_on.source)
+    if same:
         config = replace(  # a test file given now replaces the test split alone
             config,
             test=config.test if split == "test" else trained_on.test,
@@ -120,10 +116,8 @@ def load_split(
             split_seed=trained_on.split_seed,
         )
     source = _read(config)
-    if trained_on is None or same or len(source.tables) > 1:
-        table = _complete(source, config).tables[split]
-    else:
-        table = source.tables["train"]
+    whole = not same and len(source.tables) == 1
+    table = source.tables["train"] if whole else _completed(source, config)[split]
     return Split(table.texts, table.label_indices(label_names))
 
 
@@ -143,32 +137,27 @@ def write_snapshot(dataset: Dataset, folder: Path) -> None:
 
 
 def _read(config: DataConfig) -> Splits:
-    spec = ColumnSpec(
-        config.text_columns, config.label_column, config.columns, config.on_unlabelled
-    )
+    names = (config.text_columns, config.label_column, config.columns)
+    spec = ColumnSpec(*names, config.on_unlabelled, config.errors)
     if config.source == DOCSTRINGS:
         source = read_docstrings()
     elif config.source.startswith(TFDS):
         from wave_jax.data.tfds import read_tfds  # slow to import
 
-        name, folders = config.source.removeprefix(TFDS), (config.tfds_dir, config.tfds_manual_dir)
-        source = read_tfds(name, spec, config.errors, *folders)
+        name = config.source.removeprefix(TFDS)
+        source = read_tfds(name, spec, config.tfds_dir, config.tfds_manual_dir)
     else:
-        source = read_source(_existing_source(config.source), spec, config.errors)
+        source = read_source(_existing_source(config.source), spec)
     if config.test is None:
         return source
-    test = read_file(user_path(config.test), spec, config.errors)
+    test = read_file(user_path(config.test), spec)
     notes = f"test from {config.test}: {len(test):,} rows{remarks(test, columns=False)}"
     description = f"{source.description}; {notes}"
     return replace(source, tables=source.tables | {"test": test}, description=description)
 
 
-def _complete(source: Splits, config: DataConfig) -> Splits:
-    return source.completed(
-        validation_fraction=config.validation_fraction,
-        test_fraction=config.test_fraction,
-        seed=config.split_seed,
-    )
+def _completed(source: Splits, config: DataConfig) -> dict[str, Table]:
+    return source.completed(config.validation_fraction, config.test_fraction, config.split_seed)
 
 
 def _existing_source(source: str) -> Path:
@@ -191,15 +180,15 @@ def _normalized(source: str) -> str:
 
 
 def _check_labels(train: Table, found: tuple[str, ...]) -> None:
-    count = len(train)
+    rows = len(train)
     if len(found) < 2:
         raise UserError(
-            f"{train.origin}: all {count:,} rows have the one label {found[0]!r}; "
+            f"{train.origin}: all {rows:,} rows have the one label {found[0]!r}; "
             "a classifier needs at least two classes"
         )
-    if count >= _FEW_ROWS and len(found) > count / 2:
+    if rows >= _FEW_ROWS and len(found) > rows / 2:
         raise UserError(
-            f"{train.origin}: {len(found):,} different labels in {count:,} rows "
+            f"{train.origin}: {len(found):,} different labels in {rows:,} rows "
             f"({listed(found[:3])}, ...); is this the label column? "
             "Another is named with --data.label-column"
         )

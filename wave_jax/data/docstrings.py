@@ -15,7 +15,6 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from wave_jax.data.columns import Columns
 from wave_jax.data.table import Splits, Table
 from wave_jax.errors import UserError
 
@@ -74,9 +73,6 @@ def read_docstrings() -> Splits:
 
     A text that mostly repeats others, compared by its words alone, is left out, so that no text
     is in two splits and boilerplate does not give a package away.
-
-    Raises:
-      UserError: fewer than two packages can be read.
     """
     texts: list[str] = []
     labels: list[str] = []
@@ -84,9 +80,8 @@ def read_docstrings() -> Splits:
     roots = {name.lstrip("_"): _package_roots(name) for name in PACKAGES}
     roots[STANDARD_LIBRARY] = _standard_roots()
     for label in sorted(roots):
-        found = _texts(roots[label], seen)
-        texts += found
-        labels += [label] * len(found)
+        texts += _texts(roots[label], seen)
+        labels += [label] * (len(texts) - len(labels))
     origin, classes = "the docstrings of installed packages", len(set(labels))
     if classes < 2:
         raise UserError(
@@ -94,7 +89,7 @@ def read_docstrings() -> Splits:
             "give texts of your own with --data.source"
         )
     description = f"{len(texts):,} docstrings of {classes} packages installed here"
-    return Splits("docstrings", description, {"train": Table(texts, labels, origin, Columns())})
+    return Splits("docstrings", description, {"train": Table(texts, labels, origin)})
 
 
 def prose(docstring: str) -> str:
@@ -144,10 +139,7 @@ def _texts(roots: list[Path], seen: set[str]) -> list[str]:
 
 def _package_roots(name: str) -> list[Path]:
     """Returns the folders of a top-level package, without importing it."""
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        spec = None
+    spec = importlib.util.find_spec(name)
     places = (spec and spec.submodule_search_locations) or ()
     return [Path(place) for place in places if Path(place).is_dir()]
 
@@ -173,11 +165,8 @@ def _files(root: Path) -> Iterator[Path]:
 def _docstrings(file: Path) -> Iterator[str]:
     try:
         source = file.read_bytes()
-        if len(source) > MOST_BYTES:
-            return
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the parsed file, not of ours
-            tree = ast.parse(source)
+        with warnings.catch_warnings(action="ignore"):  # of the parsed file, not of ours
+            tree = ast.parse(source if len(source) <= MOST_BYTES else "")
     except (OSError, SyntaxError, ValueError, RecursionError):
         return
     yield from _documented(tree)

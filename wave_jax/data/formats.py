@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,35 +14,29 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wave_jax.data.columns import Columns, ColumnSpec, choose_columns
-from wave_jax.data.streams import LONGEST_LINE, Errors, Input, bounded_lines, reading
-from wave_jax.data.table import Row, Where, clean_rows
+from wave_jax.data.streams import LONGEST_LINE, Errors, Input, reading
+from wave_jax.data.table import Columns, ColumnSpec, choose_columns, row_name
 from wave_jax.errors import UserError, one_line, shorten
 
 FASTTEXT_LABEL = "__label__"
-_LARGEST_ARRAY = 512 << 20
 _UNLABELLED = -1  # class index of rows without a label in Hugging Face's datasets
-
-Rows = Iterator[Row]
-Records = Iterable[tuple[Where, Mapping[str, Any]]]
+# What messages call a row, and its texts and its label as they stand in the file.
+Row = tuple[str, list[Any], Any]
+Reader = Callable[[Input, ColumnSpec], tuple[Columns, Iterator[Row]]]
 
 
 def read_delimited(
-    source: Input, spec: ColumnSpec, errors: Errors, *, delimiter: str, zhang: bool = False
-) -> tuple[Columns, Rows]:
+    source: Input, spec: ColumnSpec, *, delimiter: str
+) -> tuple[Columns, Iterator[Row]]:
     """Reads a csv or tsv file.
-
-    With `zhang`, a file whose first line is no header is taken to be in the layout of Zhang et al.
-    (2015): the class, counted from 1, and then the columns of text.
 
     Tsv files are often written without quoting: where their quotes do not pair up, or pair up
     across lines that are rows of their own, quotes are read as part of the text.
     """
-    read = partial(_read_delimited, source, spec, errors, delimiter=delimiter, zhang=zhang)
 
     def count(quoting: int) -> int | None:
         try:
-            return sum(1 for _ in clean_rows(read(quoting=quoting)[1], spec, errors))
+            return sum(1 for _ in _read_delimited(source, spec, delimiter, quoting)[1])
         except UserError:
             return None
 
@@ -51,31 +45,30 @@ def read_delimited(
         quoted, plain = count(csv.QUOTE_MINIMAL), count(csv.QUOTE_NONE)
         if quoted is None or plain not in (None, quoted):
             quoting = csv.QUOTE_NONE
-    return read(quoting=quoting)
+    return _read_delimited(source, spec, delimiter, quoting)
 
 
-def read_fasttext(source: Input, errors: Errors) -> tuple[Columns, Rows]:
+def read_fasttext(source: Input, spec: ColumnSpec) -> tuple[Columns, Iterator[Row]]:
     """Reads fastText's format: `__label__CLASS` and the text, one row per line."""
 
-    def rows() -> Rows:
-        with source.lines(errors, newline="\n") as stream:
-            for where, line in _filled_lines(bounded_lines(stream, source.name), source.name):
-                head, _, text = line.strip(" \t\r\n").replace("\t", " ").partition(" ")
-                if not head.startswith(FASTTEXT_LABEL):
-                    raise UserError(f"{where}: expected {FASTTEXT_LABEL}CLASS and then the text")
-                if text.lstrip().startswith(FASTTEXT_LABEL):
-                    raise UserError(f"{where}: several labels; every text must have exactly one")
-                yield Row(where, [text.strip()], head.removeprefix(FASTTEXT_LABEL))
+    def rows() -> Iterator[Row]:
+        for where, line in _filled_lines(source, spec.errors):
+            head, _, text = line.strip(" \t\r\n").replace("\t", " ").partition(" ")
+            if not head.startswith(FASTTEXT_LABEL):
+                raise UserError(f"{where}: expected {FASTTEXT_LABEL}CLASS and then the text")
+            if text.lstrip().startswith(FASTTEXT_LABEL):
+                raise UserError(f"{where}: several labels; every text must have exactly one")
+            yield where, [text.strip()], head.removeprefix(FASTTEXT_LABEL)
 
     return Columns(), rows()
 
 
-def read_jsonl(source: Input, spec: ColumnSpec, errors: Errors) -> tuple[Columns, Rows]:
+def read_jsonl(source: Input, spec: ColumnSpec) -> tuple[Columns, Iterator[Row]]:
     """Reads JSON objects, one per line or in one array; null as a text counts as empty.
 
     Columns are chosen among the keys of the first object; other keys may hold anything.
     """
-    records = iter(_json_objects(source, errors))
+    records = _json_objects(source, spec)
     first = next(records, None)
     if first is None:
         raise UserError(f"{source.name} holds no rows")
@@ -83,40 +76,47 @@ def read_jsonl(source: Input, spec: ColumnSpec, errors: Errors) -> tuple[Columns
     return columns, mapped_rows(columns, itertools.chain((first,), records))
 
 
-def read_parquet(source: Input, spec: ColumnSpec) -> tuple[Columns, Rows]:
+def read_parquet(source: Input, spec: ColumnSpec) -> tuple[Columns, Iterator[Row]]:
     """Reads a parquet file: text columns of strings or bytes, where null counts as empty.
 
     Integer labels become class names where Hugging Face's `datasets` stored these in the file.
     """
-    with ExitStack() as stack:
-        stack.enter_context(_arrow_errors(source.name))
-        file = pq.ParquetFile(stack.enter_context(source.open()))
-        schema = file.schema_arrow
-        columns = choose_columns(schema.names, spec, source.name)
-        used = [schema.names[i] for i in {*columns.text, columns.label} if i is not None]
-        if columns.label is not None:
-            label = schema.names[columns.label]
-            columns = replace(columns, classes=_hugging_face_classes(schema, label))
-        opened = stack.pop_all()
+    with _arrow_errors(source.name), source.open() as stream:
+        schema = pq.read_schema(stream)
+    columns = choose_columns(schema.names, spec, source.name)
+    label = "" if columns.label is None else schema.names[columns.label]
+    classes = _hugging_face_classes(schema, label) if label else None
+    used = [schema.names[i] for i in {*columns.text, columns.label} if i is not None]
 
-    def records() -> Iterator[tuple[Where, dict[str, Any]]]:
-        row = 0
-        with opened:
-            for batch in file.iter_batches(8192, columns=used):
+    def records() -> Iterator[tuple[str, dict[str, Any]]]:
+        rows = itertools.count(1)
+        with _arrow_errors(source.name), source.open() as stream:
+            for batch in pq.ParquetFile(stream).iter_batches(8192, columns=used):
                 for values in zip(*(_arrow_values(batch[name]) for name in used), strict=True):
-                    row += 1
-                    where, record = Where(source.name, row), dict(zip(used, values, strict=True))
-                    if columns.classes is not None:
-                        record[label] = _class_of(record[label], columns.classes, where)
+                    where = row_name(source.name, next(rows))
+                    record = dict(zip(used, values, strict=True))
+                    if classes is not None:
+                        record[label] = _class_of(record[label], classes, where)
                     yield where, record
 
+    columns = replace(columns, classes=classes)
     return columns, mapped_rows(columns, records())
 
 
-def mapped_rows(columns: Columns, records: Records) -> Rows:
+FORMATS: dict[str, Reader] = {
+    ".csv": partial(read_delimited, delimiter=","),
+    **dict.fromkeys((".tsv", ".tab"), partial(read_delimited, delimiter="\t")),
+    **dict.fromkeys((".jsonl", ".ndjson", ".json"), read_jsonl),
+    **dict.fromkeys((".parquet", ".pq"), read_parquet),
+}
+
+
+def mapped_rows(
+    columns: Columns, records: Iterable[tuple[str, Mapping[str, Any]]]
+) -> Iterator[Row]:
     """Yields the rows of records that map the names of columns to values."""
     texts = [columns.names[i] for i in columns.text]
-    label = None if columns.label is None else columns.names[columns.label]
+    label = "" if columns.label is None else columns.names[columns.label]
     for where, record in records:
         for key in texts:
             if key not in record:
@@ -124,34 +124,42 @@ def mapped_rows(columns: Columns, records: Records) -> Rows:
             if not isinstance(record[key], str | bytes | None):
                 found = shorten(repr(record[key]))
                 raise UserError(f"{where}: {key!r} should hold a string, found {found}")
-        value = None if label is None else record.get(label)
-        yield Row(where, [record[key] for key in texts], value)
+        value = None if columns.label is None else record.get(label)
+        yield where, [record[key] for key in texts], value
+
+
+def parse_json(text: str | bytes, where: str) -> Any:
+    """Parses JSON; UserError where it is invalid, nested too deeply, or has a huge number."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: not valid JSON ({error})") from error
 
 
 def _read_delimited(
-    source: Input, spec: ColumnSpec, errors: Errors, *, delimiter: str, quoting: int, zhang: bool
-) -> tuple[Columns, Rows]:
-    records = _csv_records(source, errors, delimiter, quoting)
+    source: Input, spec: ColumnSpec, delimiter: str, quoting: int
+) -> tuple[Columns, Iterator[Row]]:
+    records = _csv_records(source, spec.errors, delimiter, quoting)
     first = next(records, None)
     if first is None:
         raise UserError(f"{source.name} is empty; it should hold texts")
-    columns = _delimited_columns(first[1], spec, source.name, zhang)
+    columns = _delimited_columns(first[1], spec, source.name)
     if not columns.headerless:
         first = next(records, None)
     if first is None:
         raise UserError(f"{source.name} holds a header line and no rows")
     width = len(columns.names)
 
-    def rows() -> Rows:
+    def rows() -> Iterator[Row]:
         for row, (line, fields) in enumerate(itertools.chain((first,), records), 1):
-            where = Where(source.name, row, line)
+            where = row_name(source.name, row, line)
             if len(fields) != width:
                 raise UserError(
                     f"{where}: {len(fields)} fields where {width} were expected; a field that "
                     "holds the separator, a quote or a line break must be in double quotes"
                 )
             label = None if columns.label is None else fields[columns.label]
-            yield Row(where, [fields[i] for i in columns.text], label)
+            yield where, [fields[i] for i in columns.text], label
 
     return columns, rows()
 
@@ -160,26 +168,23 @@ def _csv_records(
     source: Input, errors: Errors, delimiter: str, quoting: int
 ) -> Iterator[tuple[int, list[str]]]:
     """Yields the first line's number and the fields of each record that is not a blank line."""
-    limit = csv.field_size_limit(LONGEST_LINE)  # the default of 128 KiB would refuse long texts
+    csv.field_size_limit(LONGEST_LINE)  # the default of 128 KiB would refuse long texts
     line = 1
+    lines = source.lines(errors, newline="")
+    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)  # type: ignore[arg-type]
     try:
-        with source.lines(errors, newline="") as stream:
-            lines = bounded_lines(stream, source.name)
-            reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)  # type: ignore[arg-type]
-            for fields in reader:
-                if fields and (len(fields) > 1 or fields[0].strip()):
-                    yield line, fields
-                line = reader.line_num + 1
+        for fields in reader:
+            if fields and (len(fields) > 1 or fields[0].strip()):
+                yield line, fields
+            line = reader.line_num + 1
     except csv.Error as error:
         raise UserError(
             f"{source.name}, line {line}: broken quotes or separators ({error}); a field "
             "that starts with a double quote must end with one, and quotes in it are doubled"
         ) from error
-    finally:
-        csv.field_size_limit(limit)
 
 
-def _delimited_columns(first: list[str], spec: ColumnSpec, origin: str, zhang: bool) -> Columns:
+def _delimited_columns(first: list[str], spec: ColumnSpec, origin: str) -> Columns:
     """Returns the columns of a file whose first record is `first`."""
     names = [field.strip() for field in first]
     if spec.names:
@@ -188,7 +193,7 @@ def _delimited_columns(first: list[str], spec: ColumnSpec, origin: str, zhang: b
     try:
         return replace(choose_columns(names, spec, origin, header=True), untyped=True)
     except UserError:
-        if zhang and not (spec.text or spec.label) and len(names) > 1 and names[0].isdecimal():
+        if spec.zhang and not (spec.text or spec.label) and len(names) > 1 and names[0].isdecimal():
             numbered = tuple(f"column {i}" for i in range(1, len(names) + 1))
             label = None if spec.unlabelled == "ignore" else 0
             text = tuple(range(1, len(names)))
@@ -207,46 +212,32 @@ def _has_quotes(source: Input) -> bool:
         return any(b'"' in block for block in iter(lambda: stream.read(1 << 20), b""))
 
 
-def _filled_lines(lines: Iterable[str], origin: str) -> Iterator[tuple[Where, str]]:
-    """Yields the lines that are not blank."""
-    row = 0
-    for number, line in enumerate(lines, 1):
-        if not line.isspace():
-            row += 1
-            yield Where(origin, row, number), line
+def _filled_lines(source: Input, errors: Errors) -> Iterator[tuple[str, str]]:
+    """Yields the lines that are not blank, with what messages call them."""
+    lines = enumerate(source.lines(errors, newline="\n"), 1)
+    filled = ((number, line) for number, line in lines if not line.isspace())
+    for row, (number, line) in enumerate(filled, 1):
+        yield row_name(source.name, row, number), line
 
 
-def _json_objects(source: Input, errors: Errors) -> Iterator[tuple[Where, dict[str, Any]]]:
-    with source.lines(errors, newline="\n") as stream:
-        for where, line in _filled_lines(bounded_lines(stream, source.name), source.name):
-            if where.row > 1 or not line.lstrip().startswith("["):
-                yield where, _json_object(_parse_json(line, where), where)
-                continue
-            rest = stream.read(_LARGEST_ARRAY + 1)
-            if len(rest) > _LARGEST_ARRAY:
-                raise UserError(
-                    f"{source.name} is one array of more than {_LARGEST_ARRAY >> 20} million "
-                    "characters, which must be read whole; write one object per line"
-                )
-            for row, value in enumerate(_parse_json(line + rest, source.name), 1):
-                where = Where(source.name, row)
-                yield where, _json_object(value, where)
+def _json_objects(source: Input, spec: ColumnSpec) -> Iterator[tuple[str, dict[str, Any]]]:
+    for where, value in _json_values(source, spec.errors):
+        if not isinstance(value, dict):
+            example, shown = '{"text": "...", "label": "..."}', shorten(json.dumps(value))
+            raise UserError(f"{where}: expected a JSON object such as {example}, found {shown}")
+        yield where, value
 
 
-def _parse_json(text: str, where: Where | str) -> Any:
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise UserError(f"{where}: the JSON is nested too deeply to be read") from None
-    except ValueError as error:  # invalid JSON, or a number of thousands of digits
-        raise UserError(f"{where}: not valid JSON ({error})") from error
-
-
-def _json_object(value: Any, where: Where) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        example, found = '{"text": "...", "label": "..."}', shorten(json.dumps(value))
-        raise UserError(f"{where}: expected a JSON object such as {example}, found {found}")
-    return value
+def _json_values(source: Input, errors: Errors) -> Iterator[tuple[str, Any]]:
+    """Yields the value of each line, or those of the array that the file begins with."""
+    lines = _filled_lines(source, errors)
+    for index, (where, line) in enumerate(lines):
+        if index == 0 and line.lstrip().startswith("["):
+            whole = line + "".join(rest for _, rest in lines)
+            for row, value in enumerate(parse_json(whole, source.name), 1):
+                yield row_name(source.name, row), value
+        else:
+            yield where, parse_json(line, where)
 
 
 @contextmanager
@@ -267,10 +258,10 @@ def _arrow_values(column: pa.Array) -> list[Any]:
     return list(column.to_pylist())
 
 
-def _class_of(index: Any, classes: tuple[str, ...], where: Where) -> str | None:
+def _class_of(index: Any, classes: tuple[str, ...], where: str) -> str | None:
     if index is None or index == _UNLABELLED:
         return None
-    if not (isinstance(index, int) and 0 <= index < len(classes)):
+    if not 0 <= index < len(classes):
         raise UserError(f"{where}: the label {index}, but the file names {len(classes)} classes")
     return classes[index]
 
@@ -278,12 +269,8 @@ def _class_of(index: Any, classes: tuple[str, ...], where: Where) -> str | None:
 def _hugging_face_classes(schema: pa.Schema, label: str) -> tuple[str, ...] | None:
     """Returns the names of a ClassLabel column, which `datasets` keeps in the file's metadata."""
     try:
-        metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-        feature = metadata["info"]["features"][label]
-        names = feature["names"] if feature["_type"] == "ClassLabel" else None
-    except (ValueError, KeyError, TypeError, RecursionError):
+        feature = json.loads(schema.metadata[b"huggingface"])["info"]["features"][label]
+        integers = pa.types.is_integer(schema.field(label).type)
+        return tuple(feature["names"]) if integers and feature["_type"] == "ClassLabel" else None
+    except (KeyError, TypeError, ValueError):  # no such metadata
         return None
-    if not isinstance(names, list) or not all(isinstance(item, str) for item in names):
-        return None
-    distinct = len(set(names)) == len(names) and pa.types.is_integer(schema.field(label).type)
-    return tuple(names) if distinct else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,11 +26,6 @@ class Shapes:
     """
 
     chain: tuple[tuple[int, int], ...]
-
-    def __post_init__(self) -> None:
-        pairs = itertools.pairwise(self.chain)
-        if not self.chain or any(a == b or a[0] > b[0] or a[1] > b[1] for a, b in pairs):
-            raise ValueError(f"expected pairs that grow, got {self.chain}")
 
     def pick(self, length: int, distinct: int) -> tuple[int, int]:
         """Returns the first pair that holds a batch; ValueError if none does."""
@@ -88,8 +82,7 @@ class Shapes:
         cost of a padded batch is `U + token_cost * rows * L`.
 
         Args:
-          lengths: longest text of each batch, int [batches].
-          distinct: distinct ids of each batch, int [batches].
+          lengths, distinct: longest text and distinct ids of each batch, int [batches].
           rows: texts of a batch.
           max_pairs: maximum number of pairs.
           bound: the largest batch that can occur, if the sample is incomplete.

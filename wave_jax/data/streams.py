@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 from wave_jax.errors import UserError, nearest_path, one_line, shorten
 
@@ -23,9 +23,14 @@ Errors = Literal["strict", "replace"]
 
 LONGEST_LINE = 32 << 20
 COMPRESSED = (".gz", ".bz2", ".xz")
-# Under 'strict' a bad byte is decoded to a lone surrogate, which `table.clean_rows` reports with
+# Under 'strict' a bad byte is decoded to a lone surrogate, which `formats.clean_rows` reports with
 # its row.
 DECODE_ERRORS = {"strict": "surrogateescape", "replace": "replace"}
+_OPENERS: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}
 
 
 @dataclass(frozen=True)
@@ -40,29 +45,24 @@ class Input:
         """A file on disk; gzip, bzip2 and xz are recognised by their first bytes."""
         return cls(path.name, lambda: _decompressed(path))
 
-    @contextmanager
-    def lines(self, errors: Errors, newline: str) -> Iterator[io.TextIOWrapper]:
-        """Opens the bytes as UTF-8 text, without a byte order mark."""
+    def lines(self, errors: Errors, newline: str) -> Iterator[str]:
+        """Yields the lines of UTF-8 text, without a byte order mark.
+
+        Raises:
+          UserError: a line, say a header of 1e9 columns, is longer than `LONGEST_LINE`.
+        """
         with reading(self.name), self.open() as stream:
-            yield io.TextIOWrapper(stream, "utf-8-sig", DECODE_ERRORS[errors], newline=newline)
-
-
-def bounded_lines(stream: io.TextIOWrapper, origin: str) -> Iterator[str]:
-    """Yields the lines of a file, so that no line, say a header of 1e9 columns, fills the memory.
-
-    Raises:
-      UserError: a line is longer than `LONGEST_LINE`.
-    """
-    for number in itertools.count(1):
-        line = stream.readline(LONGEST_LINE + 1)
-        if not line:
-            return
-        if len(line) > LONGEST_LINE:
-            raise UserError(
-                f"{origin}, line {number} is longer than {LONGEST_LINE >> 20} million characters; "
-                "is this a file of texts, with one row per line?"
-            )
-        yield line
+            text = io.TextIOWrapper(stream, "utf-8-sig", DECODE_ERRORS[errors], newline=newline)
+            for number in itertools.count(1):
+                line = text.readline(LONGEST_LINE + 1)
+                if not line:
+                    return
+                if len(line) > LONGEST_LINE:
+                    raise UserError(
+                        f"{self.name}, line {number} is longer than {LONGEST_LINE >> 20} million "
+                        "characters; is this a file of texts, with one row per line?"
+                    )
+                yield line
 
 
 @contextmanager
@@ -80,8 +80,9 @@ def open_files(place: Path) -> Iterator[dict[str, Input]]:
         return
     with reading(place.name), tarfile.open(place, "r:*") as archive:
         members = {Path(member.name).name: member for member in archive if member.isfile()}
+        opened: Callable[..., Any] = archive.extractfile
         yield {
-            name: Input(f"{place.name}/{name}", partial(_extracted, archive, members[name]))
+            name: Input(f"{place.name}/{name}", partial(opened, members[name]))
             for name in sorted(members)
         }
 
@@ -112,11 +113,7 @@ def user_path(text: str) -> Path:
 
 
 def existing(path: Path) -> Path:
-    """Returns `path`.
-
-    Raises:
-      UserError: nothing is there, or an empty file; the message suggests a similar name.
-    """
+    """Returns `path`; UserError with a similar name if nothing is there, or an empty file."""
     with reading(str(path)):
         if not path.exists():
             raise UserError(f"no such file or folder: {path}{nearest_path(path)}")
@@ -136,10 +133,7 @@ def plain_suffix(path: Path) -> str:
 
 
 def default_cache_dir() -> Path | None:
-    """Returns wave_jax in the user's cache folder ($XDG_CACHE_HOME, else ~/.cache).
-
-    None for a user without a home, as in some containers.
-    """
+    """Returns wave_jax in the user's cache folder; None for a user without a home."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     if os.path.isabs(base):
         return Path(base, "wave_jax")
@@ -149,21 +143,11 @@ def default_cache_dir() -> Path | None:
         return None
 
 
-def _extracted(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
-    stream = archive.extractfile(member)
-    assert stream is not None  # a regular file has one
-    return stream
-
-
 def _decompressed(path: Path) -> IO[bytes]:
     with path.open("rb") as stream:
         start = stream.read(6)
-    if start.startswith(b"\x1f\x8b"):
-        return gzip.open(path, "rb")  # type: ignore[return-value]
-    if start.startswith(b"BZh"):
-        return bz2.open(path, "rb")  # type: ignore[return-value]
-    if start.startswith(b"\xfd7zXZ\x00"):
-        return lzma.open(path, "rb")
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UserError(f"{path.name} is UTF-16 text; convert it to UTF-8")
-    return path.open("rb")
+    openers = (opener for sign, opener in _OPENERS.items() if start.startswith(sign))
+    opened: IO[bytes] = next(openers, open)(path, "rb")
+    return opened

@@ -1,46 +1,115 @@
-"""Labelled texts as a source gives them: rows, tables, and the splits made of tables."""
+"""Which columns of a table are read, and the tables of labelled texts that come of it."""
 
 from __future__ import annotations
 
-import math
+import difflib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Literal
 
 import numpy as np
 
-from wave_jax.data.columns import Columns, ColumnSpec
-from wave_jax.data.streams import DECODE_ERRORS, Errors
+from wave_jax.data.streams import Errors
 from wave_jax.errors import UserError, listed, nearest, shorten
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+# A title is joined with the text that follows it; of each group the first name present is taken.
+TITLE_NAMES = ("title", "headline", "subject")
+TEXT_NAMES = (
+    *("text", "sentence", "content", "description", "review", "review_text", "body"),
+    *("abstract", "comment", "document", "message", "question", "tweet"),
+)
+LABEL_NAMES = (
+    *("label", "labels", "class", "class index", "class_index", "category", "target"),
+    *("sentiment", "topic", "coarse_label", "label-coarse"),
+)
+_NO_HEADER = (
+    "; if the file has no header line, name its columns in order with --data.columns "
+    "(such as --data.columns label text)"
+)
 _WHOLE = re.compile(r"[+-]?\d+(\.0+)?")
 _STREAMS = {"test": 1, "validation": 2}  # independent random streams of a seed
 
 
-class Where(NamedTuple):
-    """Identifies a row of a source in messages, so that it can be found in an editor.
+@dataclass(frozen=True)
+class ColumnSpec:
+    """How a table is read; columns that are not given are found by name.
 
-    >>> str(Where("mail.csv", 2, 3))
-    'mail.csv, row 2 (line 3)'
+    Attributes:
+      text: columns that are joined to form the text.
+      label: the column of the label.
+      names: names of all columns, for a file without a header line.
+      unlabelled: a row without a label raises an error ('stop') or is left out ('skip'); 'ignore'
+        reads no labels at all.
+      errors: what is done with bytes that are not UTF-8.
+      zhang: a file without a header line has the layout of Zhang et al. (2015): the class, counted
+        from 1, and then columns of text.
     """
 
-    origin: str
-    row: int
-    line: int | None = None
+    text: tuple[str, ...] = ()
+    label: str | None = None
+    names: tuple[str, ...] = ()
+    unlabelled: Literal["stop", "skip", "ignore"] = "stop"
+    errors: Errors = "strict"
+    zhang: bool = False
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a file, and which of them are read.
+
+    `text` and `label` are indices into `names`. `classes` are class names in their order, where the
+    file itself declares them. In an `untyped` file all values are written text, so that '1.0' may
+    be the class 1.
+    """
+
+    names: tuple[str, ...] = ()
+    text: tuple[int, ...] = ()
+    label: int | None = None
+    classes: tuple[str, ...] | None = None
+    headerless: bool = False
+    untyped: bool = False
 
     def __str__(self) -> str:
-        line = "" if self.line is None else f" (line {self.line})"
-        return f"{self.origin}, row {self.row}{line}"
+        if not self.text:
+            return ""
+        text = f"text from {' + '.join(self.names[i] for i in self.text)}"
+        return text if self.label is None else f"{text}, label from {self.names[self.label]}"
 
 
-class Row(NamedTuple):
-    """The values of a row that are read, as they stand in the file."""
+def choose_columns(
+    names: Sequence[str], spec: ColumnSpec, origin: str, *, header: bool = False
+) -> Columns:
+    """Finds the text and the label among the columns `names` of `origin`.
 
-    where: Where
-    texts: list[str | bytes | None]
-    label: Any
+    `header` says that `names` is the first line of a file, which may hold data instead: errors then
+    say what to do for a file without a header.
+
+    Raises:
+      UserError: a column is missing or ambiguous; the message lists those present.
+
+    >>> choose_columns(["id", "title", "text", "label"], ColumnSpec(), "news.csv").text
+    (1, 2)
+    """
+    hint = _NO_HEADER if header else ""
+    label: int | None
+    if spec.unlabelled == "ignore":
+        asked = LABEL_NAMES if spec.label is None else (spec.label.strip().lower(),)
+        label = _first(names, asked)
+    elif spec.label is not None:
+        label = _index(names, spec.label, origin, hint)
+    elif (label := _first(names, LABEL_NAMES)) is None:
+        option = "name it with --data.label-column"
+        raise _missing("label", LABEL_NAMES, names, origin, option + hint)
+    text = tuple(_index(names, name, origin, hint) for name in spec.text)
+    if not text:
+        others = ["" if i == label else name for i, name in enumerate(names)]
+        found = (_first(others, TITLE_NAMES), _first(others, TEXT_NAMES))
+        text = tuple(i for i in found if i is not None)
+    if not text:
+        option = "name one or more with --data.text-columns"
+        raise _missing("text", TEXT_NAMES, names, origin, option + hint)
+    return Columns(tuple(names), text, None if spec.unlabelled == "ignore" else label)
 
 
 @dataclass(frozen=True)
@@ -54,31 +123,11 @@ class Table:
     texts: list[str]
     labels: list[str]
     origin: str
-    columns: Columns
+    columns: Columns = Columns()
     skipped: int = 0
 
     def __len__(self) -> int:
         return len(self.texts)
-
-    @classmethod
-    def collect(
-        cls, origin: str, columns: Columns, rows: Iterable[Row], spec: ColumnSpec, errors: Errors
-    ) -> Table:
-        """Reads all rows into memory; those without a label are left out and counted.
-
-        Raises:
-          UserError: a row cannot be used, or none has a label.
-        """
-        found = list(clean_rows(rows, spec, errors))
-        texts = [text for text, label in found if label is not None]
-        labels = [label for _, label in found if label is not None]
-        skipped = len(found) - len(texts)
-        if not texts:
-            which = f"; {skipped:,} rows have no label" if skipped else ""
-            raise UserError(f"{origin} holds no rows to learn from{which}")
-        if columns.untyped:
-            labels = whole_numbers(labels)
-        return cls(texts, labels, origin, columns, skipped)
 
     def label_indices(self, classes: Sequence[str]) -> np.ndarray:
         """Returns the index in `classes` of each label, int32 [rows].
@@ -87,15 +136,13 @@ class Table:
           UserError: a label is none of `classes`; the message names the row and the nearest class.
         """
         index = {name: i for i, name in enumerate(classes)}
-        try:
-            return np.fromiter((index[label] for label in self.labels), np.int32, len(self))
-        except KeyError as error:
-            label = str(error.args[0])
-        raise UserError(
-            f"{Where(self.origin, self.labels.index(label) + 1)}: the label "
-            f"{shorten(repr(label))} is not among the training labels "
-            f"({listed(classes)}){nearest(label, classes)}"
-        )
+        for row, label in enumerate(self.labels, 1):
+            if label not in index:
+                raise UserError(
+                    f"{row_name(self.origin, row)}: the label {shorten(repr(label))} is not among "
+                    f"the training labels ({listed(classes)}){nearest(label, classes)}"
+                )
+        return np.array([index[label] for label in self.labels], np.int32)
 
     def split(self, fraction: float, seed: tuple[int, int]) -> tuple[Table, Table]:
         """Returns the rest and a random fraction of the rows: at least one row each, in order."""
@@ -104,11 +151,11 @@ class Table:
             raise UserError(f"{self.origin} has too few rows to be split: {count} left")
         drawn = min(max(round(fraction * count), 1), count - 1)
         order = np.random.default_rng(seed).permutation(count)
-        return self._take(order[drawn:]), self._take(order[:drawn])
+        rest, chosen = (np.sort(part).tolist() for part in (order[drawn:], order[:drawn]))
+        return self._take(rest), self._take(chosen)
 
-    def _take(self, indices: np.ndarray) -> Table:
-        chosen = np.sort(indices).tolist()
-        texts, labels = [self.texts[i] for i in chosen], [self.labels[i] for i in chosen]
+    def _take(self, rows: list[int]) -> Table:
+        texts, labels = [self.texts[i] for i in rows], [self.labels[i] for i in rows]
         return replace(self, texts=texts, labels=labels)
 
 
@@ -124,7 +171,9 @@ class Splits:
     tables: dict[str, Table]
     classes: tuple[str, ...] | None = None
 
-    def completed(self, *, validation_fraction: float, test_fraction: float, seed: int) -> Splits:
+    def completed(
+        self, validation_fraction: float, test_fraction: float, seed: int
+    ) -> dict[str, Table]:
         """Returns all three splits; those that are missing are drawn from the training rows.
 
         The draw depends on the number of rows, the fractions and the seed alone: first the test
@@ -139,75 +188,24 @@ class Splits:
             if seed < 0:
                 raise UserError(f"--data.split-seed is {seed}, expected 0 or more")
             tables["train"], tables[name] = tables["train"].split(fraction, (seed, _STREAMS[name]))
-        return replace(self, tables=tables)
+        return tables
+
+
+def row_name(origin: str, row: int, line: int | None = None) -> str:
+    """Returns what messages call a row, so that it can be found in an editor.
+
+    >>> row_name("mail.csv", 2, 3)
+    'mail.csv, row 2 (line 3)'
+    """
+    return f"{origin}, row {row}" if line is None else f"{origin}, row {row} (line {line})"
 
 
 def remarks(*tables: Table, columns: bool = True) -> str:
     """Returns what a description says about tables besides their sizes."""
     skipped = sum(table.skipped for table in tables)
-    said = [str(tables[0].columns)] if columns else []
+    said = [str(tables[0].columns) if columns else ""]
     said += [f"{skipped:,} rows without a label left out"] if skipped else []
     return "".join(f"; {each}" for each in said if each)
-
-
-def clean_rows(
-    rows: Iterable[Row], spec: ColumnSpec, errors: Errors
-) -> Iterator[tuple[str, str | None]]:
-    """Yields the text and the class name of each row; None if it has no label or none is read.
-
-    Raises:
-      UserError: a label is missing or unusable, or a text is not UTF-8; the message names the row.
-    """
-    for where, values, label in rows:
-        texts = [_decoded(value, errors) for value in values]
-        text = encodable(" ".join(t for t in texts if t and not t.isspace()), errors, where)
-        label = _decoded(label, errors)
-        if spec.unlabelled == "ignore" or (spec.unlabelled == "skip" and _is_missing(label)):
-            yield text, None
-        else:
-            yield text, encodable(class_name(label, where), errors, where)
-
-
-def encodable(text: str, errors: Errors, where: Where) -> str:
-    """Returns `text` if it can be written as UTF-8; else raises or substitutes U+FFFD.
-
-    Bad bytes arrive here as lone surrogates (see `streams.DECODE_ERRORS`); JSON can spell them too.
-    """
-    if text.isascii() or not (found := _SURROGATE.search(text)):
-        return text
-    if errors == "replace":
-        return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
-    code = ord(found.group())
-    what = f"byte 0x{code - 0xDC00:02X}" if 0xDC80 <= code <= 0xDCFF else f"surrogate U+{code:X}"
-    raise UserError(
-        f"{where}: not valid UTF-8 ({what}); convert the file to UTF-8, "
-        "or pass --data.errors replace to substitute U+FFFD"
-    )
-
-
-def class_name(value: Any, where: Where) -> str:
-    """Returns the class that a label names: stripped strings, whole numbers, true and false.
-
-    Raises:
-      UserError: the label is missing, empty, a fraction, or not a single value.
-
-    >>> [class_name(value, Where("x", 1)) for value in (3.0, True, " pos ")]
-    ['3', 'true', 'pos']
-    """
-    if _is_missing(value):
-        what = "empty" if isinstance(value, str) else f"missing ({value})"
-        raise UserError(
-            f"{where}: the label is {what}; every row needs one, or --data.on-unlabelled skip to "
-            "leave such rows out"
-        )
-    if isinstance(value, str):
-        return value.strip()
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
-        return str(int(value))
-    shown = shorten(repr(value))
-    raise UserError(f"{where}: the label {shown} is neither a whole number nor a string")
 
 
 def whole_numbers(labels: list[str]) -> list[str]:
@@ -231,11 +229,30 @@ def class_names(labels: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(distinct, key=lambda n: (float(n) if are_whole else 0.0, n)))
 
 
-def _decoded(value: Any, errors: Errors) -> Any:
-    return value.decode("utf-8", DECODE_ERRORS[errors]) if isinstance(value, bytes) else value
+def _index(names: Sequence[str], name: str, origin: str, hint: str) -> int:
+    count = names.count(name)
+    if count == 1:
+        return names.index(name)
+    if count:
+        raise UserError(f"{origin} has {count} columns named {name!r}; names must differ")
+    hint = hint or "; others are named with --data.text-columns and --data.label-column"
+    raise UserError(
+        f"{origin} has no column {name!r}{nearest(name, names)}; "
+        f"columns there: {listed(names)}{hint}"
+    )
 
 
-def _is_missing(label: Any) -> bool:
-    if isinstance(label, str):
-        return not label.strip()
-    return label is None or (isinstance(label, float) and math.isnan(label))
+def _first(names: Sequence[str], known: tuple[str, ...]) -> int | None:
+    folded = [name.strip().lower() for name in names]
+    return next((folded.index(name) for name in known if name in folded), None)
+
+
+def _missing(
+    what: str, known: tuple[str, ...], names: Sequence[str], origin: str, option: str
+) -> UserError:
+    matches = (n for n in names if difflib.get_close_matches(n.lower(), known, cutoff=0.75))
+    near = next((f" (is it {name!r}?)" for name in matches), "")  # 'lable', not 'image'
+    return UserError(
+        f"{origin} has no column for the {what} (such as {what!r}){near}; "
+        f"columns there: {listed(names)}; {option}"
+    )

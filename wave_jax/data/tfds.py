@@ -16,32 +16,33 @@ from typing import Any
 import tensorflow_datasets as tfds
 import tensorflow_datasets.core.download.downloader as downloader
 
-from wave_jax.data.columns import Columns, ColumnSpec, choose_columns
+from wave_jax.data.files import collect, encodable
 from wave_jax.data.formats import mapped_rows, read_delimited
-from wave_jax.data.streams import Errors, open_files, user_path
-from wave_jax.data.table import Splits, Table, Where, clean_rows, encodable, remarks
+from wave_jax.data.streams import open_files, user_path
+from wave_jax.data.table import (
+    Columns,
+    ColumnSpec,
+    Splits,
+    Table,
+    choose_columns,
+    remarks,
+    row_name,
+)
 from wave_jax.errors import UserError, listed, nearest, one_line
 
 TASKS = ("ag_news_subset", "imdb_reviews", "glue/sst2", "yelp_polarity_reviews", "dbpedia14")
 _NAME = re.compile(r"\w+(/[\w.-]+)?(:[\d.*]+)?")
-_MODULES = {"yelp_polarity_reviews": "yelp_polarity"}
 _RETRIES = 4  # TFDS's own 10, each wait twice the last, take minutes to notice a missing network
 
 
-def read_tfds(
-    name: str, spec: ColumnSpec, errors: Errors, folder: str | None, manual_folder: str | None
-) -> Splits:
+def read_tfds(name: str, spec: ColumnSpec, folder: str | None, manual_folder: str | None) -> Splits:
     """Reads the data set `name` ('imdb_reviews', 'glue/sst2', 'trec:1.0.0', ...).
 
     A data set already prepared in `folder` is read as it is; others are downloaded and prepared
     there. Where the test labels are withheld (-1), validation serves as the test split.
 
-    Args:
-      name: name, and optionally configuration and version, as TFDS spells them.
-      spec: the columns asked for; `names` is not used.
-      errors: what to do with bytes that are not UTF-8.
-      folder: TFDS's data folder; by default TFDS_DATA_DIR, else ~/tensorflow_datasets.
-      manual_folder: folder of manual downloads; by default `downloads/manual` in `folder`.
+    `folder` is by default TFDS_DATA_DIR, else ~/tensorflow_datasets; that of manual downloads is by
+    default `downloads/manual` in it.
 
     Raises:
       UserError: no such data set, no network, prepared in another format, or unusable features.
@@ -52,19 +53,18 @@ def read_tfds(
     data_dir = user_path(place).absolute()
     manual = user_path(manual_folder or str(data_dir / "downloads" / "manual")).absolute()
     builder = _prepared(name, data_dir) or _prepare(name, data_dir, manual, spec)
-    origin, info = f"tfds:{name}", builder.info
+    origin, splits = f"tfds:{name}", builder.info.splits
     columns = _choose_columns(builder, spec, origin)
-    names = [n for n in ("train", "validation", "test") if n in info.splits]
-    sizes = {split: info.splits[split].num_examples for split in names}
+    sizes = {n: splits[n].num_examples for n in ("train", "validation", "test") if n in splits}
     if not sizes.get("train"):
-        raise UserError(f"{origin} has no training split, only {sorted(info.splits)}")
-    read = {n: _read_split(builder, n, columns, spec, errors, origin) for n in names if sizes[n]}
+        raise UserError(f"{origin} has no training split, only {sorted(splits)}")
+    read = {n: _read_split(builder, n, columns, spec, origin) for n, size in sizes.items() if size}
     tables = {split: table for split, table in read.items() if table is not None}
     if "train" not in tables:
         hint = "--data.on-unlabelled skip leaves them out"
         raise UserError(f"{origin}: its training split has rows without a label; {hint}")
     counts = ", ".join(f"{split} {count:,}" for split, count in sizes.items())
-    description = f"{info.full_name}: {counts}{remarks(*tables.values())}"
+    description = f"{builder.info.full_name}: {counts}{remarks(*tables.values())}"
     if "test" not in tables and "validation" in tables:
         tables["test"] = tables.pop("validation")
     return Splits(origin, description, tables, columns.classes)
@@ -112,14 +112,13 @@ class Dbpedia14(tfds.core.GeneratorBasedBuilder):
         with open_files(place) as files:
             if f"{split}.csv" not in files:
                 raise UserError(f"{place.name} holds no {split}.csv")
-            for row in read_delimited(files[f"{split}.csv"], spec, "strict", delimiter=",")[1]:
-                title, content = (encodable(str(t).strip(), "strict", row.where) for t in row.texts)
-                number = row.label
+            _, rows = read_delimited(files[f"{split}.csv"], spec, delimiter=",")
+            for row, (where, texts, number) in enumerate(rows, 1):
+                title, content = (encodable(str(t).strip(), "strict", where) for t in texts)
                 if number not in map(str, range(1, len(self.CLASSES) + 1)):
                     expected = f"expected 1 to {len(self.CLASSES)}"
-                    raise UserError(f"{row.where}: class {number!r}, {expected}")
-                label = int(number) - 1
-                yield row.where.row, {"title": title, "content": content, "label": label}
+                    raise UserError(f"{where}: class {number!r}, {expected}")
+                yield row, {"title": title, "content": content, "label": int(number) - 1}
 
 
 def _choose_columns(builder: Any, spec: ColumnSpec, origin: str) -> Columns:
@@ -133,28 +132,25 @@ def _choose_columns(builder: Any, spec: ColumnSpec, origin: str) -> Columns:
 
 
 def _read_split(
-    builder: Any, split: str, columns: Columns, spec: ColumnSpec, errors: Errors, name: str
+    builder: Any, split: str, columns: Columns, spec: ColumnSpec, name: str
 ) -> Table | None:
     """Reads a split; None where its labels are withheld."""
     assert columns.label is not None
     origin, label = f"{name}, {split}", columns.names[columns.label]
 
-    def records() -> Iterator[tuple[Where, dict[str, Any]]]:
+    def records() -> Iterator[tuple[str, dict[str, Any]]]:
         for row, example in enumerate(_examples(builder, split), 1):
             value = example[label]
             value = value.item() if hasattr(value, "item") else value
             if columns.classes:
                 value = columns.classes[value] if value >= 0 else None
-            yield Where(origin, row), {**example, label: value}
+            yield row_name(origin, row), {**example, label: value}
 
     rows = mapped_rows(columns, records())
-    found = list(clean_rows(rows, replace(spec, unlabelled="skip"), errors))
-    labelled = [(text, name) for text, name in found if name is not None]
-    skipped = len(found) - len(labelled)
-    if not labelled or (skipped and spec.unlabelled != "skip"):
+    texts, labels, skipped = collect(columns, rows, replace(spec, unlabelled="skip"))
+    if not texts or (skipped and spec.unlabelled != "skip"):
         return None
-    texts, labels = zip(*labelled, strict=True)
-    return Table(list(texts), list(labels), origin, columns, skipped)
+    return Table(texts, labels, origin, columns, skipped)
 
 
 def _examples(builder: Any, split: str) -> Iterator[dict[str, Any]]:
@@ -167,15 +163,14 @@ def _examples(builder: Any, split: str) -> Iterator[dict[str, Any]]:
             "TensorFlow: prepare it as array_record in another folder, with --data.tfds-dir "
             f"({one_line(error)})"
         ) from error
-    for index in range(len(source)):
-        yield source[index]
+    return (source[index] for index in range(len(source)))
 
 
 def _prepared(name: str, data_dir: Path) -> Any:
     """Returns a builder over files already in `data_dir`, whose code may be unknown; or None."""
-    base = re.split("[/:]", name)[0]
+    module = re.split("[/:]", name)[0].replace("yelp_polarity_reviews", "yelp_polarity")
     with contextlib.suppress(ImportError):  # TFDS's own import stops at the first missing package
-        importlib.import_module(f"tensorflow_datasets.text.{_MODULES.get(base, base)}")
+        importlib.import_module(f"tensorflow_datasets.text.{module}")
     try:
         return tfds.core.read_only_builder.builder_from_files(name, data_dir=str(data_dir))
     except (ValueError, AssertionError):  # DatasetNotFoundError is a ValueError

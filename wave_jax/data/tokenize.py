@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import os
-import time
-import uuid
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
 
 _FORMAT = 2  # raised when cached arrays change their meaning
 _HASHED_AT_ONCE = 8192
-_PART = ".part-"
-_STALE_SECONDS = 24 * 3600
 
 _log = logging.getLogger("wave_jax")
 
@@ -43,11 +39,8 @@ class TokenizedSplit:
 class TokenizedDataset:
     """Tokenized splits with their tokenizer and classes, ready for batches.
 
-    Attributes:
-      tokenizer: the tokenizer of all splits.
-      splits: 'train', 'validation' and 'test'.
-      label_names: names of the classes, in the order of the logits.
-      description: where the texts come from, one line.
+    `splits` are 'train', 'validation' and 'test'; `label_names` are in the order of the logits;
+    `description` says in one line where the texts come from.
     """
 
     tokenizer: WordPiece
@@ -72,69 +65,52 @@ def tokenize_dataset(
 ) -> TokenizedDataset:
     """Tokenizes a data set with a given tokenizer, with that of `config.vocab`, or a learned one.
 
-    Args:
-      config: the options of the source.
-      dataset: what `load_dataset` returned.
-      tokenizer: the tokenizer of an earlier run, used instead of `config`'s.
-
     Raises:
       UserError: the vocabulary or a size in the config cannot be used.
     """
-    cache = ArrayCache(config.cache_dir or default_cache_dir())
+    folder = default_cache_dir() if config.cache_dir is None else Path(config.cache_dir)
+    folder = folder and folder.expanduser()
     if tokenizer is None:
-        tokenizer = _make_tokenizer(config, dataset.train.texts, cache)
+        tokenizer = _make_tokenizer(config, dataset.train.texts, folder)
     splits = {
-        name: _tokenize_split(getattr(dataset, name), tokenizer, config.max_length, cache)
+        name: _tokenize_split(getattr(dataset, name), tokenizer, config.max_length, folder)
         for name in ("train", "validation", "test")
     }
     return TokenizedDataset(tokenizer, splits, dataset.label_names, dataset.description)
 
 
-class ArrayCache:
-    """Named arrays under a key that says everything about how they were made.
+def cached(
+    folder: Path | None, key: str, make: Callable[[], Mapping[str, np.ndarray]]
+) -> Mapping[str, np.ndarray]:
+    """Returns the arrays kept in a folder under `key`, or makes and keeps them.
 
-    An entry is an .npz file, whose checksums detect damage. It is written under another name and
-    then renamed, so that a reader sees a complete entry or none, whoever writes at the same time.
-    Damaged entries are replaced. Where nothing can be written nothing is kept, with a warning in
-    the log: a cache must not stop a run.
+    An entry is an .npz file, whose checksums detect damage. It is written elsewhere and then moved,
+    so that a reader sees a complete entry or none, whoever writes at the same time. A damaged entry
+    is replaced, and where nothing can be written nothing is kept, both with a warning in the log: a
+    cache must not stop a run.
+
+    The folder need not exist; None keeps nothing. The key says everything about how the arrays are
+    made.
     """
-
-    def __init__(self, folder: str | os.PathLike[str] | None) -> None:
-        """Opens the cache in a folder, which need not exist; None keeps nothing."""
-        self._folder = None if folder is None else Path(os.path.expanduser(folder))
-
-    def fetch(
-        self, key: str, make: Callable[[], Mapping[str, np.ndarray]]
-    ) -> Mapping[str, np.ndarray]:
-        """Returns the arrays kept under `key`, or makes and keeps them."""
-        if self._folder is None:
-            return make()
-        entry = self._folder / f"{key}.npz"
-        try:
-            with entry.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return dict(arrays)
-        except (FileNotFoundError, NotADirectoryError):
-            pass
-        except Exception as error:  # whatever NumPy raises for a damaged file
-            _log.warning(f"cache entry {entry} is damaged ({error}); making it anew")
-        arrays = make()
-        self._keep(entry, arrays)
-        return arrays
-
-    def _keep(self, entry: Path, arrays: Mapping[str, np.ndarray]) -> None:
-        part = entry.with_name(_PART + uuid.uuid4().hex)
-        try:
-            entry.parent.mkdir(parents=True, exist_ok=True)
-            _remove_stale(entry.parent)
-            with part.open("wb") as file:
-                np.savez(file, **dict(arrays), allow_pickle=False)
-            part.replace(entry)
-        except OSError as error:
-            reason = error.strerror or error
-            _log.warning(f"cannot keep tokenized texts in {entry.parent}: {reason}")
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink()
+    if folder is None:
+        return make()
+    entry = folder / f"{key}.npz"
+    try:
+        with entry.open("rb") as file, np.load(file) as arrays:
+            return dict(arrays)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except Exception as error:  # whatever NumPy raises for a damaged file
+        _log.warning(f"cache entry {entry} is damaged ({error}); making it anew")
+    arrays = make()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as part:
+            np.savez(Path(part, entry.name), **dict(arrays), allow_pickle=False)
+            os.replace(Path(part, entry.name), entry)
+    except OSError as error:
+        _log.warning(f"cannot keep tokenized texts in {folder}: {error.strerror or error}")
+    return arrays
 
 
 def texts_digest(texts: Sequence[str]) -> str:
@@ -151,15 +127,7 @@ def texts_digest(texts: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def _remove_stale(folder: Path) -> None:
-    """Removes what killed processes left behind."""
-    for part in folder.glob(_PART + "*"):
-        with contextlib.suppress(OSError):  # another process may be quicker
-            if time.time() - part.stat().st_mtime > _STALE_SECONDS:
-                part.unlink()
-
-
-def _make_tokenizer(config: DataConfig, texts: Sequence[str], cache: ArrayCache) -> WordPiece:
+def _make_tokenizer(config: DataConfig, texts: Sequence[str], folder: Path | None) -> WordPiece:
     if config.vocab is not None:
         return WordPiece.from_file(config.vocab, lowercase=config.lowercase)
 
@@ -168,18 +136,18 @@ def _make_tokenizer(config: DataConfig, texts: Sequence[str], cache: ArrayCache)
         return {"json": np.frombuffer(learned.to_json().encode(), np.uint8)}
 
     key = _key("tokenizer", texts_digest(texts), config.vocab_size, config.lowercase)
-    return WordPiece.from_json(cache.fetch(key, learn)["json"].tobytes().decode())
+    return WordPiece.from_json(cached(folder, key, learn)["json"].tobytes().decode())
 
 
 def _tokenize_split(
-    split: Split, tokenizer: WordPiece, max_length: int, cache: ArrayCache
+    split: Split, tokenizer: WordPiece, max_length: int, folder: Path | None
 ) -> TokenizedSplit:
     def encode() -> dict[str, np.ndarray]:
         tokens = tokenizer.encode(split.texts, max_length)
         return {"ids": tokens.ids, "offsets": tokens.offsets, "cut": np.array(tokens.cut)}
 
     key = _key("tokens", texts_digest(split.texts), tokenizer.fingerprint, max_length)
-    kept = cache.fetch(key, encode)
+    kept = cached(folder, key, encode)
     tokens = Tokens(kept["ids"], kept["offsets"], int(kept["cut"]))
     return TokenizedSplit(tokens, np.asarray(split.labels, np.int32))
 

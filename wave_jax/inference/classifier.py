@@ -181,7 +181,7 @@ def load(
     """
     folder = Path(workdir)
     config = load_config(folder)
-    tokenizer = WordPiece.load(folder / "tokenizer.json")
+    tokenizer = WordPiece.from_file(folder / "tokenizer.json")
     labels = _read_labels(folder / "labels.json")
     params, _ = restore_params(folder, checkpoint)
     longest = config.data.max_length

@@ -51,12 +51,12 @@ def _read_dataset(config: Config, workdir: Path) -> TokenizedDataset:
     if dataset.snapshot:
         write_snapshot(dataset, workdir / SNAPSHOT)
     path = workdir / TOKENIZER_FILE
-    tokenizer = WordPiece.load(path) if path.is_file() else None
+    tokenizer = WordPiece.from_file(path) if path.is_file() else None
     tokenized = tokenize_dataset(with_vocabulary(config), dataset, tokenizer)
     if tokenizer is None:  # the tokenizer last: while it is missing both are written again
         labels = json.dumps(list(dataset.label_names), ensure_ascii=False, indent=0)
         write_whole(workdir / LABELS_FILE, labels + "\n")
-        tokenized.tokenizer.save(path)
+        write_whole(path, tokenized.tokenizer.to_json())
     return tokenized
 
 

@@ -106,7 +106,6 @@ class Task:
             sparse=SparseAdamW(c.b1, c.b2, c.weight_decay) if self.sparse else None,
             clip_norm=c.clip_norm,
             label_smoothing=c.label_smoothing,
-            skip_nonfinite=c.on_nonfinite == "skip",
         )
         shardings = (state_shardings(self.mesh, state), replicated(self.mesh))
         return jax.jit(step, donate_argnums=0, out_shardings=shardings)

@@ -11,8 +11,7 @@ import pytest
 
 from tests.training.small import make_task, run, trainer_in
 from wave_jax.errors import Interrupted
-from wave_jax.runs.checkpoint_files import finished_steps
-from wave_jax.runs.checkpoints import restore_params
+from wave_jax.runs.checkpoints import finished_steps, restore_params
 from wave_jax.runs.metrics_log import read_rows
 from wave_jax.training.metrics import NonFiniteError
 

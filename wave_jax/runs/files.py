@@ -37,17 +37,13 @@ def is_part(path: Path) -> bool:
 
 @contextmanager
 def explaining_disk_errors(folder: Path, kept: str) -> Iterator[None]:
-    """Raises a UserError of one line where `folder` cannot be written, as on a full disk.
-
-    `kept` says what is safe all the same.
-    """
+    """Raises UserError where `folder` cannot be written; `kept` says what is safe all the same."""
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        reason = _reason(error)
-        if reason is None:
+        if (reason := _reason(error)) is None:
             raise
         raise UserError(
             f"cannot write to {folder}: {reason}; {kept}. Make room and give the same command "
@@ -58,7 +54,7 @@ def explaining_disk_errors(folder: Path, kept: str) -> Iterator[None]:
 def _reason(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno in _ERRNOS:
         return os.strerror(error.errno)
-    for words in _WORDS:
-        if words in str(error):
-            return words
-    return None if error.__cause__ is None else _reason(error.__cause__)
+    found = [words for words in _WORDS if words in str(error)]
+    if found or error.__cause__ is None:
+        return found[0] if found else None
+    return _reason(error.__cause__)

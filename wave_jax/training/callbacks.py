@@ -47,10 +47,7 @@ CallbackFactory = Callable[[Task], Callback]
 
 
 class GradientProbe:
-    """Callback that measures the gradients of eight fixed texts, spread evenly over a split.
-
-    The same texts every time, so that the curves show the network's change and not the texts'.
-    """
+    """Callback that measures the gradients of eight fixed texts, spread evenly over a split."""
 
     def __init__(self, model: Any, split: TokenizedSplit, mesh: Mesh, every: int) -> None:
         self.every = every
@@ -66,7 +63,6 @@ class GradientProbe:
 
     def __call__(self, step: int, params: Params) -> dict[str, float]:
         """Returns the fields of a row of metrics.jsonl."""
-        del step
         with matmul_precision("float32"):
             found = self._summarize(params, self._ids, self._labels, mask=self._mask)
         return {name: float(value) for name, value in jax.device_get(found).items()}
@@ -75,15 +71,7 @@ class GradientProbe:
 class DivergenceGuard:
     """Metrics writer that warns once when the training loss stays above its first value.
 
-    Args:
-        warn: takes the message.
-        seen: rows of the same training before it was resumed, which are not warned of again.
-
-    >>> guard = DivergenceGuard(print)
-    >>> for step in range(0, 500, 50):
-    ...     row = {"split": "train", "step": step, "loss": 2.0 if step else 1.4}
-    ...     guard.write(row)  # doctest: +ELLIPSIS
-    The loss has been above its start (1.4000) from step 50 to step 250 (now 2.0000): ...
+    `seen` are rows of the same training before it was resumed, which are not warned of again.
     """
 
     def __init__(self, warn: Callable[[str], None], seen: Iterable[Mapping[str, Any]] = ()) -> None:

@@ -85,7 +85,7 @@ def primary_first(action: Callable[[], T]) -> T:
 
 
 def meet() -> None:
-    """Returns when all processes have called it: a barrier."""
+    """Waits until all processes have called it: a barrier."""
     if not alone():
         _store().wait_at_barrier(f"wave_jax/meet/{next(_calls)}", _LONG_MS)
 
@@ -116,12 +116,11 @@ def leave(status: int, seconds: float = 5.0) -> None:
 
 
 class StopAgreement:
-    """Makes all processes of a run stop at the same place.
+    """Makes all processes of a run stop at the same tick, of one step or batch of evaluation.
 
-    Every process counts its calls of `tick`, one per step or batch of evaluation, and looks for a
-    proposal in the store. A process that wants to stop proposes a tick STEPS_TO_AGREE ahead; the
-    first proposal stands. The others see it in time: a step needs all processes, and each
-    dispatches fewer than STEPS_TO_AGREE steps that are not finished.
+    A process that wants to stop proposes in the store a tick STEPS_TO_AGREE ahead; the first
+    proposal stands. All see it in time: a step needs all processes, and each dispatches fewer than
+    STEPS_TO_AGREE steps that are not finished.
     """
 
     def __init__(self) -> None:

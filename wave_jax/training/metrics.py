@@ -122,11 +122,7 @@ class NonFiniteError(UserError):
 
 
 def group_bit(params: Mapping[str, Any], name: str) -> int:
-    """Returns the bit that stands for a parameter group.
-
-    >>> group_bit({"embed": {}, "classifier": {}}, "embed")
-    2
-    """
+    """Returns the bit that stands for a parameter group."""
     return 1 << min(sorted(params).index(name), _LAST_BIT)
 
 

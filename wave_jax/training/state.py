@@ -44,9 +44,7 @@ def create_state(
 ) -> State:
     """Returns the state before the first step, created sharded by one jitted call.
 
-    Args:
-        init: key -> params.
-        sparse: whether the table is updated by sparse AdamW.
+    `sparse` says whether the table is updated by sparse AdamW.
     """
 
     def create(key: jax.Array) -> State:

@@ -50,13 +50,11 @@ class TrainProgress:
 
     def record(self, accuracy: float) -> bool:
         """Records a validation; returns whether it is the best (of equals the earlier is)."""
-        self.validated = self.step
-        better = accuracy > self.best_accuracy
-        if better:
-            self.best_accuracy, self.best_step, self.without_better = accuracy, self.step, 0
-        else:
-            self.without_better += 1
-        return better
+        self.validated, self.without_better = self.step, self.without_better + 1
+        if accuracy <= self.best_accuracy:
+            return False
+        self.best_accuracy, self.best_step, self.without_better = accuracy, self.step, 0
+        return True
 
 
 class Store(Protocol):
@@ -90,11 +88,7 @@ class StopSignal(Protocol):
 class Trainer:
     """Trains a task, from its start or from the newest checkpoint.
 
-    Args:
-        task: what is learned, and how.
-        store: keeps the checkpoints.
-        config: the resolved configuration, kept in every checkpoint.
-        callbacks: called every so many steps.
+    `config`, the resolved configuration, is kept in every checkpoint.
     """
 
     def __init__(

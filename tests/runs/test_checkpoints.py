@@ -175,11 +175,12 @@ def test_training_starts_over_where_none_is_whole_and_deletes_none(tmp_path, who
 def test_one_whose_best_is_broken_is_not_used(tmp_path):
     state, lines = make_task().new_state(), []
     with Checkpoints(tmp_path, 9) as checkpoints:
-        for step, best in [(1, 0), (2, 2), (3, 2), (4, 4)]:
+        for step, best in [(1, 0), (2, 2), (3, 2)]:
             save(checkpoints, state, step, best)
         checkpoints.wait()
         flip(largest(tmp_path / "checkpoints" / "2" / "params"))
-        assert checkpoints.intact_steps(lines.append) == [4, 1]
+        _, meta = checkpoints.restore_newest(state, lines.append)
+    assert meta["position"]["step"] == 1
     assert "step 3 is not whole (the best one of its time, of step 2, is not: params/" in lines[0]
     assert "step 2 is not whole (params/" in lines[1]
 

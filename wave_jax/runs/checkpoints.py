@@ -110,30 +110,15 @@ class Checkpoints:
         Raises:
             UserError: an array is missing, or has another shape or dtype; it is named.
         """
-        if intact := self.intact_steps(report):
-            found = self.restore(intact[0], like)
-            self._discard(intact[0], shutil.rmtree)  # training from there writes them again
+        step = on_primary(lambda: self._newest_intact(report))
+        if step is not None:
+            found = self.restore(step, like)
+            self._discard(step, shutil.rmtree)  # training from there writes them again
             return found
         if on_primary(lambda: finished_steps(self._folder)):
             report("No checkpoint is whole; all are kept as broken-*: starts over")
             self._discard(-1, lambda path: _set_aside(path, "broken"))
         return None
-
-    def intact_steps(self, report: Callable[[str], None]) -> list[int]:
-        """Returns the steps from which training can resume, newest first.
-
-        Their files, and those of the best checkpoint of their time, are as they were written;
-        `report` receives a line for each one left out.
-        """
-
-        def check() -> list[int]:
-            found = {step: self._damage(step) for step in finished_steps(self._folder)[::-1]}
-            for step, reason in found.items():
-                if reason is not None:
-                    report(f"The checkpoint of step {step} is not whole ({reason}); not used")
-            return [step for step, reason in found.items() if reason is None]
-
-        return on_primary(check)
 
     def restore(self, step: int, like: State) -> tuple[State, dict[str, Any]]:
         """Returns the state and `meta` of the checkpoint of `step`; see `restore_newest`."""
@@ -161,13 +146,18 @@ class Checkpoints:
         for folder in self._folder.glob(f"{self._saving}.*"):
             write_checksums(folder)
 
-    def _damage(self, step: int) -> str | None:
-        found = damage(self._folder / str(step))
-        if found is not None:
-            return found
-        best = _best_step(self._folder, step)
-        found = damage(self._folder / str(best)) if best not in (0, step) else None
-        return found and f"the best one of its time, of step {best}, is not: {found}"
+    def _newest_intact(self, report: Callable[[str], None]) -> int | None:
+        """Returns the newest step that is intact, and with it the best checkpoint of its time."""
+        for step in reversed(finished_steps(self._folder)):
+            reason, best = damage(self._folder / str(step)), 0
+            if reason is None:
+                best = _best_step(self._folder, step)
+            if best not in (0, step) and (found := damage(self._folder / str(best))):
+                reason = f"the best one of its time, of step {best}, is not: {found}"
+            if reason is None:
+                return step
+            report(f"The checkpoint of step {step} is not whole ({reason}); not used")
+        return None
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

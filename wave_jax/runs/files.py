@@ -30,11 +30,6 @@ def write_whole(path: Path, text: str, *, replace: bool = True) -> None:
             part.unlink(missing_ok=True)
 
 
-def is_part(path: Path) -> bool:
-    """Returns whether this is the temporary file of a process killed in `write_whole`."""
-    return path.name.startswith(".") and path.name.endswith(".part")
-
-
 @contextmanager
 def explaining_disk_errors(folder: Path, kept: str) -> Iterator[None]:
     """Raises UserError where `folder` cannot be written; `kept` says what is safe all the same."""

@@ -35,10 +35,7 @@ _STEPS_PER_SHAPE, _MOST_SHAPES, _EVAL_SHAPES = 250, 7, 2
 def read_dataset(config: Config, workdir: Path) -> TokenizedDataset:
     """Returns the run's texts; writes tokenizer, labels and data hash to the workdir.
 
-    A resumed run reads the texts and the tokenizer that it began with.
-
-    Raises:
-        UserError: the texts cannot be used, or have changed since the run began.
+    A resumed run must have the texts that it began with, and reads its tokenizer from the workdir.
     """
     dataset = load_dataset(with_snapshot(config.data, workdir))
     record_environment(workdir, data_hash=dataset.fingerprint, data=dataset.description)
@@ -55,11 +52,7 @@ def read_dataset(config: Config, workdir: Path) -> TokenizedDataset:
 
 
 def with_vocabulary(config: Config) -> DataConfig:
-    """Returns the data options, with the vocabulary of the checkpoint that a model starts from.
-
-    Raises:
-        UserError: another vocabulary was asked for, or the other treatment of case.
-    """
+    """Returns the data options, with the vocabulary of the checkpoint that a model starts from."""
     folder = config.model.pretrained
     if folder is None:
         return config.data

@@ -106,7 +106,7 @@ def _run(
 ) -> Summary:
     mesh = make_mesh(config.mesh.data, config.mesh.model)
     if is_primary():
-        check_trackers(tensorboard=config.train.tensorboard, wandb=config.train.wandb)
+        check_trackers(config.train)
     texts = primary_first(lambda: read_dataset(config, workdir))
     task = make_task(config, texts, mesh)
     _announce(console, texts, task)
@@ -172,7 +172,6 @@ def _trainer(
     if config.probe.every:
         split = texts.splits["validation"]
         callbacks.insert(0, GradientProbe(task.model, split, task.mesh, config.probe.every))
-    options = dataclasses.asdict(config)
     with (
         Checkpoints(workdir, config.train.keep) as checkpoints,
         ProgressDisplay(console, task.total_steps) as display,
@@ -183,15 +182,14 @@ def _trainer(
             checkpoints,
             display=display,
             interrupt=interrupt,
-            config=options,
+            config=dataclasses.asdict(config),
             callbacks=callbacks,
         )
         if trainer.restore():
             display.line(f"Resuming from the checkpoint of step {trainer.progress.step:,}")
         if is_primary():
             trim(workdir, trainer.progress.step)
-            wanted = {"tensorboard": config.train.tensorboard, "wandb": config.train.wandb}
-            trainer.writers += [MetricsLog(workdir), *make_trackers(workdir, options, **wanted)]
+            trainer.writers += [MetricsLog(workdir), *make_trackers(workdir, config)]
         for writer in trainer.writers:
             stack.callback(writer.close)
         trainer.writers.append(DivergenceGuard(display.line, seen=read_rows(workdir)))
@@ -200,21 +198,20 @@ def _trainer(
 
 def _announce(console: Console, texts: TokenizedDataset, task: Task) -> None:
     train, validation, test = (len(split.labels) for split in texts.splits.values())
-    lines = [
+    lines = (
         texts.description,
         f"{train:,} texts for training, {validation:,} for validation, {test:,} for the test; "
         f"{texts.tokenizer.vocab_size:,} tokens in the vocabulary; {task.total_steps:,} steps on "
         f"{device_name()}",
         little_data(texts),
-    ]
+    )
     for line in filter(None, lines):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _interruption(error: Interrupted, workdir: Path, resume_command: str | None) -> str:
-    text = f"Stopped by {error.signal.name} before anything was learned and saved."
-    if finished_steps(workdir / FOLDER):
-        text = f"Stopped by {error.signal.name}; what was learned so far is kept in {workdir}."
-    if resume_command is None:
-        return f"{text} The same call resumes from there."
-    return f"{text} To resume:\n  {resume_command}"
+    kept = f"; what was learned so far is kept in {workdir}."
+    if not finished_steps(workdir / FOLDER):
+        kept = " before anything was learned and saved."
+    again = f"To resume:\n  {resume_command}" if resume_command else "The same call resumes it."
+    return f"Stopped by {error.signal.name}{kept} {again}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
+import dataclasses
+import importlib.util
 import json
 import math
 from collections.abc import Mapping
@@ -12,8 +13,11 @@ from typing import Any
 from wave_jax.errors import UserError
 from wave_jax.runs.files import write_whole
 from wave_jax.training.callbacks import MetricsWriter
+from wave_jax.training.config import Config, TrainConfig
 
 METRICS_FILE, CURVES_FILE = "metrics.jsonl", "curves.png"
+
+_TRACKERS = {"tensorboard": "tensorboardX", "wandb": "wandb"}  # options and their packages
 
 _SPLIT_STYLES: dict[str, dict[str, Any]] = {
     "train": {"color": "#7a9cc6", "marker": ".", "markersize": 2},
@@ -77,29 +81,17 @@ def draw_curves(workdir: Path) -> None:
     figure.savefig(workdir / CURVES_FILE)
 
 
-def make_trackers(
-    workdir: Path, config: Mapping[str, Any], *, tensorboard: bool, wandb: bool
-) -> list[MetricsWriter]:
-    """Returns the trackers asked for; see `check_trackers`."""
-    trackers: list[MetricsWriter] = []
-    if tensorboard:
-        trackers.append(_TensorBoard(workdir))
-    if wandb:
-        trackers.append(_WandB(workdir, config))
-    return trackers
-
-
-def check_trackers(*, tensorboard: bool, wandb: bool) -> None:
+def check_trackers(config: TrainConfig) -> None:
     """Raises UserError where the package of a tracker asked for is not installed."""
-    for wanted, option, package in (
-        (tensorboard, "tensorboard", "tensorboardX"),
-        (wandb, "wandb", "wandb"),
-    ):
-        try:
-            if wanted:
-                importlib.import_module(package)
-        except ImportError:
-            raise UserError(f"--train.{option} needs a package: pip install {package}") from None
+    for option, package in _TRACKERS.items():
+        if getattr(config, option) and importlib.util.find_spec(package) is None:
+            raise UserError(f"--train.{option} needs a package: pip install {package}")
+
+
+def make_trackers(workdir: Path, config: Config) -> list[MetricsWriter]:
+    """Returns the trackers asked for."""
+    trackers: list[MetricsWriter] = [_TensorBoard(workdir)] if config.train.tensorboard else []
+    return [*trackers, _WandB(workdir, config)] if config.train.wandb else trackers
 
 
 class _TensorBoard:
@@ -117,10 +109,10 @@ class _TensorBoard:
 
 
 class _WandB:
-    def __init__(self, workdir: Path, config: Mapping[str, Any]) -> None:
+    def __init__(self, workdir: Path, config: Config) -> None:
         import wandb
 
-        options = {"dir": str(workdir), "config": dict(config), "resume": "allow"}
+        options = {"dir": str(workdir), "config": dataclasses.asdict(config), "resume": "allow"}
         self._run = wandb.init(project="wave_jax", name=workdir.resolve().name, **options)
 
     def write(self, row: Mapping[str, Any]) -> None:

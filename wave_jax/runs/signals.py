@@ -42,7 +42,6 @@ class Interrupt:
     def __exit__(self, *reason: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
-        self._previous.clear()
 
     @contextmanager
     def deferred(self) -> Iterator[None]:

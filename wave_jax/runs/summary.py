@@ -12,7 +12,6 @@ import jax
 from rich.table import Table
 
 from wave_jax.data.tokenize import TokenizedDataset
-from wave_jax.errors import UserError
 from wave_jax.runs.files import write_whole
 from wave_jax.runs.workdir import SUMMARY_FILE, device_name
 from wave_jax.training.compilation import program_bytes
@@ -50,12 +49,9 @@ class Summary:
 
     @classmethod
     def load(cls, workdir: Path) -> Summary:
-        """Returns the summary of a finished run; UserError where it cannot be read."""
-        path = workdir / SUMMARY_FILE
-        try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")) | {"workdir": str(workdir)})
-        except (OSError, ValueError, TypeError) as error:
-            raise UserError(f"{path} is not the summary of a run: {error}") from None
+        """Returns the summary of a finished run."""
+        values = json.loads((workdir / SUMMARY_FILE).read_text(encoding="utf-8"))
+        return cls(**values | {"workdir": str(workdir)})
 
     def table(self) -> Table:
         """Returns the table to be printed."""

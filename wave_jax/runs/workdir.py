@@ -20,7 +20,7 @@ import wave_jax
 from wave_jax.data.config import DataConfig
 from wave_jax.errors import UserError
 from wave_jax.runs.config_file import CONFIG_FILE, differences, load_config, save_config
-from wave_jax.runs.files import is_part, write_whole
+from wave_jax.runs.files import write_whole
 from wave_jax.training.config import Config
 from wave_jax.training.metrics import NonFiniteError
 
@@ -36,16 +36,14 @@ _PACKAGES = (
 def claim(workdir: Path, config: Config) -> Literal["new", "unfinished", "finished"]:
     """Creates the folder or checks that it is this run's; returns the state of the run.
 
-    A new or empty folder gets config.json. In a folder that has one, `config` must agree with it,
-    except on paths, devices and trackers.
-
-    Raises:
-        UserError: the folder holds something else, or a run of another configuration.
+    A new or empty folder gets config.json. UserError where the folder holds something else or a run
+    whose configuration differs in more than paths, devices and trackers.
     """
     if workdir.is_file():
         raise UserError(f"{workdir} is a file: expected a folder for --workdir")
     if not (workdir / CONFIG_FILE).is_file():
-        if workdir.is_dir() and any(not is_part(path) for path in workdir.iterdir()):
+        others = workdir.iterdir() if workdir.is_dir() else ()
+        if any(path.suffix != ".part" for path in others):  # those a killed process left
             raise UserError(
                 f"{workdir} is not empty and not the folder of a run (no {CONFIG_FILE} in it): "
                 "give a new or empty folder as --workdir"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Protocol
@@ -75,11 +76,9 @@ class DivergenceGuard:
     """
 
     def __init__(self, warn: Callable[[str], None], seen: Iterable[Mapping[str, Any]] = ()) -> None:
-        self._warn, self._warned = warn, False
-        self._start: float | None = None
+        self._warn, self._start = warn, math.nan
         self._above: list[int] = []
-        for row in seen:
-            self._warned |= self._diverges(row)
+        self._warned = any(self._diverges(row) for row in seen)
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Takes a row; those of other splits than 'train' are ignored."""
@@ -94,9 +93,9 @@ class DivergenceGuard:
 
     def _diverges(self, row: Mapping[str, Any]) -> bool:
         loss = row.get("loss")
-        if row.get("split") != "train" or loss is None:
+        if row["split"] != "train" or loss is None:
             return False
-        if self._start is None:
+        if math.isnan(self._start):
             self._start = loss
         self._above = [*self._above, row["step"]] if loss > self._start else []
         long = len(self._above) >= _DIVERGED_ROWS

@@ -132,6 +132,5 @@ def keep_freed_memory() -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # of mallopt(3)
-    options = {mmap_threshold: 2**30, trim_threshold: 2**31 - 1, top_pad: 2**26}
+    options = {-3: 2**30, -1: 2**31 - 1, -2: 2**26}  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD
     return min(mallopt(option, value) for option, value in options.items()) == 1

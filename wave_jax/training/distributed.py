@@ -48,11 +48,7 @@ def is_primary() -> bool:
 
 
 def on_primary(action: Callable[[], T]) -> T:
-    """Calls `action` on process 0 and returns its result, a JSON value, on every process.
-
-    Raises:
-        UserError: `action` raised it on process 0; then all processes raise it.
-    """
+    """Calls `action` on process 0; every process returns its JSON value or raises its UserError."""
     if alone():
         return action()
     key = f"wave_jax/result/{next(_calls)}"
@@ -75,9 +71,6 @@ def primary_first(action: Callable[[], T]) -> T:
     """Calls `action` on every process, on the others after process 0 has returned from it.
 
     So the others find and read the files that process 0 writes, such as a tokenizer.
-
-    Raises:
-        UserError: `action` raised it here or on process 0.
     """
     results: list[T] = []
     on_primary(lambda: results.append(action()))

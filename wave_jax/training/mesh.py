@@ -55,8 +55,6 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 def put(tree: Any, shardings: Any) -> Any:
     """Puts host arrays, whole on every process, on the devices by a sharding or a tree of them."""
-    if jax.process_count() == 1:
-        return jax.device_put(tree, shardings)
     if isinstance(shardings, NamedSharding):
         shardings = jax.tree.map(lambda leaf: shardings, tree)
 

@@ -39,18 +39,10 @@ def make_train_step(
 
     The loss is the weighted mean over the batch; the step's randomness is fold_in(root, step).
     Models with `logits_from_rows` get the table's gradient as one row per distinct id; others get
-    ids and a dense gradient. Clipping acts on the norm over all parameters together.
-
-    Args:
-        optimizer: updates all parameters, or all but the table where `sparse` updates its rows.
-        clip_norm: largest norm of the gradient; 0 for no clipping.
-
-    Raises:
-        ValueError: `sparse` is given for another model.
+    ids and a dense gradient. `sparse` needs the former, and `optimizer` then updates all but the
+    table. The norm over all parameters together is clipped to `clip_norm`; 0 for no clipping.
     """
     by_rows = has_rows(model)
-    if sparse is not None and not by_rows:
-        raise ValueError("sparse AdamW needs a model with the method logits_from_rows")
 
     def step(
         state: State, sums: MetricSums, root: jax.Array, batch: Any

@@ -133,8 +133,13 @@ class Trainer:
             PeerLost: another process has ended.
             NonFiniteError: the loss or gradient was not finite; older checkpoints stay.
         """
-        self._compile()
-        task, steps = self.task, range(self.progress.step, self.task.total_steps)
+        task, display = self.task, self._display
+        self.programs = training_programs(
+            task, self.state, self._no_sums, display.compiling("training")
+        )
+        params = current_params(self.state)
+        self.evaluator.warm(params, task.validation, display.compiling("validation"))
+        steps = range(self.progress.step, task.total_steps)
         work = prefetch(steps, lambda i: place(task.batches.batch(i), task.mesh), _PREFETCH)
         batches: Any = work  # a generator, whose close ends the thread
         with closing(batches), noticing_lost_peers(), self._interrupt.deferred():
@@ -151,13 +156,6 @@ class Trainer:
         patience = self.task.config.early_stopping
         stopped = 0 < patience <= self.progress.without_better
         return self.progress.step >= self.task.total_steps or stopped
-
-    def _compile(self) -> None:
-        report = self._display.compiling("training")
-        self.programs = training_programs(self.task, self.state, self._no_sums, report)
-        params = current_params(self.state)
-        report = self._display.compiling("validation")
-        self.evaluator.warm(params, self.task.validation, report)
 
     def _loop(self, batches: Iterator[Any]) -> None:
         root, in_flight = self.task.root_key(), deque[MetricSums]()

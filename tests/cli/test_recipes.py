@@ -32,7 +32,7 @@ LEFT_OUT = {
     DataConfig: {"text_columns", "columns", "test", "label_column", "on_unlabelled", "errors"}
     | {"tfds_dir", "tfds_manual_dir", "vocab", "cache_dir"},
     ModelConfig: {"heads", "pretrained"},
-    TrainConfig: {"steps", "on_nonfinite", "eval_every", "early_stopping", "checkpoint_every"}
+    TrainConfig: {"steps", "eval_every", "early_stopping", "checkpoint_every"}
     | {"keep", "log_every", "eval_batch_size", "tensorboard", "wandb"},
 }
 

@@ -13,8 +13,7 @@ import pytest
 from tests.faults.forked import Training
 from tests.faults.runs import leaves, resumed_at, wait_for
 from tests.faults.test_kills import OPTIONS, Result, undisturbed, whole  # noqa: F401
-from wave_jax.runs.checkpoint_files import damage
-from wave_jax.runs.checkpoints import restore_params
+from wave_jax.runs.checkpoints import damage, restore_params
 
 pytestmark = pytest.mark.faults
 
@@ -47,7 +46,7 @@ def test_a_full_disk(place, small_disk, undisturbed):  # noqa: F811
     assert kept
     for step in kept:
         assert damage(workdir / "checkpoints" / str(step)) is None
-        params, _ = restore_params(workdir, step=step)
+        params, _ = restore_params(workdir, step)
         assert all(np.isfinite(leaf).all() for leaf in leaves(params))
     grow(small_disk)
     training = Training(place, workdir, *OPTIONS, "--train.keep", "30", shown=place.folder / "full")

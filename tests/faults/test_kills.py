@@ -14,8 +14,7 @@ import pytest
 
 from tests.faults.forked import Training
 from tests.faults.runs import Place, leaves, resumed_at, steps_logged, wait_for
-from wave_jax.runs.checkpoint_files import damage
-from wave_jax.runs.checkpoints import restore_params
+from wave_jax.runs.checkpoints import damage, restore_params
 from wave_jax.runs.metrics_log import read_rows
 
 pytestmark = pytest.mark.faults

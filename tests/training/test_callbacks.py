@@ -19,7 +19,6 @@ from wave_jax.probe import gradient_norms, magnitude_share, summarize, wave_grad
 from wave_jax.runs.checkpoints import restore_params
 from wave_jax.runs.job import train
 from wave_jax.runs.metrics_log import read_rows
-from wave_jax.runs.plots import PROBE_FILE, draw_probe
 from wave_jax.training.callbacks import DivergenceGuard
 from wave_jax.training.config import Config, ProbeConfig, TrainConfig
 from wave_jax.training.metrics import MetricSums
@@ -150,8 +149,8 @@ def probed(small, tmp_path_factory):
     return workdir, rows_of(small, workdir)
 
 
-def test_rows_and_curves(probed):
-    workdir, rows = probed
+def test_rows(probed):
+    _, rows = probed
     found = [row for row in rows if row["split"] == "probe"]
     assert [row["step"] for row in found] == [2, 4, 6]
     names = {"gradient_norm/cls", "gradient_norm/input", "gradient_norm/classifier"}
@@ -160,12 +159,10 @@ def test_rows_and_curves(probed):
     for row in found:
         assert names <= set(row)
         assert all(np.isfinite(row[name]) and row[name] > 0 for name in names)
-    assert (workdir / PROBE_FILE).stat().st_size > 1000
 
 
 def test_training_is_the_same_without(small, probed, tmp_path):
     rows_of(dataclasses.replace(small, probe=ProbeConfig()), tmp_path / "plain")
-    assert draw_probe(tmp_path / "plain") is None
     for one, other in zip(
         *(jax.tree.leaves(restore_params(w, "last")[0]) for w in (probed[0], tmp_path / "plain")),
         strict=True,

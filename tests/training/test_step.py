@@ -12,9 +12,7 @@ import pytest
 
 from tests.training.small import Texts, make_task, max_difference, small_model
 from wave_jax.training.metrics import classification_sums, empty_metrics
-from wave_jax.training.sparse_adamw import SparseAdamW
 from wave_jax.training.state import current_params
-from wave_jax.training.step import make_train_step
 
 FNET = {"kind": "fnet"}  # takes ids only: no `logits_from_rows`
 
@@ -144,10 +142,3 @@ def test_words_that_the_batches_dropped_are_not_dropped_again():
     task = dataclasses.replace(task)  # `learner` is decided once
     assert task.learner.word_dropout == 0
     assert task.model.word_dropout == 0.5
-
-
-def test_row_wise_needs_a_model_with_rows():
-    task = make_task()
-    model, sparse = small_model(**FNET), SparseAdamW(0.9, 0.999, 0.01)
-    with pytest.raises(ValueError, match="logits_from_rows"):
-        make_train_step(model, task.optimizer, task.schedule, task.mesh, sparse=sparse)

@@ -11,8 +11,7 @@ import pytest
 
 from tests.training.small import make_task, run, trainer_in
 from wave_jax.errors import Interrupted
-from wave_jax.runs.checkpoint_files import finished_steps
-from wave_jax.runs.checkpoints import restore_params
+from wave_jax.runs.checkpoints import finished_steps, restore_params
 from wave_jax.runs.metrics_log import read_rows
 from wave_jax.training.metrics import NonFiniteError
 
@@ -197,33 +196,3 @@ def test_a_nonfinite_gradient_stops_training_and_the_last_checkpoint_stands(tmp_
     assert caught.value.groups == ("classifier", "embed", "layer_0")
     assert (caught.value.step, caught.value.saved) == (8, 6)
     assert restore_params(tmp_path, "last")[1]["position"]["step"] == 6
-
-
-@pytest.mark.parametrize("table_optimizer", ["rows", "dense"])
-def test_skipped_steps_change_nothing_but_the_count(tmp_path, table_optimizer):
-    options = {"on_nonfinite": "skip", "table_optimizer": table_optimizer, "warmup_steps": 0}
-    trainer = run(tmp_path / "skips", poisoned(make_task(1, **options), 5))
-    rows = [row for row in read_rows(tmp_path / "skips") if row["split"] == "train"]
-    assert [row.get("skipped", 0) for row in rows] == [0, 1]
-    assert all(np.isfinite(row["loss"]) for row in rows)
-    # the last of six steps was skipped: what five steps made is what is left
-    task = make_task(1, **options)
-    state, root = task.new_state(), task.root_key()
-    step = task.jitted_step(state)
-    for index in range(5):
-        state, _ = step(state, trainer._no_sums, root, task.batches.batch(index))
-    for name in ("params", "table", "opt_state"):
-        jax.tree.map(
-            np.testing.assert_array_equal, getattr(state, name), getattr(trainer.state, name)
-        )
-    assert int(trainer.state.step) == 6
-
-
-def test_skipping_changes_nothing_in_an_undisturbed_run(tmp_path):
-    plain = run(tmp_path / "plain", make_task(1))
-    careful = run(tmp_path / "careful", make_task(1, on_nonfinite="skip"))
-    # Another program, which a compiler may round differently, over 6 steps.
-    pairs = zip(jax.tree.leaves(plain.state), jax.tree.leaves(careful.state), strict=True)
-    for one, two in pairs:
-        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
-    assert careful.progress.step == plain.progress.step

@@ -22,8 +22,7 @@ from wave_jax.errors import UserError
 from wave_jax.inference import load
 from wave_jax.inference.report import Report, draw_confusion, make_report
 from wave_jax.runs.config_file import load_config
-from wave_jax.runs.environment import ENVIRONMENT_FILE, check_unchanged
-from wave_jax.runs.workdir import with_snapshot
+from wave_jax.runs.workdir import ENVIRONMENT_FILE, check_unchanged, with_snapshot
 from wave_jax.training.compilation import enable_compilation_cache
 
 _DESCRIPTION = """Evaluates a trained network: tables here, a picture in the run's workdir.

@@ -16,8 +16,8 @@ import optax
 
 import wave_jax
 from wave_jax.errors import UserError
-from wave_jax.runs.environment import device_name
 from wave_jax.runs.files import write_whole
+from wave_jax.runs.workdir import device_name
 
 ABOUT = "about.json"
 _VERSION = {"format": 1, "wave_jax": wave_jax.__version__}  # 1 until records change their meaning

@@ -1,12 +1,18 @@
 """Checkpoints of a run, over Orbax; training resumes from exactly what was saved.
 
 A checkpoint `checkpoints/STEP/` holds the items 'params', 'decay' (pending, of sparse AdamW),
-'optimizer' (the rest of the state), 'meta' (progress, metrics, configuration) and checksums.json.
-See `wave_jax.runs.checkpoint_files` for how it becomes complete.
+'optimizer' (the rest of the state) and 'meta' (progress, metrics, configuration). How it becomes
+whole: Orbax writes `STEP.orbax-checkpoint-tmp/`; `Checkpoints` adds checksums.json, the size and
+digest of every file; Orbax adds `_CHECKPOINT_METADATA` and renames the folder to `STEP/`. A
+checkpoint is complete when that last file is there, and intact while all files have the recorded
+size and digest.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,24 +23,16 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from wave_jax.errors import PeerLost, UserError, one_line
-from wave_jax.runs.checkpoint_files import (
-    CHECKSUMS,
-    FOLDER,
-    best_of_checkpoint,
-    best_of_run,
-    check_leaves,
-    damage,
-    finished_steps,
-    set_aside,
-    set_strays_aside,
-    write_checksums,
-)
+from wave_jax.errors import PeerLost, UserError
 from wave_jax.runs.files import explaining_disk_errors
 from wave_jax.training.compilation import abstract
 from wave_jax.training.distributed import is_primary, meet, on_primary
+from wave_jax.training.mesh import path_names
 from wave_jax.training.sparse_adamw import SparseAdamWState, apply_pending_decay
 from wave_jax.training.state import Params, State, join_table, split_table
+
+FOLDER, CHECKSUMS = "checkpoints", "checksums.json"
+_COMPLETE = "_CHECKPOINT_METADATA"
 
 
 class Checkpoints:
@@ -42,10 +40,6 @@ class Checkpoints:
 
     Kept are the newest `keep` and the best one of each one's time, so that going back to an older
     checkpoint still finds its best. Saving continues in the background.
-
-    Args:
-        workdir: the run's folder.
-        keep: newest checkpoints kept, besides the best.
     """
 
     def __init__(self, workdir: Path, keep: int) -> None:
@@ -53,13 +47,15 @@ class Checkpoints:
         self._folder = (Path(workdir) / FOLDER).absolute()
         self._saving = 0
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=_KeepNewestAndBest(max(1, keep)),
+            preservation_policy=_KeepNewestAndBest(keep),
             cleanup_tmp_directories=True,
             async_options=ocp.AsyncOptions(post_finalization_callback=self._add_checksums),
         )
         self._folder.mkdir(parents=True, exist_ok=True)
         if is_primary():
-            set_strays_aside(self._folder)
+            for path in self._folder.iterdir():  # Orbax would list or delete incomplete ones
+                if path.name.isdecimal() and not (path / _COMPLETE).is_file():
+                    _set_aside(path, "stray")
         meet()
         self._manager = _open_manager(self._folder, options)
 
@@ -108,87 +104,60 @@ class Checkpoints:
     ) -> tuple[State, dict[str, Any]] | None:
         """Returns the newest intact checkpoint's state and `meta`; later ones are deleted.
 
-        If none is intact, all are renamed to broken-STEP and training starts over.
-
-        The arrays are placed as those of `like`; `report` receives a line for each checkpoint that
-        is not used.
+        If none is intact, all are renamed to broken-STEP and training starts over. The arrays are
+        placed as those of `like`; `report` receives a line for each checkpoint that is not used.
 
         Raises:
             UserError: an array is missing, or has another shape or dtype; it is named.
         """
-        for step in self.intact_steps(report):
-            try:
-                found = self.restore(step, like)
-            except UserError:
-                raise
-            except Exception as error:  # Orbax raises many kinds for a damaged file
-                report(f"The checkpoint of step {step} cannot be read: {one_line(error, 200)}")
-            else:
-                self._delete_after(step)
-                return found
-        steps = on_primary(lambda: finished_steps(self._folder))
-        if steps:
+        step = on_primary(lambda: self._newest_intact(report))
+        if step is not None:
+            found = self.restore(step, like)
+            self._discard(step, shutil.rmtree)  # training from there writes them again
+            return found
+        if on_primary(lambda: finished_steps(self._folder)):
             report("No checkpoint is whole; all are kept as broken-*: starts over")
-            if is_primary():
-                for step in steps:
-                    set_aside(self._folder / str(step), "broken")
-            meet()
-            self._manager.reload()
+            self._discard(-1, lambda path: _set_aside(path, "broken"))
         return None
-
-    def intact_steps(self, report: Callable[[str], None]) -> list[int]:
-        """Returns the steps from which training can resume, newest first.
-
-        Their files, and those of the best checkpoint of their time, are as they were written;
-        `report` receives a line for each one left out.
-        """
-
-        def check() -> list[int]:
-            found = {step: self._damage(step) for step in finished_steps(self._folder)[::-1]}
-            for step, reason in found.items():
-                if reason is not None:
-                    report(f"The checkpoint of step {step} is not whole ({reason}); not used")
-            return [step for step, reason in found.items() if reason is None]
-
-        return on_primary(check)
 
     def restore(self, step: int, like: State) -> tuple[State, dict[str, Any]]:
         """Returns the state and `meta` of the checkpoint of `step`; see `restore_newest`."""
         items = _to_items(like)
+        stored = self._manager.item_metadata(step)
         for name, tree in items.items():
-            stored = {name: self._manager.item_metadata(step)[name].tree}
-            check_leaves({name: tree}, stored, f"checkpoint {step}")
+            _check_arrays({name: tree}, {name: stored[name].tree}, f"checkpoint {step}")
         targets = {name: ocp.args.StandardRestore(abstract(tree)) for name, tree in items.items()}
         found = self._manager.restore(
             step, args=ocp.args.Composite(**targets, meta=ocp.args.JsonRestore())
         )
         return _from_items(found), dict(found["meta"])
 
-    def _delete_after(self, step: int) -> None:
-        """Deletes the checkpoints after `step`: training from there writes them again."""
+    def _discard(self, step: int, action: Callable[[Path], object]) -> None:
+        """Removes the checkpoints after `step` from Orbax's list by `action` on their folders."""
         if is_primary():
-            for later in [s for s in self._manager.all_steps() if s > step]:
-                path = self._folder / str(later)
-                (path / CHECKSUMS).unlink(missing_ok=True)  # first: half deleted it is not intact
-                shutil.rmtree(path)
+            for later in finished_steps(self._folder):
+                if later > step:
+                    action(self._folder / str(later))
         meet()
         self._manager.reload()
 
     def _add_checksums(self) -> None:
         """Adds checksums.json to the checkpoint just written, before it gets its final name."""
-        for folder in self._folder.glob(f"{self._saving}*"):
-            if folder.name == str(self._saving) or folder.name.startswith(f"{self._saving}."):
-                write_checksums(folder)
+        for folder in self._folder.glob(f"{self._saving}.*"):
+            write_checksums(folder)
 
-    def _damage(self, step: int) -> str | None:
-        found = damage(self._folder / str(step))
-        if found is not None:
-            return found
-        best = best_of_checkpoint(self._folder, step)
-        if best in (0, step):
-            return None
-        found = damage(self._folder / str(best))
-        return found and f"the best one of its time, of step {best}, is not: {found}"
+    def _newest_intact(self, report: Callable[[str], None]) -> int | None:
+        """Returns the newest step that is intact, and with it the best checkpoint of its time."""
+        for step in reversed(finished_steps(self._folder)):
+            reason, best = damage(self._folder / str(step)), 0
+            if reason is None:
+                best = _best_step(self._folder, step)
+            if best not in (0, step) and (found := damage(self._folder / str(best))):
+                reason = f"the best one of its time, of step {best}, is not: {found}"
+            if reason is None:
+                return step
+            report(f"The checkpoint of step {step} is not whole ({reason}); not used")
+        return None
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -210,17 +179,14 @@ class _KeepNewestAndBest:
 
 
 def restore_params(
-    workdir: Path, which: Literal["best", "last"] = "best", *, step: int | None = None
+    workdir: Path, which: Literal["best", "last"] | int = "best"
 ) -> tuple[Params, dict[str, Any]]:
     """Returns the parameters (numpy, nested dict; no decay pending) and `meta` of a checkpoint.
 
-    Args:
-        workdir: the run's folder.
-        which: that of the best validation accuracy (the newest before any), or the newest.
-        step: that of a certain step, instead.
+    `which` is that of the best validation accuracy (the newest before any), the newest, or a step.
 
     Raises:
-        UserError: there is no such checkpoint.
+        UserError: there is no such checkpoint, or it is damaged.
     """
     folder = (Path(workdir) / FOLDER).absolute()
     steps = finished_steps(folder)
@@ -228,13 +194,11 @@ def restore_params(
         raise UserError(
             f"{workdir} holds no checkpoint yet: expected a run that saved at least one"
         )
-    if step is None:
-        best = best_of_run(Path(workdir), steps[-1]) if which == "best" else 0
-        step = best or steps[-1]
-    if step not in steps:
-        raise UserError(f"{folder} lacks the checkpoint of step {step}; it has {steps}")
+    newest = steps[-1]
+    named = {"last": newest, "best": _best_step(folder, newest) or newest}
+    step = which if isinstance(which, int) else named[which]
     broken = damage(folder / str(step))
-    if broken is not None and (folder / str(step) / CHECKSUMS).exists():
+    if broken is not None:
         raise UserError(f"the checkpoint of step {step} in {folder} is not whole: {broken}")
     with _open_manager(folder, ocp.CheckpointManagerOptions(create=False)) as manager:
         metadata = manager.item_metadata(step)
@@ -251,6 +215,69 @@ def restore_params(
         table = apply_pending_decay(table, found["decay"]["decay"], found["decay"]["settled"])
         params = jax.device_get(join_table(rest, table))
     return params, dict(found["meta"])
+
+
+def finished_steps(folder: Path) -> list[int]:
+    """Returns the steps of the complete checkpoints in ascending order."""
+    found = [path.parent.name for path in folder.glob(f"*/{_COMPLETE}")]
+    return sorted(int(name) for name in found if name.isdecimal())
+
+
+def write_checksums(folder: Path) -> None:
+    """Writes the size and digest of every file under `folder` to its checksums.json."""
+    found = {
+        str(path.relative_to(folder)): _checksum(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != _COMPLETE
+    }
+    (folder / CHECKSUMS).write_text(json.dumps(found), encoding="utf-8")
+
+
+def damage(folder: Path) -> str | None:
+    """Returns what is wrong with the files of a checkpoint, or None if it is intact."""
+    name = CHECKSUMS
+    try:
+        written = json.loads((folder / name).read_text(encoding="utf-8"))
+        for name, checksum in written.items():
+            if _checksum(folder / name) != checksum:
+                return f"{name} has been changed: its checksum differs"
+    except (OSError, ValueError) as error:
+        return f"{name} cannot be read: {getattr(error, 'strerror', error)}"
+    return None
+
+
+def _checksum(path: Path) -> list[Any]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
+    return [path.stat().st_size, digest.hexdigest()]
+
+
+def _set_aside(path: Path, kind: str) -> None:
+    """Renames the folder of a step to KIND-STEP, so that it is no checkpoint any more."""
+    name = f"{kind}-{path.name}"
+    while (path.parent / name).exists():
+        name += "-again"
+    os.rename(path, path.parent / name)
+
+
+def _best_step(folder: Path, step: int) -> int:
+    """Returns the best step so far according to a checkpoint, 0 before any validation."""
+    meta = json.loads((folder / str(step) / "meta" / "metadata").read_text(encoding="utf-8"))
+    return int(meta["position"]["best_step"])
+
+
+def _check_arrays(wanted: Any, stored: Any, where: str) -> None:
+    """Compares names, shapes and dtypes: Orbax casts dtypes and restores any shape silently."""
+    expected, found = _arrays(wanted), _arrays(stored)
+    for name in expected | found:
+        want, got = expected.get(name, "no such array"), found.get(name, "missing")
+        if want != got:
+            raise UserError(f"{where} is of another model: {name} is {got}, expected {want}")
+
+
+def _arrays(tree: Any) -> dict[str, str]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {"/".join(path_names(p)): f"{np.dtype(x.dtype)}{list(x.shape)}" for p, x in leaves}
 
 
 def _open_manager(folder: Path, options: ocp.CheckpointManagerOptions) -> ocp.CheckpointManager:

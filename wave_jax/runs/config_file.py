@@ -77,12 +77,12 @@ def differences(old: Config, new: Config) -> list[str]:
 
 def _no_run(workdir: Path) -> str:
     """Says that the folder is no run's, and which one may be meant."""
+    what, near = f"no folder {str(workdir)!r}", nearest_path(workdir)
     if workdir.is_dir():
         inside = sorted(workdir.glob(f"*/{CONFIG_FILE}"), key=lambda file: file.stat().st_mtime)
+        what = f"{workdir} holds no {CONFIG_FILE}"
         near = f", did you mean {str(inside[-1].parent)!r}?" if inside else ""
-        return f"{workdir} holds no {CONFIG_FILE}{near}: expected the workdir of a training run"
-    near = nearest_path(workdir)
-    return f"no folder {str(workdir)!r}{near}: expected the workdir of a training run"
+    return f"{what}{near}: expected the workdir of a training run"
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -107,6 +107,4 @@ def _spelled(kind: Any) -> str:
         return "an object"
     if get_origin(kind) is Literal:
         return f"one of {', '.join(map(repr, get_args(kind)))}"
-    if get_origin(kind) is tuple:
-        return f"a list ({kind})"
-    return getattr(kind, "__name__", str(kind))
+    return f"a list ({kind})" if get_origin(kind) is tuple else getattr(kind, "__name__", str(kind))

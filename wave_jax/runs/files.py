@@ -30,24 +30,15 @@ def write_whole(path: Path, text: str, *, replace: bool = True) -> None:
             part.unlink(missing_ok=True)
 
 
-def is_part(path: Path) -> bool:
-    """Returns whether this is the temporary file of a process killed in `write_whole`."""
-    return path.name.startswith(".") and path.name.endswith(".part")
-
-
 @contextmanager
 def explaining_disk_errors(folder: Path, kept: str) -> Iterator[None]:
-    """Raises a UserError of one line where `folder` cannot be written, as on a full disk.
-
-    `kept` says what is safe all the same.
-    """
+    """Raises UserError where `folder` cannot be written; `kept` says what is safe all the same."""
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        reason = _reason(error)
-        if reason is None:
+        if (reason := _reason(error)) is None:
             raise
         raise UserError(
             f"cannot write to {folder}: {reason}; {kept}. Make room and give the same command "
@@ -58,7 +49,7 @@ def explaining_disk_errors(folder: Path, kept: str) -> Iterator[None]:
 def _reason(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno in _ERRNOS:
         return os.strerror(error.errno)
-    for words in _WORDS:
-        if words in str(error):
-            return words
-    return None if error.__cause__ is None else _reason(error.__cause__)
+    found = [words for words in _WORDS if words in str(error)]
+    if found or error.__cause__ is None:
+        return found[0] if found else None
+    return _reason(error.__cause__)

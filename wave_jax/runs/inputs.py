@@ -19,12 +19,10 @@ from wave_jax.data.tokenize import TokenizedDataset, tokenize_dataset
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.errors import UserError, listed
 from wave_jax.models.bert import lowercases, vocabulary_file
-from wave_jax.models.config import ModelConfig, sizes, table_rows
-from wave_jax.runs.environment import record_environment
+from wave_jax.models.config import sizes, table_rows
 from wave_jax.runs.files import write_whole
-from wave_jax.runs.workdir import SNAPSHOT, with_snapshot
+from wave_jax.runs.workdir import SNAPSHOT, record_environment, with_snapshot
 from wave_jax.training.config import Config
-from wave_jax.training.distributed import primary_first
 
 TOKENIZER_FILE, LABELS_FILE = "tokenizer.json", "labels.json"
 
@@ -37,15 +35,8 @@ _STEPS_PER_SHAPE, _MOST_SHAPES, _EVAL_SHAPES = 250, 7, 2
 def read_dataset(config: Config, workdir: Path) -> TokenizedDataset:
     """Returns the run's texts; writes tokenizer, labels and data hash to the workdir.
 
-    A resumed run reads the texts and the tokenizer that it began with.
-
-    Raises:
-        UserError: the texts cannot be used, or have changed since the run began.
+    A resumed run must have the texts that it began with, and reads its tokenizer from the workdir.
     """
-    return primary_first(lambda: _read_dataset(config, workdir))
-
-
-def _read_dataset(config: Config, workdir: Path) -> TokenizedDataset:
     dataset = load_dataset(with_snapshot(config.data, workdir))
     record_environment(workdir, data_hash=dataset.fingerprint, data=dataset.description)
     if dataset.snapshot:
@@ -61,11 +52,7 @@ def _read_dataset(config: Config, workdir: Path) -> TokenizedDataset:
 
 
 def with_vocabulary(config: Config) -> DataConfig:
-    """Returns the data options, with the vocabulary of the checkpoint that a model starts from.
-
-    Raises:
-        UserError: another vocabulary was asked for, or the other treatment of case.
-    """
+    """Returns the data options, with the vocabulary of the checkpoint that a model starts from."""
     folder = config.model.pretrained
     if folder is None:
         return config.data
@@ -94,7 +81,8 @@ def train_batches(texts: TokenizedDataset, config: Config, mesh: Mesh) -> TrainB
         batch_size=config.train.batch_size,
         seed=config.seed,
         max_shapes=min(max(steps // _STEPS_PER_SHAPE, 2), _MOST_SHAPES),
-        word_dropout=word_dropout_of_batches(config.model),
+        # the network draws it where a scope is a sentence, which ends at words that may be dropped
+        word_dropout=0.0 if "sentence" in config.model.scopes else sizes(config.model).word_dropout,
         **_layout(texts, config, mesh),
     )
 
@@ -118,28 +106,17 @@ def eval_batches(
     )
 
 
-def word_dropout_of_batches(model: ModelConfig) -> float:
-    """Returns the word dropout that batches are made with; 0 where the network draws it itself.
-
-    It does where a scope is a sentence: sentences end at words that may be dropped.
-    """
-    return 0.0 if "sentence" in model.scopes else sizes(model).word_dropout
-
-
 def little_data(texts: TokenizedDataset) -> str | None:
     """Returns a warning if there are too few texts for meaningful figures, else None."""
-    splits = texts.splits
-    learned, tested = (len(splits[name].labels) for name in ("train", "test"))
-    found = []
+    learned, tested, found = texts.splits["train"].labels, len(texts.splits["test"].labels), []
     if tested < _FEW_TEXTS:  # one standard error of an accuracy is 5 points or more
         found.append(
-            f"{learned:,} texts to learn from and {tested:,} to test on, so accuracy is uncertain "
-            f"by up to {100 * 0.5 / tested**0.5:.0f} points either way"
+            f"{len(learned):,} texts to learn from and {tested:,} to test on, so accuracy is "
+            f"uncertain by up to {50 / tested**0.5:.0f} points either way"
         )
-    counts = np.bincount(splits["train"].labels, minlength=len(texts.label_names))
-    for what, few in (("no text", counts == 0), ("one text", counts == 1)):
-        names = [name for name, is_few in zip(texts.label_names, few, strict=True) if is_few]
-        if names:
+    counts = np.bincount(learned, minlength=len(texts.label_names))
+    for what, count in (("no text", 0), ("one text", 1)):
+        if names := [texts.label_names[label] for label in np.flatnonzero(counts == count)]:
             found.append(f"{what} to learn from for {listed(names)}")
     return f"Warning: {'; '.join(found)}. More rows help" if found else None
 

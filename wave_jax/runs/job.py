@@ -15,25 +15,33 @@ from rich.console import Console
 from wave_jax.data.tokenize import TokenizedDataset
 from wave_jax.errors import Interrupted, UserError
 from wave_jax.models import build_model, read_pretrained
-from wave_jax.runs.checkpoint_files import FOLDER, finished_steps
-from wave_jax.runs.checkpoints import Checkpoints, restore_params
-from wave_jax.runs.environment import device_name
+from wave_jax.runs.checkpoints import FOLDER, Checkpoints, finished_steps, restore_params
 from wave_jax.runs.files import explaining_disk_errors
 from wave_jax.runs.inputs import eval_batches, little_data, read_dataset, train_batches
-from wave_jax.runs.metrics_log import MetricsLog, check_trackers, make_trackers, read_rows, trim
-from wave_jax.runs.plots import draw_curves, draw_probe
+from wave_jax.runs.metrics_log import (
+    MetricsLog,
+    check_trackers,
+    draw_curves,
+    make_trackers,
+    read_rows,
+    trim,
+)
 from wave_jax.runs.progress import ProgressDisplay
 from wave_jax.runs.signals import Interrupt
-from wave_jax.runs.summary import Summary, process_peak_bytes
-from wave_jax.runs.workdir import check_shared, claim, occupied, save_batch
+from wave_jax.runs.summary import Summary, summarize_run
+from wave_jax.runs.workdir import check_shared, claim, device_name, occupied, save_batch
 from wave_jax.training.callbacks import Callback, CallbackFactory, DivergenceGuard, GradientProbe
-from wave_jax.training.compilation import enable_compilation_cache, keep_freed_memory, program_bytes
+from wave_jax.training.compilation import enable_compilation_cache, keep_freed_memory
 from wave_jax.training.config import Config, check_config
-from wave_jax.training.distributed import is_primary, meet, noticing_lost_peers, on_primary
-from wave_jax.training.evaluation import EvalResult
+from wave_jax.training.distributed import (
+    is_primary,
+    meet,
+    noticing_lost_peers,
+    on_primary,
+    primary_first,
+)
 from wave_jax.training.mesh import make_mesh, put, state_shardings
 from wave_jax.training.metrics import NonFiniteError
-from wave_jax.training.state import parameter_counts
 from wave_jax.training.task import Task
 from wave_jax.training.trainer import Trainer
 
@@ -49,9 +57,7 @@ def train(
     """Trains according to `config` in `workdir`; resumes where an earlier call was stopped.
 
     Args:
-        config: the resolved configuration.
         workdir: a new folder, an empty one, or that of the same run.
-        console: where progress is shown.
         resume_command: shown after an interruption.
         callbacks: each makes a `Callback` for the task.
 
@@ -100,8 +106,8 @@ def _run(
 ) -> Summary:
     mesh = make_mesh(config.mesh.data, config.mesh.model)
     if is_primary():
-        check_trackers(tensorboard=config.train.tensorboard, wandb=config.train.wandb)
-    texts = read_dataset(config, workdir)
+        check_trackers(config.train)
+    texts = primary_first(lambda: read_dataset(config, workdir))
     task = make_task(config, texts, mesh)
     _announce(console, texts, task)
     with _trainer(config, workdir, console, interrupt, texts, task, callbacks) as trainer:
@@ -112,13 +118,12 @@ def _run(
             meet()  # before the first to leave takes the others along
             raise UserError(f"{error}. The batch is kept in {path}") from error
 
-    params, _ = restore_params(workdir, step=trainer.progress.best_step)
+    params, _ = restore_params(workdir, "best")
     params = put(params, state_shardings(mesh, {"params": params})["params"])
     batches = eval_batches(texts, "test", config, mesh, task.validation.shapes)
-    summary = _summary(workdir, texts, trainer, trainer.evaluator(params, batches))
+    summary = summarize_run(workdir, texts, trainer, trainer.evaluator(params, batches))
     if is_primary():
         draw_curves(workdir)
-        draw_probe(workdir)
         summary.save()
     return summary
 
@@ -167,7 +172,6 @@ def _trainer(
     if config.probe.every:
         split = texts.splits["validation"]
         callbacks.insert(0, GradientProbe(task.model, split, task.mesh, config.probe.every))
-    options = dataclasses.asdict(config)
     with (
         Checkpoints(workdir, config.train.keep) as checkpoints,
         ProgressDisplay(console, task.total_steps) as display,
@@ -178,15 +182,14 @@ def _trainer(
             checkpoints,
             display=display,
             interrupt=interrupt,
-            config=options,
+            config=dataclasses.asdict(config),
             callbacks=callbacks,
         )
         if trainer.restore():
             display.line(f"Resuming from the checkpoint of step {trainer.progress.step:,}")
         if is_primary():
             trim(workdir, trainer.progress.step)
-            wanted = {"tensorboard": config.train.tensorboard, "wandb": config.train.wandb}
-            trainer.writers += [MetricsLog(workdir), *make_trackers(workdir, options, **wanted)]
+            trainer.writers += [MetricsLog(workdir), *make_trackers(workdir, config)]
         for writer in trainer.writers:
             stack.callback(writer.close)
         trainer.writers.append(DivergenceGuard(display.line, seen=read_rows(workdir)))
@@ -195,49 +198,20 @@ def _trainer(
 
 def _announce(console: Console, texts: TokenizedDataset, task: Task) -> None:
     train, validation, test = (len(split.labels) for split in texts.splits.values())
-    lines = [
+    lines = (
         texts.description,
         f"{train:,} texts for training, {validation:,} for validation, {test:,} for the test; "
         f"{texts.tokenizer.vocab_size:,} tokens in the vocabulary; {task.total_steps:,} steps on "
         f"{device_name()}",
         little_data(texts),
-    ]
+    )
     for line in filter(None, lines):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _summary(workdir: Path, texts: TokenizedDataset, trainer: Trainer, test: EvalResult) -> Summary:
-    progress, task = trainer.progress, trainer.task
-    full, without = parameter_counts(trainer.state.params, texts.tokenizer.vocab_size)
-    epochs, rest = divmod(progress.step, task.steps_per_epoch)
-    examples = epochs * len(texts.splits["train"].labels) + rest * task.config.batch_size
-    sizes = [size for size in map(program_bytes, trainer.programs.values()) if size is not None]
-    memory = jax.local_devices()[0].memory_stats() or {}
-    return Summary(
-        workdir=str(workdir),
-        device=device_name(),
-        steps=progress.step,
-        best_step=progress.best_step,
-        validation_accuracy=progress.best_accuracy,
-        test_accuracy=test.accuracy,
-        test_loss=test.loss,
-        test_examples=test.examples,
-        majority_share=texts.majority_share,
-        parameters=full,
-        parameters_without_table=without,
-        seconds=progress.elapsed,
-        examples_per_s=examples / max(progress.elapsed, 1e-9),
-        step_bytes=max(sizes, default=None),
-        process_bytes=process_peak_bytes(),
-        device_bytes=memory.get("peak_bytes_in_use"),
-        texts_cut=texts.texts_cut,
-    )
-
-
 def _interruption(error: Interrupted, workdir: Path, resume_command: str | None) -> str:
-    text = f"Stopped by {error.signal.name} before anything was learned and saved."
-    if finished_steps(workdir / FOLDER):
-        text = f"Stopped by {error.signal.name}; what was learned so far is kept in {workdir}."
-    if resume_command is None:
-        return f"{text} The same call resumes from there."
-    return f"{text} To resume:\n  {resume_command}"
+    kept = f"; what was learned so far is kept in {workdir}."
+    if not finished_steps(workdir / FOLDER):
+        kept = " before anything was learned and saved."
+    again = f"To resume:\n  {resume_command}" if resume_command else "The same call resumes it."
+    return f"Stopped by {error.signal.name}{kept} {again}"

@@ -1,8 +1,9 @@
-"""metrics.jsonl, appended while training and trimmed to the checkpoint at resume; trackers."""
+"""metrics.jsonl, appended while training and trimmed at resume; its curves; trackers."""
 
 from __future__ import annotations
 
-import importlib
+import dataclasses
+import importlib.util
 import json
 import math
 from collections.abc import Mapping
@@ -12,8 +13,16 @@ from typing import Any
 from wave_jax.errors import UserError
 from wave_jax.runs.files import write_whole
 from wave_jax.training.callbacks import MetricsWriter
+from wave_jax.training.config import Config, TrainConfig
 
-METRICS_FILE = "metrics.jsonl"
+METRICS_FILE, CURVES_FILE = "metrics.jsonl", "curves.png"
+
+_TRACKERS = {"tensorboard": "tensorboardX", "wandb": "wandb"}  # options and their packages
+
+_SPLIT_STYLES: dict[str, dict[str, Any]] = {
+    "train": {"color": "#7a9cc6", "marker": ".", "markersize": 2},
+    "validation": {"color": "#c0392b", "marker": "o", "markersize": 4},
+}
 
 
 class MetricsLog:
@@ -39,49 +48,57 @@ class MetricsLog:
 def read_rows(workdir: Path) -> list[dict[str, Any]]:
     """Returns the rows of metrics.jsonl, without a last line cut short by a crash."""
     path = Path(workdir) / METRICS_FILE
-    if not path.exists():
-        return []
     rows = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
-            row = json.loads(line)
+            rows.append(json.loads(line))
         except ValueError:
             continue
-        if isinstance(row, dict) and isinstance(row.get("step"), int):
-            rows.append(row)
     return rows
 
 
 def trim(workdir: Path, step: int) -> None:
     """Drops the rows after `step`, which the resumed run will write again."""
-    path = workdir / METRICS_FILE
-    if path.exists():
-        kept = [row for row in read_rows(workdir) if row["step"] <= step]
-        write_whole(path, "".join(json.dumps(row) + "\n" for row in kept))
+    kept = [json.dumps(row) + "\n" for row in read_rows(workdir) if row["step"] <= step]
+    write_whole(workdir / METRICS_FILE, "".join(kept))
 
 
-def make_trackers(
-    workdir: Path, config: Mapping[str, Any], *, tensorboard: bool, wandb: bool
-) -> list[MetricsWriter]:
-    """Returns the trackers asked for; UserError where the package of one is not installed."""
-    trackers: list[MetricsWriter] = []
-    if tensorboard:
-        trackers.append(_TensorBoard(workdir))
-    if wandb:
-        trackers.append(_WandB(workdir, config))
-    return trackers
+def draw_curves(workdir: Path) -> None:
+    """Writes `workdir/curves.png`: loss and accuracy of training and validation by step."""
+    # A Figure of its own needs no display and leaves pyplot's global state alone.
+    from matplotlib.figure import Figure
+
+    figure, rows = Figure(figsize=(9, 3.6), dpi=140, layout="constrained"), read_rows(workdir)
+    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for split, style in _SPLIT_STYLES.items():
+            chosen = [row for row in rows if row["split"] == split and row[name] is not None]
+            values = [row[name] for row in chosen]
+            axes.plot([row["step"] for row in chosen], values, label=split, **style)
+        axes.set(xlabel="step", ylabel=name)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=8)
+    figure.savefig(workdir / CURVES_FILE)
 
 
-def check_trackers(*, tensorboard: bool, wandb: bool) -> None:
+def check_trackers(config: TrainConfig) -> None:
     """Raises UserError where the package of a tracker asked for is not installed."""
-    for wanted, package in ((tensorboard, "tensorboardX"), (wandb, "wandb")):
-        if wanted:
-            _import(package)
+    for option, package in _TRACKERS.items():
+        if getattr(config, option) and importlib.util.find_spec(package) is None:
+            raise UserError(f"--train.{option} needs a package: pip install {package}")
+
+
+def make_trackers(workdir: Path, config: Config) -> list[MetricsWriter]:
+    """Returns the trackers asked for."""
+    trackers: list[MetricsWriter] = [_TensorBoard(workdir)] if config.train.tensorboard else []
+    return [*trackers, _WandB(workdir, config)] if config.train.wandb else trackers
 
 
 class _TensorBoard:
     def __init__(self, workdir: Path) -> None:
-        self._writer = _import("tensorboardX").SummaryWriter(str(workdir / "tensorboard"))
+        from tensorboardX import SummaryWriter
+
+        self._writer = SummaryWriter(str(workdir / "tensorboard"))
 
     def write(self, row: Mapping[str, Any]) -> None:
         for name, value in _numbers(row).items():
@@ -92,24 +109,17 @@ class _TensorBoard:
 
 
 class _WandB:
-    def __init__(self, workdir: Path, config: Mapping[str, Any]) -> None:
-        options = {"dir": str(workdir), "config": dict(config), "resume": "allow"}
-        name = workdir.resolve().name
-        self._run = _import("wandb").init(project="wave_jax", name=name, **options)
+    def __init__(self, workdir: Path, config: Config) -> None:
+        import wandb
+
+        options = {"dir": str(workdir), "config": dataclasses.asdict(config), "resume": "allow"}
+        self._run = wandb.init(project="wave_jax", name=workdir.resolve().name, **options)
 
     def write(self, row: Mapping[str, Any]) -> None:
         self._run.log(_numbers(row) | {"step": row["step"]})
 
     def close(self) -> None:
         self._run.finish()
-
-
-def _import(package: str) -> Any:
-    try:
-        return importlib.import_module(package)
-    except ImportError:
-        option = f"--train.{package.removesuffix('X')}"
-        raise UserError(f"{option} needs a package: pip install {package}") from None
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:

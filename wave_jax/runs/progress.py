@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 _LINE_EVERY = 10.0  # seconds between lines where there is no terminal
 
 
 class ProgressDisplay:
-    """Shows compilation, training and evaluation; a context manager.
-
-    Args:
-        console: receives the lines, and the bar if it is a terminal.
-        total_steps: steps of the whole training.
-    """
+    """Shows compilation, training and evaluation; a context manager."""
 
     def __init__(self, console: Console, total_steps: int) -> None:
         self._console, self._total = console, total_steps
@@ -36,9 +25,8 @@ class ProgressDisplay:
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("left"),
             console=console,
             disable=not console.is_terminal,
             transient=True,
@@ -83,9 +71,7 @@ class ProgressDisplay:
         self._bar.update(self._task, note=note + speed)
         step, since = self._started
         left = (time.monotonic() - since) / max(row["step"] - step, 1) * (self._total - row["step"])
-        hours, seconds = divmod(round(left), 3600)
-        clock = f"{hours}:" * (hours > 0) + f"{seconds // 60:02}:{seconds % 60:02}"
-        self._occasionally(f"{text}{speed}  {clock} left")
+        self._occasionally(f"{text}{speed}  {timedelta(seconds=round(left))} left")
 
     def line(self, text: str) -> None:
         """Prints a line, above the bar where there is one."""

@@ -23,10 +23,8 @@ _SWALLOWING = "_xla_gc_callback"
 class Interrupt:
     """Handles SIGINT and SIGTERM while in use, if entered from the main thread.
 
-    Outside `deferred()` a signal raises Interrupted on the spot, as there is nothing to save yet.
-    Inside, it is noted, and `poll` raises where the state is whole; a second Ctrl-C raises
-    KeyboardInterrupt at once. Several processes all stop at the same call of `poll`, whichever got
-    the signal.
+    Outside `deferred()` a signal raises Interrupted on the spot. Inside, `poll` raises it, in all
+    processes at the same call; a second Ctrl-C raises KeyboardInterrupt at once.
     """
 
     def __init__(self) -> None:
@@ -44,7 +42,6 @@ class Interrupt:
     def __exit__(self, *reason: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
-        self._previous.clear()
 
     @contextmanager
     def deferred(self) -> Iterator[None]:

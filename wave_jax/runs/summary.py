@@ -8,12 +8,16 @@ import resource
 import sys
 from pathlib import Path
 
+import jax
 from rich.table import Table
 
-from wave_jax.errors import UserError
+from wave_jax.data.tokenize import TokenizedDataset
 from wave_jax.runs.files import write_whole
-
-SUMMARY_FILE = "summary.json"
+from wave_jax.runs.workdir import SUMMARY_FILE, device_name
+from wave_jax.training.compilation import program_bytes
+from wave_jax.training.evaluation import EvalResult
+from wave_jax.training.state import parameter_counts
+from wave_jax.training.trainer import Trainer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,12 +49,9 @@ class Summary:
 
     @classmethod
     def load(cls, workdir: Path) -> Summary:
-        """Returns the summary of a finished run; UserError where it cannot be read."""
-        path = workdir / SUMMARY_FILE
-        try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")) | {"workdir": str(workdir)})
-        except (OSError, ValueError, TypeError) as error:
-            raise UserError(f"{path} is not the summary of a run: {error}") from None
+        """Returns the summary of a finished run."""
+        values = json.loads((workdir / SUMMARY_FILE).read_text(encoding="utf-8"))
+        return cls(**values | {"workdir": str(workdir)})
 
     def table(self) -> Table:
         """Returns the table to be printed."""
@@ -74,6 +75,37 @@ class Summary:
         table.add_row("texts truncated", ", ".join(cut))
         table.add_row("written to", self.workdir)
         return table
+
+
+def summarize_run(
+    workdir: Path, texts: TokenizedDataset, trainer: Trainer, test: EvalResult
+) -> Summary:
+    """Returns the summary of a training that has ended."""
+    progress, task = trainer.progress, trainer.task
+    full, without = parameter_counts(trainer.state.params, texts.tokenizer.vocab_size)
+    epochs, rest = divmod(progress.step, task.steps_per_epoch)
+    examples = epochs * len(texts.splits["train"].labels) + rest * task.config.batch_size
+    sizes = [size for size in map(program_bytes, trainer.programs.values()) if size is not None]
+    memory = jax.local_devices()[0].memory_stats() or {}
+    return Summary(
+        workdir=str(workdir),
+        device=device_name(),
+        steps=progress.step,
+        best_step=progress.best_step,
+        validation_accuracy=progress.best_accuracy,
+        test_accuracy=test.accuracy,
+        test_loss=test.loss,
+        test_examples=test.examples,
+        majority_share=texts.majority_share,
+        parameters=full,
+        parameters_without_table=without,
+        seconds=progress.elapsed,
+        examples_per_s=examples / max(progress.elapsed, 1e-9),
+        step_bytes=max(sizes, default=None),
+        process_bytes=process_peak_bytes(),
+        device_bytes=memory.get("peak_bytes_in_use"),
+        texts_cut=texts.texts_cut,
+    )
 
 
 def process_peak_bytes() -> int:

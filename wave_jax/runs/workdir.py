@@ -1,43 +1,49 @@
-"""The folder of a run: its owner, its lock, and what a run keeps of its data."""
+"""The folder of a run: its owner, its lock, and what it keeps of environment and data."""
 
 from __future__ import annotations
 
 import dataclasses
 import fcntl
+import importlib.metadata
 import json
+import platform
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import jax
 import numpy as np
-from jax import process_index
 
+import wave_jax
 from wave_jax.data.config import DataConfig
 from wave_jax.errors import UserError
 from wave_jax.runs.config_file import CONFIG_FILE, differences, load_config, save_config
-from wave_jax.runs.files import is_part, write_whole
-from wave_jax.runs.summary import SUMMARY_FILE
+from wave_jax.runs.files import write_whole
 from wave_jax.training.config import Config
 from wave_jax.training.metrics import NonFiniteError
 
+ENVIRONMENT_FILE, SUMMARY_FILE = "environment.json", "summary.json"
 SNAPSHOT = "corpus"  # a copy of texts that exist nowhere else as files
 _NONFINITE = "nonfinite"
+_PACKAGES = (
+    *("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tokenizers"),
+    "tensorflow-datasets",
+)
 
 
 def claim(workdir: Path, config: Config) -> Literal["new", "unfinished", "finished"]:
     """Creates the folder or checks that it is this run's; returns the state of the run.
 
-    A new or empty folder gets config.json. In a folder that has one, `config` must agree with it,
-    except on paths, devices and trackers.
-
-    Raises:
-        UserError: the folder holds something else, or a run of another configuration.
+    A new or empty folder gets config.json. UserError where the folder holds something else or a run
+    whose configuration differs in more than paths, devices and trackers.
     """
     if workdir.is_file():
         raise UserError(f"{workdir} is a file: expected a folder for --workdir")
     if not (workdir / CONFIG_FILE).is_file():
-        if workdir.is_dir() and any(not is_part(path) for path in workdir.iterdir()):
+        others = workdir.iterdir() if workdir.is_dir() else ()
+        if any(path.suffix != ".part" for path in others):  # those a killed process left
             raise UserError(
                 f"{workdir} is not empty and not the folder of a run (no {CONFIG_FILE} in it): "
                 "give a new or empty folder as --workdir"
@@ -64,12 +70,9 @@ class Occupied(UserError):
 
 @contextmanager
 def occupied(workdir: Path) -> Iterator[None]:
-    """Locks a claimed folder against other trainings.
+    """Locks a claimed folder against other trainings, which get Occupied.
 
     The lock is the operating system's, on config.json: it ends with the process, however that ends.
-
-    Raises:
-        Occupied: another training is running there.
     """
     with (workdir / CONFIG_FILE).open("r+") as file:
         try:
@@ -88,16 +91,57 @@ def check_shared(workdir: Path) -> None:
     """Raises UserError where this process does not see the folder that process 0 made."""
     if not (workdir / CONFIG_FILE).is_file():
         raise UserError(
-            f"process {process_index()} does not see {workdir.absolute()} / {CONFIG_FILE} that "
+            f"process {jax.process_index()} does not see {workdir.absolute()} / {CONFIG_FILE} that "
             "process 0 wrote: several processes need a --workdir that all of them share"
         )
 
 
-def with_snapshot(data: DataConfig, workdir: Path) -> DataConfig:
-    """Returns the data options, with the workdir's snapshot of the texts as source if it has one.
+def device_name() -> str:
+    """Returns kind and number of the devices, as "cpu x 1"."""
+    devices = jax.devices()
+    return f"{devices[0].device_kind} x {len(devices)}"
 
-    Only docstrings, which have no files of their own, are kept as a snapshot.
+
+def record_environment(workdir: Path, *, data_hash: str, data: str) -> None:
+    """Writes environment.json, or compares the texts with those of the run that is resumed.
+
+    `data_hash` is of all texts, labels and the split; `data` names their source in one line.
     """
+    path = workdir / ENVIRONMENT_FILE
+    if path.is_file():
+        check_unchanged(workdir, data_hash=data_hash, data=data)
+        return
+    facts = {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "wave_jax": wave_jax.__version__,
+        "python": platform.python_version(),
+        "packages": {package: importlib.metadata.version(package) for package in _PACKAGES},
+        "platform": platform.platform(),
+        "backend": jax.default_backend(),
+        "device": device_name(),
+        "processes": jax.process_count(),
+        "data": data,
+        "data_hash": data_hash,
+    }
+    write_whole(path, json.dumps(facts, indent=2) + "\n")
+
+
+def check_unchanged(workdir: Path, *, data_hash: str, data: str) -> None:
+    """Raises UserError if the texts are not those that environment.json was written for.
+
+    Changed texts are split differently: some that were trained on would be tested on.
+    """
+    path = workdir / ENVIRONMENT_FILE
+    if json.loads(path.read_text(encoding="utf-8"))["data_hash"] != data_hash:
+        raise UserError(
+            f"the texts have changed since the run in {workdir} began ({data}): bring the old "
+            "ones back, start anew with another --workdir, or evaluate on a file of its own with "
+            "--data.test"
+        )
+
+
+def with_snapshot(data: DataConfig, workdir: Path) -> DataConfig:
+    """Returns the data options, with the workdir's snapshot of docstrings as source if any."""
     folder = workdir / SNAPSHOT
     if data.source == "docstrings" and (folder / "labels.json").is_file():
         return dataclasses.replace(data, source=str(folder))
@@ -109,9 +153,7 @@ def save_batch(workdir: Path, batches: Any, error: NonFiniteError, process: int)
     folder = workdir / _NONFINITE
     folder.mkdir(exist_ok=True)
     path = folder / f"batch-{error.step + 1}-{process}.npz"
-    part = path.with_name(f".{path.name}.part.npz")
-    np.savez_compressed(part, **batches.batch(error.step)._asdict())
-    part.replace(path)
+    np.savez_compressed(path, **batches.batch(error.step)._asdict())
     if process == 0:
         texts = batches.examples(error.step).tolist()
         facts = {"step": error.step, "groups": error.groups, "saved": error.saved, "texts": texts}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Protocol
@@ -47,10 +48,7 @@ CallbackFactory = Callable[[Task], Callback]
 
 
 class GradientProbe:
-    """Callback that measures the gradients of eight fixed texts, spread evenly over a split.
-
-    The same texts every time, so that the curves show the network's change and not the texts'.
-    """
+    """Callback that measures the gradients of eight fixed texts, spread evenly over a split."""
 
     def __init__(self, model: Any, split: TokenizedSplit, mesh: Mesh, every: int) -> None:
         self.every = every
@@ -66,7 +64,6 @@ class GradientProbe:
 
     def __call__(self, step: int, params: Params) -> dict[str, float]:
         """Returns the fields of a row of metrics.jsonl."""
-        del step
         with matmul_precision("float32"):
             found = self._summarize(params, self._ids, self._labels, mask=self._mask)
         return {name: float(value) for name, value in jax.device_get(found).items()}
@@ -75,23 +72,13 @@ class GradientProbe:
 class DivergenceGuard:
     """Metrics writer that warns once when the training loss stays above its first value.
 
-    Args:
-        warn: takes the message.
-        seen: rows of the same training before it was resumed, which are not warned of again.
-
-    >>> guard = DivergenceGuard(print)
-    >>> for step in range(0, 500, 50):
-    ...     row = {"split": "train", "step": step, "loss": 2.0 if step else 1.4}
-    ...     guard.write(row)  # doctest: +ELLIPSIS
-    The loss has been above its start (1.4000) from step 50 to step 250 (now 2.0000): ...
+    `seen` are rows of the same training before it was resumed, which are not warned of again.
     """
 
     def __init__(self, warn: Callable[[str], None], seen: Iterable[Mapping[str, Any]] = ()) -> None:
-        self._warn, self._warned = warn, False
-        self._start: float | None = None
+        self._warn, self._start = warn, math.nan
         self._above: list[int] = []
-        for row in seen:
-            self._warned |= self._diverges(row)
+        self._warned = any(self._diverges(row) for row in seen)
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Takes a row; those of other splits than 'train' are ignored."""
@@ -106,9 +93,9 @@ class DivergenceGuard:
 
     def _diverges(self, row: Mapping[str, Any]) -> bool:
         loss = row.get("loss")
-        if row.get("split") != "train" or loss is None:
+        if row["split"] != "train" or loss is None:
             return False
-        if self._start is None:
+        if math.isnan(self._start):
             self._start = loss
         self._above = [*self._above, row["step"]] if loss > self._start else []
         long = len(self._above) >= _DIVERGED_ROWS

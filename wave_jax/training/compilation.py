@@ -67,31 +67,26 @@ def compile_shapes(
 ) -> dict[Shape, Any]:
     """Returns the jitted `function(*fixed, batch)` compiled for every shape `batches` can have.
 
-    Args:
-        fixed: arguments on their devices, of which only shapes and shardings matter.
-        batches: TrainBatches or EvalBatches; `batches.shapes.chain` lists (tokens, distinct ids).
-        known: shapes to leave out.
+    Of `fixed`, arguments on their devices, only shapes and shardings matter; the shapes `known` are
+    left out. `batches` are TrainBatches or EvalBatches.
     """
-    templates = {shape: place(batch, mesh) for shape, batch in _templates(batches).items()}
     with matmul_precision(precision):
         lowered = {
-            shape: function.lower(*abstract(fixed), abstract(batch))
-            for shape, batch in templates.items()
+            shape: function.lower(*abstract(fixed), abstract(place(batch, mesh)))
+            for shape, batch in _templates(batches)
             if shape not in known
         }
     if report is not None and lowered:
         report(0, len(lowered))
     pool = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1))
     try:
-        futures = {pool.submit(program.compile): shape for shape, program in lowered.items()}
-        programs = {}
-        for done, future in enumerate(as_completed(futures), start=1):
-            programs[futures[future]] = future.result()
+        futures = {shape: pool.submit(program.compile) for shape, program in lowered.items()}
+        for done, _ in enumerate(as_completed(futures.values()), start=1):
             if report is not None:
                 report(done, len(futures))
+        return {shape: future.result() for shape, future in futures.items()}
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-    return programs
 
 
 def training_programs(
@@ -119,20 +114,17 @@ def program_bytes(program: Any) -> int | None:
     return int(stats.argument_size_in_bytes + results + stats.temp_size_in_bytes)
 
 
-def _templates(batches: Any) -> dict[Shape, Any]:
-    """Returns an empty host batch for every shape that `batches` can have on the devices."""
-    if not len(batches):
-        return {}
+def _templates(batches: Any) -> Iterator[tuple[Shape, Any]]:
+    """Yields every shape that `batches` can have on the devices, with an empty host batch."""
     example = batches.batch(0)
     rows = example.inverse.shape[0]
-    return {
-        (rows * jax.process_count(), tokens, distinct): example._replace(
+    for tokens, distinct in batches.shapes.chain:
+        batch = example._replace(
             distinct=np.zeros((distinct,), np.int32),
             inverse=np.zeros((rows, tokens), np.int32),
             mask=np.zeros((rows, tokens), bool),
         )
-        for tokens, distinct in batches.shapes.chain
-    }
+        yield (rows * jax.process_count(), tokens, distinct), batch
 
 
 def keep_freed_memory() -> bool:
@@ -140,6 +132,5 @@ def keep_freed_memory() -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # of mallopt(3)
-    options = {mmap_threshold: 2**30, trim_threshold: 2**31 - 1, top_pad: 2**26}
+    options = {-3: 2**30, -1: 2**31 - 1, -2: 2**26}  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD
     return min(mallopt(option, value) for option, value in options.items()) == 1

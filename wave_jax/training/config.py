@@ -36,8 +36,6 @@ class TrainConfig:
     """AdamW's decay of the second moment."""
     label_smoothing: float = 0.0
     """Share of the target spread evenly over all classes."""
-    on_nonfinite: Literal["stop", "skip"] = "stop"
-    """When the loss or a gradient is not finite: stop and keep the batch, or skip the step."""
     table_optimizer: Literal["rows", "dense"] = "rows"
     """AdamW of the embedding table: on the rows that a batch contains, or on all rows."""
     precision: Literal["float32", "bfloat16"] = "float32"

@@ -13,8 +13,6 @@ import os
 import re
 import signal
 import socket
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import SimpleNamespace
@@ -23,7 +21,7 @@ from typing import Any, TypeVar
 import jax
 from jax._src import distributed  # the key-value store has no public name; Orbax does the same
 
-from wave_jax.errors import PeerLost, UserError
+from wave_jax.errors import PeerLost, UserError, one_line
 
 T = TypeVar("T")
 
@@ -50,39 +48,29 @@ def is_primary() -> bool:
 
 
 def on_primary(action: Callable[[], T]) -> T:
-    """Calls `action` on process 0 and returns its result, a JSON value, on every process.
-
-    Raises:
-        UserError: `action` raised it on process 0; then all processes raise it.
-    """
+    """Calls `action` on process 0; every process returns its JSON value or raises its UserError."""
     if alone():
         return action()
     key = f"wave_jax/result/{next(_calls)}"
-    found: dict[str, Any] = {}
     if is_primary():
         try:
-            found["value"] = action()
+            value = action()
         except UserError as error:
-            found["error"] = str(error)
+            _store().key_value_set(key, json.dumps({"error": str(error)}))
             raise
-        finally:
-            if found:
-                _store().key_value_set(key, json.dumps(found))
-    else:
-        found = json.loads(_store().blocking_key_value_get(key, _LONG_MS))
+        _store().key_value_set(key, json.dumps({"value": value}))
+        return value
+    found = json.loads(_store().blocking_key_value_get(key, _LONG_MS))
     if "error" in found:
         raise UserError(found["error"])
-    value: T = found["value"]
-    return value
+    received: T = found["value"]
+    return received
 
 
 def primary_first(action: Callable[[], T]) -> T:
     """Calls `action` on every process, on the others after process 0 has returned from it.
 
     So the others find and read the files that process 0 writes, such as a tokenizer.
-
-    Raises:
-        UserError: `action` raised it here or on process 0.
     """
     results: list[T] = []
     on_primary(lambda: results.append(action()))
@@ -90,7 +78,7 @@ def primary_first(action: Callable[[], T]) -> T:
 
 
 def meet() -> None:
-    """Returns when all processes have called it: a barrier."""
+    """Waits until all processes have called it: a barrier."""
     if not alone():
         _store().wait_at_barrier(f"wave_jax/meet/{next(_calls)}", _LONG_MS)
 
@@ -103,13 +91,12 @@ def noticing_lost_peers() -> Iterator[None]:
     except (UserError, PeerLost):
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())
         shared = isinstance(error, jax.errors.JaxRuntimeError | TimeoutError)
-        if alone() or not (shared or _LOST_WORDS.search(reason)):
+        if alone() or not (shared or _LOST_WORDS.search(str(error))):
             raise
         raise PeerLost(
             f"process {jax.process_index()} stops, as an operation with the other processes "
-            f"failed: one of them has probably ended ({reason[:160]}); {_ADVICE}"
+            f"failed: one of them has probably ended ({one_line(error, 160)}); {_ADVICE}"
         ) from error
 
 
@@ -122,12 +109,11 @@ def leave(status: int, seconds: float = 5.0) -> None:
 
 
 class StopAgreement:
-    """Makes all processes of a run stop at the same place.
+    """Makes all processes of a run stop at the same tick, of one step or batch of evaluation.
 
-    Every process counts its calls of `tick`, one per step or batch of evaluation, and looks for a
-    proposal in the store. A process that wants to stop proposes a tick STEPS_TO_AGREE ahead; the
-    first proposal stands. The others see it in time: a step needs all processes, and each
-    dispatches fewer than STEPS_TO_AGREE steps that are not finished.
+    A process that wants to stop proposes in the store a tick STEPS_TO_AGREE ahead; the first
+    proposal stands. All see it in time: a step needs all processes, and each dispatches fewer than
+    STEPS_TO_AGREE steps that are not finished.
     """
 
     def __init__(self) -> None:
@@ -164,8 +150,8 @@ _on_abort = SimpleNamespace(line=_LOST, status=1, file=_STDERR)
 def _handle_abort(number: int) -> None:
     """Writes one line and ends the process when JAX calls abort().
 
-    JAX notices a missing process in threads of its own, even while all computation hangs. A Python
-    signal handler would never run then; this C callback does.
+    JAX notices a missing process in threads of its own, even while all computation hangs: a Python
+    signal handler would never run then.
     """
     os.write(_on_abort.file, f"error: {_on_abort.line}\n".encode())
     os._exit(_on_abort.status)
@@ -184,9 +170,8 @@ def join(
     If some do not come, the process ends with one line and exit status 2.
 
     Args:
-        coordinator: HOST:PORT of process 0; by default found through SLURM, Open MPI or a TPU pod.
-        processes: their number; found likewise.
-        process: the index of this one; found likewise.
+        coordinator: HOST:PORT of process 0. By default it, the number of processes and the index of
+            this one are found through SLURM, Open MPI or a TPU pod.
         wait: seconds within which all must come.
         timeout: seconds without a heartbeat after which a process counts as dead.
 
@@ -199,14 +184,13 @@ def join(
             _check_port(coordinator)
         print(f"Process {process} waits for all {processes}{where}, up to {wait} s", flush=True)
     ctypes.CDLL(None).signal(signal.SIGABRT, _handle_abort)
-    _on_abort.status, _on_abort.line = (
-        2,
+    absent = (
         f"--distributed: not all processes came{where} within {wait} s: start every one of them, "
         "with the same --distributed.coordinator and --distributed.processes and a "
-        "--distributed.process of its own, or wait longer with --distributed.wait",
+        "--distributed.process of its own, or wait longer with --distributed.wait"
     )
     try:
-        with _waiting_in_jax():
+        with _aborting_with(absent):
             jax.distributed.initialize(
                 coordinator,
                 processes,
@@ -215,52 +199,41 @@ def join(
                 heartbeat_timeout_seconds=timeout,
             )
     except (ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"--distributed: the processes did not find each other ({reason}). Under SLURM, Open "
-            "MPI and on a TPU pod they are found automatically; elsewhere give each "
+            f"--distributed: the processes did not find each other ({one_line(error, 200)}). Under "
+            "SLURM, Open MPI and on a TPU pod they are found automatically; elsewhere give each "
             "--distributed.coordinator HOST:PORT (of process 0), --distributed.processes and "
             "--distributed.process"
         ) from None
-    finally:
-        _on_abort.status, _on_abort.line = 1, _LOST
 
 
 def _check_port(coordinator: str) -> None:
     """Raises UserError if process 0 cannot listen there: JAX would crash without a message."""
     port = int(coordinator.rpartition(":")[2])
-    both = socket.has_dualstack_ipv6()
-    family = socket.AF_INET6 if both else socket.AF_INET
     try:
-        socket.create_server(("", port), family=family, dualstack_ipv6=both).close()
+        socket.create_server(("", port)).close()
     except (OSError, OverflowError) as error:
-        number = getattr(error, "errno", None)
         raise UserError(
             f"--distributed.coordinator is {coordinator}, but process 0 cannot listen at port "
-            f"{port} ({os.strerror(number) if number else error}): give another, free one to all"
+            f"{port}: {getattr(error, 'strerror', error)}; give another, free one to all"
         ) from None
 
 
 @contextmanager
-def _waiting_in_jax() -> Iterator[None]:
-    """Makes errors and Ctrl-C end the process quietly while JAX waits in C++.
+def _aborting_with(line: str) -> Iterator[None]:
+    """Makes abort() write `line` alone and end with status 2, and Ctrl-C end the process at once.
 
-    JAX writes a stack trace to stderr before it calls abort(); what the block writes there is
-    shown at its end and only if it succeeds. Python's handler of Ctrl-C would never run.
+    JAX waits in C++, where Python's handler of Ctrl-C would never run, and writes a stack trace to
+    stderr before it calls abort().
     """
     previous = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    sys.stderr.flush()
-    _on_abort.file = os.dup(_STDERR)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), _STDERR)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(_on_abort.file, _STDERR)
-            os.close(_on_abort.file)
-            _on_abort.file = _STDERR
-            signal.signal(signal.SIGINT, previous)
-        held.seek(0)
-        with suppress(OSError):
-            os.write(_STDERR, held.read())
+    _on_abort.line, _on_abort.status, _on_abort.file = line, 2, os.dup(_STDERR)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), _STDERR)
+    try:
+        yield
+    finally:
+        os.dup2(_on_abort.file, _STDERR)
+        os.close(_on_abort.file)
+        _on_abort.line, _on_abort.status, _on_abort.file = _LOST, 1, _STDERR
+        signal.signal(signal.SIGINT, previous)

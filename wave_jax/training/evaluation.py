@@ -12,13 +12,7 @@ import numpy as np
 from flax import linen as nn
 from jax.sharding import Mesh
 
-from wave_jax.training.compilation import (
-    Precision,
-    Report,
-    Shape,
-    compile_shapes,
-    shape_of,
-)
+from wave_jax.training.compilation import Precision, Report, Shape, compile_shapes, shape_of
 from wave_jax.training.mesh import place, replicated
 from wave_jax.training.state import Params
 from wave_jax.training.step import make_eval_step
@@ -38,12 +32,9 @@ class EvalResult:
 
 
 class Evaluator:
-    """Evaluates a model on a mesh; keeps one compiled program per padded shape.
+    """Evaluates a model on a mesh, whose 'data' axis must divide the batches' rows.
 
-    Args:
-        model: as for `make_eval_step`.
-        mesh: its 'data' axis must divide the batches' rows.
-        precision: of matrix products.
+    Keeps one compiled program per padded shape.
     """
 
     def __init__(self, model: nn.Module, mesh: Mesh, precision: Precision = "float32") -> None:

@@ -54,12 +54,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def put(tree: Any, shardings: Any) -> Any:
-    """Puts host arrays on the devices; every process passes the whole of each.
-
-    `shardings` is one sharding for all leaves of `tree`, or a tree of them.
-    """
-    if jax.process_count() == 1:
-        return jax.device_put(tree, shardings)
+    """Puts host arrays, whole on every process, on the devices by a sharding or a tree of them."""
     if isinstance(shardings, NamedSharding):
         shardings = jax.tree.map(lambda leaf: shardings, tree)
 
@@ -94,9 +89,8 @@ def place(batch: Any, mesh: Mesh) -> Any:
 def state_shardings(mesh: Mesh, tree: Any) -> Any:
     """Returns a sharding for every leaf: parameters split over 'model', the rest replicated.
 
-    Split are the rows of the embedding table (with the optimizer's arrays of the same length)
-    and the inner columns of the feed-forward, where 'model' divides them. Optimizer state carries
-    the parameters' names, so one rule by name serves both.
+    Split are the rows of the embedding table and the inner columns of the feed-forward, where
+    'model' divides them, and the optimizer's arrays, which carry the parameters' names, alike.
     """
     return jax.tree_util.tree_map_with_path(
         lambda path, leaf: NamedSharding(mesh, _spec(path_names(path), leaf.shape, mesh)), tree

@@ -30,26 +30,23 @@ class MetricSums:
     steps: jax.Array
     bad_step: jax.Array  # the first step whose loss or gradient was not finite, or -1
     bad_groups: jax.Array  # a bit for each parameter group whose gradient was not, at that step
-    skipped: jax.Array  # steps skipped for that reason
 
     def means(self) -> dict[str, float]:
         """Returns the fetched sums as the means of a row of metrics.jsonl."""
         examples, steps = max(float(self.examples), 1.0), max(int(self.steps), 1)
-        skipped = {"skipped": int(self.skipped)} if self.skipped else {}
         return {
             "loss": float(self.loss) / examples,
             "accuracy": float(self.correct) / examples,
             "learning_rate": float(self.learning_rate),
-            "grad_norm": float(self.grad_norm) / max(steps - int(self.skipped), 1),
-            **skipped,
+            "grad_norm": float(self.grad_norm) / steps,
         }
 
 
 def empty_metrics() -> MetricSums:
     """Returns the sums of no step, as numpy scalars."""
     values: dict[str, Any] = {field.name: np.float32(0) for field in dataclasses.fields(MetricSums)}
-    counts = {name: np.int32(0) for name in ("steps", "bad_groups", "skipped")}
-    return MetricSums(**values | counts | {"bad_step": np.int32(-1)})
+    counts = {"steps": np.int32(0), "bad_groups": np.int32(0), "bad_step": np.int32(-1)}
+    return MetricSums(**values | counts)
 
 
 def add_step(
@@ -62,25 +59,19 @@ def add_step(
     grad_norm: jax.Array,
     learning_rate: jax.Array,
     bad_groups: jax.Array,
-    skip: bool = False,
 ) -> MetricSums:
-    """Returns the sums with one more step; `loss`, `correct` and `examples` are its sums.
-
-    With `skip` a step that is not finite is counted as skipped and adds nothing else.
-    """
+    """Returns the sums with one more step; `loss`, `correct` and `examples` are its sums."""
     finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
-    added = {"loss": loss, "correct": correct, "examples": examples, "grad_norm": grad_norm}
-    first, skipped = (sums.bad_step < 0) & ~finite, sums.skipped
-    if skip:
-        added = {name: jnp.where(finite, value, 0.0) for name, value in added.items()}
-        first, skipped = jnp.zeros((), bool), skipped + jnp.where(finite, 0, 1)
+    first = (sums.bad_step < 0) & ~finite
     return MetricSums(
-        **{name: getattr(sums, name) + value for name, value in added.items()},
+        loss=sums.loss + loss,
+        correct=sums.correct + correct,
+        examples=sums.examples + examples,
+        grad_norm=sums.grad_norm + grad_norm,
         learning_rate=learning_rate,
         steps=sums.steps + 1,
         bad_step=jnp.where(first, step, sums.bad_step),
         bad_groups=jnp.where(first, bad_groups, sums.bad_groups),
-        skipped=skipped,
     )
 
 
@@ -126,17 +117,12 @@ class NonFiniteError(UserError):
         kept = f"the checkpoint of step {saved} is kept" if saved else "none saved"
         super().__init__(
             f"the loss or its gradient was not finite at step {step + 1}, in {where} ({kept}): "
-            "lower --train.learning-rate, keep --train.clip-norm above 0, or skip such steps with "
-            "--train.on-nonfinite skip"
+            "lower --train.learning-rate or keep --train.clip-norm above 0"
         )
 
 
 def group_bit(params: Mapping[str, Any], name: str) -> int:
-    """Returns the bit that stands for a parameter group.
-
-    >>> group_bit({"embed": {}, "classifier": {}}, "embed")
-    2
-    """
+    """Returns the bit that stands for a parameter group."""
     return 1 << min(sorted(params).index(name), _LAST_BIT)
 
 

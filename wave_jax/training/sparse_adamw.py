@@ -1,14 +1,12 @@
 """AdamW of an embedding table that reads and writes only the rows of a batch.
 
-A batch of 64 texts holds a few thousand of the 30,522 rows; dense AdamW reads and writes all of
-them and their moments every step. Here
+Of 30,522 rows a batch of 64 texts holds a few thousand. Unlike in dense AdamW
 
 - a row's weight decay is applied lazily and exactly when the row is next read: with
   S_t = sum_{s < t} log(1 - lr_s wd), a row whose decay is applied up to step a is worth
   row * exp(S_t - S_a) at step t;
-- the moments of absent rows stay as they are (dense AdamW would let them fade and the fading
-  momentum move the row), which is the one documented difference. For rows present at every step
-  the arithmetic is that of `optax.adamw`.
+- the moments of absent rows stay as they are, which is the one difference in the result. For rows
+  present at every step the arithmetic is that of `optax.adamw`.
 
 `distinct` is sorted and unique; entries of V and more are padding, read as something harmless and
 never written.
@@ -101,11 +99,7 @@ def update_rows(
 
 @jax.jit
 def apply_pending_decay(table: jax.Array, decay: jax.Array, applied: jax.Array) -> jax.Array:
-    """Returns a copy of the table [V, d] with every row's pending decay applied.
-
-    Training continues from the table and state as they were, so neither evaluation nor a
-    checkpoint changes a run's numbers.
-    """
+    """Returns a copy of the table [V, d] with every row's pending decay applied."""
     return table * jnp.exp(decay - applied)[:, None]
 
 

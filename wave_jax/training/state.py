@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import Mesh
 
-from wave_jax.training.mesh import put, state_shardings
-from wave_jax.training.sparse_adamw import SparseAdamWState, apply_pending_decay, init_rows
+from wave_jax.training.mesh import put
+from wave_jax.training.sparse_adamw import SparseAdamWState, apply_pending_decay
 
 Params = dict[str, Any]
 
@@ -32,35 +30,6 @@ class State:
     params: Params  # nested dict of float32
     opt_state: optax.OptState  # over all parameters, or all but the table
     table: SparseAdamWState | None  # None where optax updates the table too
-
-
-def create_state(
-    init: Callable[[jax.Array], Params],
-    key: jax.Array,
-    mesh: Mesh,
-    optimizer: optax.GradientTransformation,
-    *,
-    sparse: bool,
-) -> State:
-    """Returns the state before the first step, created sharded by one jitted call.
-
-    Args:
-        init: key -> params.
-        sparse: whether the table is updated by sparse AdamW.
-    """
-
-    def create(key: jax.Array) -> State:
-        params = init(key)
-        rest, table = split_table(params) if sparse else (params, None)
-        return State(
-            step=jnp.zeros((), jnp.int32),
-            params=params,
-            opt_state=optimizer.init(rest),
-            table=None if table is None else init_rows(table),
-        )
-
-    shardings = state_shardings(mesh, jax.eval_shape(create, key))
-    return jax.jit(create, out_shardings=shardings)(key)
 
 
 def with_params(state: State, given: Mapping[str, Any]) -> State:

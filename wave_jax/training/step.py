@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,7 +15,6 @@ from jax.sharding import PartitionSpec as P
 from wave_jax.training.metrics import MetricSums, add_step, classification_sums, group_bit
 from wave_jax.training.sparse_adamw import (
     SparseAdamW,
-    SparseAdamWState,
     put_rows,
     read_rows,
     update_rows,
@@ -36,25 +34,15 @@ def make_train_step(
     sparse: SparseAdamW | None,
     clip_norm: float = 1.0,
     label_smoothing: float = 0.0,
-    skip_nonfinite: bool = False,
 ) -> TrainStep:
     """Returns (state, sums, root key, batch) -> (state, sums), to be jitted with donated state.
 
     The loss is the weighted mean over the batch; the step's randomness is fold_in(root, step).
     Models with `logits_from_rows` get the table's gradient as one row per distinct id; others get
-    ids and a dense gradient. Clipping acts on the norm over all parameters together.
-
-    Args:
-        optimizer: updates all parameters, or all but the table where `sparse` updates its rows.
-        clip_norm: largest norm of the gradient; 0 for no clipping.
-        skip_nonfinite: a step whose loss or gradient is not finite changes nothing but the count.
-
-    Raises:
-        ValueError: `sparse` is given for another model.
+    ids and a dense gradient. `sparse` needs the former, and `optimizer` then updates all but the
+    table. The norm over all parameters together is clipped to `clip_norm`; 0 for no clipping.
     """
     by_rows = has_rows(model)
-    if sparse is not None and not by_rows:
-        raise ValueError("sparse AdamW needs a model with the method logits_from_rows")
 
     def step(
         state: State, sums: MetricSums, root: jax.Array, batch: Any
@@ -77,10 +65,8 @@ def make_train_step(
             grad_norm=norm,
             learning_rate=rate,
             bad_groups=_bad_groups(state.params, *grads),
-            skip=skip_nonfinite,
         )
-        keep = jnp.isfinite(loss) & jnp.isfinite(norm) if skip_nonfinite else None
-        return _update(optimizer, sparse, state, rows, clipped, rate, keep), sums
+        return _update(optimizer, sparse, state, rows, clipped, rate), sums
 
     return step
 
@@ -176,46 +162,28 @@ def _update(
     rows: _Rows | None,
     grads: tuple[Params, Any],
     learning_rate: jax.Array,
-    keep: jax.Array | None,
 ) -> State:
-    """Returns the state after the step; where `keep` is False only the count changes."""
+    """Returns the state after the step."""
     (rest_grads, row_grads), rest, table_state = grads, state.params, None
-    if rows is not None and sparse is not None:
-        rest, _ = split_table(state.params)
-        table, table_state = _update_table(sparse, state, rows, row_grads, learning_rate, keep)
+    if rows is not None and sparse is not None and state.table is not None:
+        rest, table = split_table(state.params)
+        table, table_state = update_rows(
+            table,
+            state.table,
+            *rows,
+            row_grads,
+            optimizer=sparse,
+            learning_rate=learning_rate,
+            step=state.step,
+        )
     elif rows is not None:
         zeros = jnp.zeros_like(state.params["embed"]["embedding"])
         rest_grads = join_table(rest_grads, put_rows(zeros, rows.distinct, row_grads))
     with jax.named_scope("update_rest"):
         updates, opt_state = optimizer.update(rest_grads, state.opt_state, rest)
         new: Params = optax.apply_updates(rest, updates)
-    if keep is not None:
-        old = (rest, state.opt_state)
-        new, opt_state = jax.tree.map(lambda a, b: jnp.where(keep, a, b), (new, opt_state), old)
     params = new if table_state is None else join_table(new, table)
     return State(state.step + 1, params, opt_state, table_state)
-
-
-def _update_table(
-    sparse: SparseAdamW,
-    state: State,
-    rows: _Rows,
-    grads: jax.Array,
-    learning_rate: jax.Array,
-    keep: jax.Array | None,
-) -> tuple[jax.Array, SparseAdamWState]:
-    (_, table), old, distinct = split_table(state.params), state.table, rows.distinct
-    assert old is not None
-    if keep is not None:  # ids beyond the table are never written
-        beyond = table.shape[0] + jnp.arange(len(distinct), dtype=jnp.int32)
-        distinct = jnp.where(keep, distinct, beyond)
-    options: Any = {"optimizer": sparse, "learning_rate": learning_rate, "step": state.step}
-    table, new = update_rows(table, old, distinct, rows.values, grads, **options)
-    if keep is not None:
-        decay = jnp.where(keep, new.decay, old.decay)
-        carry = jnp.where(keep, new.carry, old.carry)
-        new = dataclasses.replace(new, decay=decay, carry=carry)
-    return table, new
 
 
 def _bad_groups(params: Params, rest: Params, rows: jax.Array | None) -> jax.Array:

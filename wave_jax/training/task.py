@@ -15,8 +15,8 @@ from jax.sharding import Mesh
 
 from wave_jax.training.config import TrainConfig
 from wave_jax.training.mesh import put, replicated, state_shardings
-from wave_jax.training.sparse_adamw import EPSILON, SparseAdamW
-from wave_jax.training.state import Params, State, create_state, with_params
+from wave_jax.training.sparse_adamw import EPSILON, SparseAdamW, init_rows
+from wave_jax.training.state import State, split_table, with_params
 from wave_jax.training.step import has_rows, make_train_step
 
 _EXAMPLE = (1, 4)  # rows and tokens that parameters are initialised with
@@ -47,9 +47,11 @@ class Task:
         return self.config.epochs * self.steps_per_epoch
 
     @property
-    def sparse(self) -> bool:
-        """Whether the table is updated at the rows of a batch only."""
-        return self.config.table_optimizer == "rows" and has_rows(self.model)
+    def sparse(self) -> SparseAdamW | None:
+        """The optimizer of the table at the rows of a batch; None where optax updates all rows."""
+        c = self.config
+        rows = c.table_optimizer == "rows" and has_rows(self.model)
+        return SparseAdamW(c.b1, c.b2, c.weight_decay) if rows else None
 
     @cached_property
     def schedule(self) -> optax.Schedule:
@@ -85,14 +87,22 @@ class Task:
         )
 
     def new_state(self) -> State:
-        """Returns the state before the first step; initialisation has a key of its own."""
+        """Returns the state before the first step, created sharded by one jitted call."""
 
-        def init(key: jax.Array) -> Params:
+        def create(key: jax.Array) -> State:
             ids = jnp.zeros(_EXAMPLE, jnp.int32)
-            return dict(self.model.init(key, ids, jnp.ones(_EXAMPLE, bool))["params"])
+            params = dict(self.model.init(key, ids, jnp.ones(_EXAMPLE, bool))["params"])
+            rest, table = split_table(params) if self.sparse else (params, None)
+            return State(
+                step=jnp.zeros((), jnp.int32),
+                params=params,
+                opt_state=self.optimizer.init(rest),
+                table=None if table is None else init_rows(table),
+            )
 
-        key = jax.random.split(jax.random.key(self.seed))[0]
-        state = create_state(init, key, self.mesh, self.optimizer, sparse=self.sparse)
+        key = jax.random.split(jax.random.key(self.seed))[0]  # initialisation has one of its own
+        shardings = state_shardings(self.mesh, jax.eval_shape(create, key))
+        state = jax.jit(create, out_shardings=shardings)(key)
         return state if self.initial is None else with_params(state, self.initial)
 
     def jitted_step(self, state: State) -> Any:
@@ -103,10 +113,9 @@ class Task:
             self.optimizer,
             self.schedule,
             self.mesh,
-            sparse=SparseAdamW(c.b1, c.b2, c.weight_decay) if self.sparse else None,
+            sparse=self.sparse,
             clip_norm=c.clip_norm,
             label_smoothing=c.label_smoothing,
-            skip_nonfinite=c.on_nonfinite == "skip",
         )
         shardings = (state_shardings(self.mesh, state), replicated(self.mesh))
         return jax.jit(step, donate_argnums=0, out_shardings=shardings)

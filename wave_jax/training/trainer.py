@@ -50,13 +50,11 @@ class TrainProgress:
 
     def record(self, accuracy: float) -> bool:
         """Records a validation; returns whether it is the best (of equals the earlier is)."""
-        self.validated = self.step
-        better = accuracy > self.best_accuracy
-        if better:
-            self.best_accuracy, self.best_step, self.without_better = accuracy, self.step, 0
-        else:
-            self.without_better += 1
-        return better
+        self.validated, self.without_better = self.step, self.without_better + 1
+        if accuracy <= self.best_accuracy:
+            return False
+        self.best_accuracy, self.best_step, self.without_better = accuracy, self.step, 0
+        return True
 
 
 class Store(Protocol):
@@ -90,11 +88,7 @@ class StopSignal(Protocol):
 class Trainer:
     """Trains a task, from its start or from the newest checkpoint.
 
-    Args:
-        task: what is learned, and how.
-        store: keeps the checkpoints.
-        config: the resolved configuration, kept in every checkpoint.
-        callbacks: called every so many steps.
+    `config`, the resolved configuration, is kept in every checkpoint.
     """
 
     def __init__(
@@ -139,8 +133,13 @@ class Trainer:
             PeerLost: another process has ended.
             NonFiniteError: the loss or gradient was not finite; older checkpoints stay.
         """
-        self._compile()
-        task, steps = self.task, range(self.progress.step, self.task.total_steps)
+        task, display = self.task, self._display
+        self.programs = training_programs(
+            task, self.state, self._no_sums, display.compiling("training")
+        )
+        params = current_params(self.state)
+        self.evaluator.warm(params, task.validation, display.compiling("validation"))
+        steps = range(self.progress.step, task.total_steps)
         work = prefetch(steps, lambda i: place(task.batches.batch(i), task.mesh), _PREFETCH)
         batches: Any = work  # a generator, whose close ends the thread
         with closing(batches), noticing_lost_peers(), self._interrupt.deferred():
@@ -157,13 +156,6 @@ class Trainer:
         patience = self.task.config.early_stopping
         stopped = 0 < patience <= self.progress.without_better
         return self.progress.step >= self.task.total_steps or stopped
-
-    def _compile(self) -> None:
-        report = self._display.compiling("training")
-        self.programs = training_programs(self.task, self.state, self._no_sums, report)
-        params = current_params(self.state)
-        report = self._display.compiling("validation")
-        self.evaluator.warm(params, self.task.validation, report)
 
     def _loop(self, batches: Iterator[Any]) -> None:
         root, in_flight = self.task.root_key(), deque[MetricSums]()

@@ -41,7 +41,7 @@ class TextClassifier(nn.Module):
     Training (`deterministic=False`) draws from the streams 'dropout' and 'word_dropout'. Results
     do not depend on padding, beyond rounding.
 
-    Attributes: see `ModelConfig`; `wave_jax.models.build_model` checks them.
+    Attributes: see `ModelConfig`.
     """
 
     vocab_size: int
@@ -63,7 +63,7 @@ class TextClassifier(nn.Module):
         return nn.initializers.normal(self.dim**-0.5)
 
     def __call__(self, ids: Ids, mask: Mask | None = None, *, deterministic: bool = True) -> Logits:
-        """Returns logits [b, c] for token ids [b, n]; without a mask every token is real."""
+        """Returns logits [b, c] for ids [b, n]; without a mask every token is real."""
         real = jnp.ones(ids.shape, bool) if mask is None else mask
         check_batch(ids, real)
         return self.logits_from_embeddings(
@@ -81,20 +81,16 @@ class TextClassifier(nn.Module):
 
     def segment_ids(self, ids: Ids, mask: Mask) -> Ids | None:
         """Returns each token's sentence (0 at padding), or None where sentences do not matter."""
-        del ids, mask
         return None
 
     def logits_from_embeddings(
         self, emb: Tokens, mask: Mask, *, segment_ids: Ids | None = None, deterministic: bool = True
     ) -> Logits:
-        """Returns logits from token embeddings, as `embed` gives them.
-
-        `segment_ids` are those that `segment_ids(ids, mask)` gives. Training is not deterministic.
-        """
+        """Returns logits from `embed(ids)`, the mask and `segment_ids(ids, mask)`."""
         raise NotImplementedError
 
     def positions(self, length: int) -> Float[Array, "n d"] | None:
-        """Returns the encodings added to the first `length` tokens, or None where nothing is."""
+        """Returns the encodings of the first `length` positions, or None without positions."""
         if self.position == "none":
             return None
         if self.position == "sinusoidal":
@@ -127,10 +123,7 @@ class DistinctTokensClassifier(TextClassifier):
     def logits_from_rows(
         self, rows: Rows, distinct: RowIds, inverse: Ids, mask: Mask, *, deterministic: bool = True
     ) -> Logits:
-        """Returns logits from the distinct ids' embeddings, so that gradients arrive as rows.
-
-        The parameter 'embed' is not used.
-        """
+        """Returns logits from the distinct ids' embeddings, so that gradients arrive as rows."""
         raise NotImplementedError
 
 

@@ -43,20 +43,16 @@ class MeanClassifier(DistinctTokensClassifier):
         self, emb: Tokens, mask: Mask, *, segment_ids: Ids | None = None, deterministic: bool = True
     ) -> Logits:
         """See `TextClassifier`; `segment_ids` is not used."""
-        del segment_ids
-        return self._classify(pool(emb, mask, "mean"), deterministic)
+        mean = pool(emb, mask, "mean")
+        return self.classifier(drop(self, mean, self.dropout, deterministic))
 
     def logits_from_rows(
         self, rows: Rows, distinct: RowIds, inverse: Ids, mask: Mask, *, deterministic: bool = True
     ) -> Logits:
         """See `DistinctTokensClassifier`; the sum is a product with the tokens' counts."""
-        del distinct
         check_batch(inverse, mask)
         kept = self.keep_words(mask, deterministic)
         mean = ops.sum_by_counts(rows, inverse, kept) / jnp.sum(kept, axis=1, keepdims=True)
-        return self._classify(mean, deterministic)
-
-    def _classify(self, mean: Float[Array, "b d"], deterministic: bool) -> Logits:
         return self.classifier(drop(self, mean, self.dropout, deterministic))
 
 
@@ -142,7 +138,7 @@ class EncoderClassifier(TextClassifier):
         self.classifier = nn.Dense(self.num_classes, kernel_init=init)
 
     def table_init(self) -> nn.initializers.Initializer:
-        """Returns the initializer of embeddings."""
+        """Returns BERT's initializer, or that of `TextClassifier`."""
         return _BERT_INIT if self.bert else super().table_init()
 
     def embed(self, ids: Ids) -> Tokens:
@@ -161,7 +157,6 @@ class EncoderClassifier(TextClassifier):
         self, emb: Tokens, mask: Mask, *, segment_ids: Ids | None = None, deterministic: bool = True
     ) -> Logits:
         """See `TextClassifier`; `segment_ids` is not used."""
-        del segment_ids
         pooled = pool(self.encode(emb, mask, deterministic=deterministic), mask, self.pooling)
         if self.bert:
             pooled = nn.tanh(self.pooler(pooled))

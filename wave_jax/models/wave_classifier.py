@@ -33,7 +33,7 @@ class WaveClassifier(DistinctTokensClassifier):
     `embed`, then `logits_from_embeddings`. `logits_from_distinct` and `logits_from_rows` compute
     the same logits, up to rounding, from a batch's distinct ids, each projected once.
 
-    Attributes: see `ModelConfig`; `wave_jax.models.build_model` checks them.
+    Attributes: see `ModelConfig`.
     """
 
     ffn_dim: int

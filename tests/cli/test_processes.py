@@ -6,8 +6,7 @@ import socket
 
 import pytest
 
-from wave_jax.cli.processes import Distributed, join_processes
-from wave_jax.cli.train import read_arguments
+from wave_jax.cli.train import Distributed, join_processes, read_arguments
 from wave_jax.errors import UserError
 
 

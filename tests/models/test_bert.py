@@ -125,7 +125,9 @@ def transpose_words(tensors):
 
 def test_missing_and_misshapen_tensors_are_named(copied):
     edit(copied, lambda tensors: tensors.pop("bert.encoder.layer.1.attention.self.key.weight"))
-    with pytest.raises(UserError, match=r"encoder.layer.1.*key.weight is missing, expected \[16, 16"):
+    with pytest.raises(
+        UserError, match=r"encoder.layer.1.*key.weight is missing, expected \[16, 16"
+    ):
         load(copied)
 
     edit(shutil.copytree(GOLDEN, copied, dirs_exist_ok=True), transpose_words)

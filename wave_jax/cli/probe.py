@@ -11,8 +11,7 @@ from typing import Any
 
 import tyro
 
-from wave_jax.cli.app import parse
-from wave_jax.cli.tables import print_table
+from wave_jax.cli.app import parse, print_table
 from wave_jax.cli.texts import TextOptions, is_table, open_input
 from wave_jax.data.dataset import Split, SplitName, load_split
 from wave_jax.errors import UserError

@@ -25,11 +25,10 @@ from tests.experiments.conftest import (
 )
 from wave_jax.cli import main
 from wave_jax.experiments.command import ITEMS, list_items
-from wave_jax.experiments.monitors import make_callbacks
 from wave_jax.experiments.plan import SCALES, Plan
 from wave_jax.experiments.records import Records
 from wave_jax.experiments.sources import PreparedSource
-from wave_jax.experiments.training_runs import training
+from wave_jax.experiments.training_runs import make_callbacks, training
 from wave_jax.training.callbacks import CallbackFactory
 from wave_jax.training.state import Params
 

@@ -54,20 +54,12 @@ def reproduce(
     draw_only: bool,
     console: Console,
 ) -> Path:
-    """Measures what an item still needs, and draws the report of all that has been measured.
+    """Measures what an item, or 'all', still needs, and draws all that has been measured.
 
-    Args:
-        name: of an item, or 'all'.
-        sources: of texts; the first is used by all items but `wn-table2`, which uses all.
-        scale: of models and texts.
-        seeds: of the tables; by default the scale's.
-        pretrained: folder of a BERT checkpoint.
-        out: folder of records and report; resumed where it holds records.
-        draw_only: measure nothing; texts, scale and checkpoint are those of the records.
-        console: shows progress.
+    Arguments as the options of `python -m wave_jax reproduce`. Returns the path of report.md.
 
-    Returns the path of report.md. Raises UserError for an unknown item, unusable texts or
-    checkpoint, or a folder with other records.
+    Raises:
+      UserError: an unknown item, unusable texts or checkpoint, or a folder with other records.
     """
     items = _find(name)
     if seeds is not None and seeds < 1:
@@ -76,14 +68,11 @@ def reproduce(
     if not draw_only:
         plan = _new_plan(records, sources, SCALES[scale], seeds, pretrained)
         for data in plan.datasets:
-            console.print(
-                CONTENT["facts"]["dataset"].format(data=data), markup=False, highlight=False
-            )
+            console.out(CONTENT["facts"]["dataset"].format(data=data), highlight=False)
         try:
             measure(plan, lambda: _jobs(items, plan), out / "work", console)
         except (Interrupted, KeyboardInterrupt):
-            text = f"Stopped; {out} keeps what was measured: the same command resumes from there."
-            console.print(text, markup=False, highlight=False)
+            console.out(f"Stopped; the same command resumes from what {out} keeps", highlight=False)
             raise
         seeds = None
     plan = _recorded_plan(records, seeds)  # with what earlier commands measured too

@@ -42,11 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
-    """Runs one command and returns its exit status.
-
-    0 is success, 2 a user-fixable error (one line on stderr), 130 follows Ctrl-C. Other exceptions
-    keep their traceback, and the interpreter's status is 1.
-    """
+    """Runs one command and returns its exit status; bugs keep their traceback."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         if name not in COMMANDS:
@@ -78,12 +74,7 @@ def parse(
     """Returns the dataclass `default` with the fields replaced that `argv` names.
 
     tyro exits for `--help` (0) and for wrong options and values (2, with similar options in a box).
-
-    Args:
-      file_option: suggested for a stray argument that is the path of an existing file.
-
-    Raises:
-      UserError: an argument that belongs to no option.
+    `file_option` is suggested for a stray argument that is the path of an existing file.
     """
     import tyro
 

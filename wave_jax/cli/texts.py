@@ -61,11 +61,7 @@ def is_table(path: Path) -> bool:
 
 @contextmanager
 def open_input(options: TextOptions, trained_on: DataConfig) -> Iterator[Iterator[list[str]]]:
-    """Opens `--input` and yields its texts in lists, in memory that does not grow with the file.
-
-    A csv, tsv, jsonl or parquet file, compressed or not, has a text in each row, in the columns of
-    the options or else those of the training. Any other file has a text on each line.
-    """
+    """Opens `--input` and yields its texts in lists: the rows of a table, or lines."""
     assert options.input is not None
     path = user_path(options.input)
     if is_table(path):
@@ -91,11 +87,8 @@ def open_input(options: TextOptions, trained_on: DataConfig) -> Iterator[Iterato
 def read_lines(stream: BufferedIOBase, errors: Errors, name: str) -> Iterator[list[str]]:
     """Yields the stream's lines in lists, in order and as soon as they come.
 
-    Lines end with a newline; a carriage return before it and a byte order mark at the very start
-    are dropped.
-
-    Raises:
-      UserError: `errors` is 'strict' and a line is not UTF-8; the lines before it were yielded.
+    A carriage return at the end and a byte order mark at the very start are dropped. UserError at
+    a line that is not UTF-8, after the lines before it, unless `errors` is 'replace'.
     """
     number, rest = 1, b""
     while block := stream.read1(_BLOCK):

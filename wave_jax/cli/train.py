@@ -112,10 +112,9 @@ def main(argv: Sequence[str], *, prog: str) -> int:
 
 @contextmanager
 def join_processes(options: Distributed) -> Iterator[None]:
-    """Connects this process with the others for the length of the block, if there are any.
+    """Connects this process with the others, if there are any; an error ends it right here.
 
-    An error ends the process here, after its message: the ordinary exit would wait for processes
-    that wait for this one.
+    The ordinary exit would wait for processes that wait for this one.
     """
     given = (options.coordinator, options.processes, options.process)
     if not options.auto and given == (None, None, None):
@@ -143,7 +142,7 @@ def join_processes(options: Distributed) -> Iterator[None]:
 
 
 def read_arguments(argv: Sequence[str], *, prog: str) -> Arguments:
-    """Returns what the arguments say, over the defaults of the recipe that they choose."""
+    """Returns the arguments, over the defaults of the recipe that they choose."""
     recipe, _ = tyro.cli(
         Recipe, args=list(argv), prog=prog, add_help=False, return_unknown_args=True
     )
@@ -174,10 +173,7 @@ def new_folder(name: str) -> Path:
 
 @contextmanager
 def no_trace_of_failed_start(workdir: Path) -> Iterator[None]:
-    """Removes a workdir that was new or empty if a user-fixable error comes before any result.
-
-    So the corrected command may name the same folder.
-    """
+    """Removes a new workdir after a user-fixable error, so that the next try may name it again."""
     try:
         existed = workdir.is_dir()
         fresh = not existed or not any(workdir.iterdir())

@@ -91,5 +91,5 @@ class WaveLayer(nn.Module):
         return self.norm_out(self.ffn_out(self.drop(hidden, deterministic)))
 
     def drop(self, x: Float[Array, "b *n d"], deterministic: bool) -> Float[Array, "b *n d"]:
-        """Returns `x` with dropout. A layer does not drop its own output: the caller does."""
+        """Returns `x` with dropout; a layer's own output is left to the caller to drop."""
         return drop(self, x, self.dropout, deterministic)

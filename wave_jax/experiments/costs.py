@@ -30,7 +30,7 @@ Values = dict[str, Any]
 def cost_job(
     name: str, config: Values, count: Callable[[], Values], seconds: Callable[[], Values] = dict
 ) -> Job:
-    """Returns a job with the result of `count` and the time of `seconds`; `config` names both."""
+    """Returns a job with the result of `count` and the time of `seconds`."""
     return Job(make_key(name, config), config, lambda work, console: (count(), seconds()))
 
 

@@ -60,12 +60,8 @@ def training(
 ) -> Job:
     """Returns the run of a model, one of `LABELS`, with the papers' settings.
 
-    Args:
-        dataset: instead of the plan's first one.
-        changes: fields of `ModelConfig`.
-        callbacks: see `make_callbacks`.
-        use_checkpoint: start from the plan's, if it has one; by default only BERT does.
-        options: fields of `TrainConfig`.
+    Other fields of `ModelConfig` are given as `changes`, of `TrainConfig` as `options`. The run
+    starts from the plan's checkpoint with `use_checkpoint`, by default for BERT only.
     """
     dataset, scale = dataset or plan.datasets[0], plan.scale
     wanted = name == "bert" if use_checkpoint is None else use_checkpoint

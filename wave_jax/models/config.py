@@ -97,7 +97,7 @@ def table_rows(vocab_size: int) -> int:
     return -(-vocab_size // _ROW_MULTIPLE) * _ROW_MULTIPLE
 
 
-# `ffn_dim` is in multiples of the embeddings' dimensions, `heads` depends on these too.
+# `ffn_dim` is in multiples of `dim`; `heads` depends on `dim` too.
 _DEFAULTS: dict[Kind, Sizes] = {
     "wave": Sizes(1, 1, 0, 0.5, 0.4, "none"),
     "transformer": Sizes(4, 1, 0, 0.1, 0.4, "sinusoidal"),

@@ -72,7 +72,8 @@ def reproduce(
         try:
             measure(plan, lambda: _jobs(items, plan), out / "work", console)
         except (Interrupted, KeyboardInterrupt):
-            console.out(f"Stopped; the same command resumes from what {out} keeps", highlight=False)
+            text = f"Stopped; {out} keeps what was measured: the same command resumes from there."
+            console.out(text, highlight=False)
             raise
         seeds = None
     plan = _recorded_plan(records, seeds)  # with what earlier commands measured too

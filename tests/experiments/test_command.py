@@ -300,7 +300,7 @@ def _append(path: Path, text: str) -> None:
 
 
 CHECKPOINTS: list[tuple[Callable[[Path], object], str]] = [
-    (lambda f: _drop(f, "pooler.dense.bias"), "lacks the tensor pooler.dense.b"),
+    (lambda f: _drop(f, "pooler.dense.bias"), "tensor pooler.dense.bias is missing"),
     (lambda f: _reshape(f, "embeddings.LayerNorm.weight"), "LayerNorm.weight is [1, 8]"),
     (lambda f: (f / "vocab.txt").unlink(), "holds no vocab.txt"),
     (lambda f: (f / "vocab.txt").write_text(""), "vocab.txt: no"),

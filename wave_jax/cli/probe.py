@@ -113,7 +113,8 @@ def _texts(options: Options, classifier: Classifier) -> list[tuple[str, str, str
         found = []
         for index in options.example:
             if not 0 <= index < len(split):
-                raise UserError(f"the {name} split has the examples 0 to {len(split) - 1}")
+                last = len(split) - 1
+                raise UserError(f"the {name} split has the examples 0 to {last}; got {index}")
             label = options.label or classifier.labels[int(split.labels[index])]
             found.append((f"{name} example {index}", split.texts[index], label))
     most = _MOST_TEXTS if options.html is None else _MOST_ON_PAGE

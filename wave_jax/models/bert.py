@@ -125,7 +125,7 @@ def _fitted(
     expected = shape[::-1] if kind == "kernel" else (rows or shape[0], *shape[1:])
     if found is None or found.shape != expected:
         came = "is missing" if found is None else f"is {list(found.shape)}"
-        why = f"; {VOCABULARY} and {CONFIG} give its rows" if rows else ""
+        why = f", a row for each token of {VOCABULARY} or position" if rows else ""
         raise UserError(f"{name} {came}, expected {list(expected)}{why}")
     if kind == "kernel":
         return found.astype(np.float32).T

@@ -108,7 +108,8 @@ def _decoded(lines: list[bytes], first: int, errors: Errors, name: str) -> Itera
         try:
             texts.append(line.removesuffix(b"\r").decode("utf-8", errors))
         except UnicodeDecodeError as error:
-            yield texts
+            if texts:
+                yield texts
             raise UserError(
                 f"line {number} of {name} is not UTF-8 (byte 0x{line[error.start]:02x} at "
                 f"position {error.start + 1}); --errors replace puts U+FFFD in its place"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from wave_jax.cli import texts as module
 from wave_jax.cli.texts import TextOptions, open_input, read_lines
 from wave_jax.data.config import DataConfig
 from wave_jax.errors import UserError
@@ -53,11 +52,6 @@ def test_invalid_bytes_are_named_or_replaced() -> None:
     assert next(chunks) == ["good"], "what came before is not lost"
     with pytest.raises(UserError, match=r"line 2 of the input .*0xff at position 2.*replace"):
         next(chunks)
-
-
-def test_a_line_without_end_is_cut_between_characters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_LONGEST", 4)
-    assert _read("aé水水水\nnext\n".encode()) == ["aé", "next"]
 
 
 def test_many_lines_in_the_same_memory() -> None:

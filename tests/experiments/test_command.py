@@ -25,11 +25,10 @@ from tests.experiments.conftest import (
 )
 from wave_jax.cli import main
 from wave_jax.experiments.command import ITEMS, list_items
-from wave_jax.experiments.monitors import make_callbacks
 from wave_jax.experiments.plan import SCALES, Plan
 from wave_jax.experiments.records import Records
 from wave_jax.experiments.sources import PreparedSource
-from wave_jax.experiments.training_runs import training
+from wave_jax.experiments.training_runs import make_callbacks, training
 from wave_jax.training.callbacks import CallbackFactory
 from wave_jax.training.state import Params
 
@@ -301,7 +300,7 @@ def _append(path: Path, text: str) -> None:
 
 
 CHECKPOINTS: list[tuple[Callable[[Path], object], str]] = [
-    (lambda f: _drop(f, "pooler.dense.bias"), "lacks the tensor pooler.dense.b"),
+    (lambda f: _drop(f, "pooler.dense.bias"), "tensor pooler.dense.bias is missing"),
     (lambda f: _reshape(f, "embeddings.LayerNorm.weight"), "LayerNorm.weight is [1, 8]"),
     (lambda f: (f / "vocab.txt").unlink(), "holds no vocab.txt"),
     (lambda f: (f / "vocab.txt").write_text(""), "vocab.txt: no"),

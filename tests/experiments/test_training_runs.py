@@ -6,9 +6,17 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
+
 from tests.experiments.conftest import tiny_plan
 from wave_jax.experiments.plan import PAPER_RUN, Checkpoint
-from wave_jax.experiments.training_runs import best_runs, essentials, rate_trials, training
+from wave_jax.experiments.training_runs import (
+    best_runs,
+    essentials,
+    independence,
+    rate_trials,
+    training,
+)
 
 
 def test_the_rate_that_validates_best_is_used_for_all_seeds(tmp_path: Path) -> None:
@@ -51,3 +59,16 @@ def test_a_records_name_tells_what_differs_from_the_papers_run() -> None:
     read_back = json.loads(json.dumps(config))
     expected = {"seed": 3, "model": {"dim": 8}, "watches": {"test": 10}}
     assert essentials(read_back | {"watches": {"test": 10}}) == expected
+
+
+def test_independence_of_gaussians_and_of_copies() -> None:
+    rng = np.random.default_rng(0)
+    free = independence(rng.standard_normal((4000, 20)))
+    # 190 pairs, each |r| with a standard deviation of 0.0095
+    assert abs(free["mean_abs"] - free["expected_mean_abs"]) < 3 * 0.0095 / np.sqrt(190)
+    assert free["effective_rank"] > 19.8
+    assert sum(free["histogram"]) == 20 * 19
+    base = rng.standard_normal((4000, 1))
+    same = independence(np.hstack([base, -2 * base, 3 * base + 1]))
+    assert same["max_abs"] == same["mean_abs"] == 1
+    assert same["effective_rank"] == 1

@@ -23,24 +23,24 @@ def test_scores_equal_scikit_learn(classes_seen: int) -> None:
     predicted = logits.argmax(axis=1)
 
     np.testing.assert_array_equal(
-        report.confusion, metrics.confusion_matrix(labels, predicted, labels=range(5))
+        report["confusion"], metrics.confusion_matrix(labels, predicted, labels=range(5))
     )
     expected = metrics.precision_recall_fscore_support(
         labels, predicted, average="macro", zero_division=0
     )
-    ours = (report.macro_precision, report.macro_recall, report.macro_f1)
+    ours = (report["macro_precision"], report["macro_recall"], report["macro_f1"])
     np.testing.assert_allclose(ours, expected[:3], rtol=1e-12)  # the same few divisions
-    assert report.accuracy == metrics.accuracy_score(labels, predicted)
+    assert report["accuracy"] == metrics.accuracy_score(labels, predicted)
     shares = np.exp(logits.astype(np.float64))
     shares /= shares.sum(axis=1, keepdims=True)
     expected_loss = metrics.log_loss(labels, shares, labels=range(5))
-    np.testing.assert_allclose(report.loss, expected_loss, rtol=1e-6)  # float32 logits
-    assert report.majority == np.bincount(labels).max() / 200
+    np.testing.assert_allclose(report["loss"], expected_loss, rtol=1e-6)  # float32 logits
+    assert report["majority"] == np.bincount(labels).max() / 200
 
 
 def test_json_is_plain_and_finite() -> None:
     report = make_report(np.array([[1e30, -1e30], [0, 1]]), np.array([0, 1]), ("no", "yes"))
-    row = json.loads(json.dumps(report.as_json(), allow_nan=False))
+    row = json.loads(json.dumps(report, allow_nan=False))
     assert row["accuracy"] == 1.0
     assert row["examples"] == 2
     assert row["per_class"]["yes"] == {"precision": 1, "recall": 1, "f1": 1, "examples": 1}

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wave_jax.models import ModelConfig, build_model, sentence_ids
-from wave_jax.models.base import drop, pool, sinusoids
+from wave_jax.models import ModelConfig, build_model
+from wave_jax.models.base import drop, pool, sentence_ids, sinusoids
 
 CLS, SEP, DOT, BANG = 2, 3, 5, 6
 

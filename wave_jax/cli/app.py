@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -42,11 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
-    """Runs one command and returns its exit status.
-
-    0 is success, 2 a user-fixable error (one line on stderr), 130 follows Ctrl-C. Other exceptions
-    keep their traceback, and the interpreter's status is 1.
-    """
+    """Runs one command and returns its exit status; bugs keep their traceback."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         if name not in COMMANDS:
@@ -78,12 +74,7 @@ def parse(
     """Returns the dataclass `default` with the fields replaced that `argv` names.
 
     tyro exits for `--help` (0) and for wrong options and values (2, with similar options in a box).
-
-    Args:
-      file_option: suggested for a stray argument that is the path of an existing file.
-
-    Raises:
-      UserError: an argument that belongs to no option.
+    `file_option` is suggested for a stray argument that is the path of an existing file.
     """
     import tyro
 
@@ -100,3 +91,22 @@ def parse(
         f"unexpected argument {unknown[0]!r}: options begin with --, and a value with spaces needs "
         f"quotes (--help has examples){hint}"
     )
+
+
+def print_table(
+    title: str, columns: Mapping[str, Sequence[str | int | float]], *, floats: str = ".4f"
+) -> None:
+    """Prints columns by their names: strings as they are, floats in the given format."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for name, cells in columns.items():
+        words = all(isinstance(cell, str) for cell in cells)
+        table.add_column(name, justify="left" if words else "right", no_wrap=not words)
+    formats = {int: ",", float: floats, str: ""}
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*(format(cell, formats[type(cell)]) for cell in row))
+    # brackets in a text or the name of a class are no markup
+    Console(markup=False, emoji=False, highlight=False).print(table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -14,13 +14,12 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import tyro
 
-from wave_jax.cli.app import parse
-from wave_jax.cli.tables import print_table
+from wave_jax.cli.app import parse, print_table
 from wave_jax.data.config import DataConfig, SourceConfig
 from wave_jax.data.dataset import Split, SplitName, load_dataset, load_split
 from wave_jax.errors import UserError
 from wave_jax.inference import load
-from wave_jax.inference.report import Report, draw_confusion, make_report
+from wave_jax.inference.report import draw_confusion, make_report
 from wave_jax.runs.config_file import load_config
 from wave_jax.runs.workdir import ENVIRONMENT_FILE, check_unchanged, with_snapshot
 from wave_jax.training.compilation import enable_compilation_cache
@@ -64,48 +63,41 @@ def main(argv: Sequence[str], *, prog: str) -> int:
     classifier = load(workdir, options.checkpoint, max_length=data.max_length)
     split = _load_split(options.split, data, trained_on, workdir, classifier.labels)
     report = make_report(classifier.logits(split.texts), split.labels, classifier.labels)
-    record = {"split": options.split, "checkpoint": options.checkpoint, **report.as_json()}
+    record = {"split": options.split, "checkpoint": options.checkpoint, **report}
     record["source"] = data.source
     # the files are named after what decides their content
     pairs = ((data.source, trained_on.source), (data.test, trained_on.test))
     sources = [Path(path).name for path, own in pairs if path is not None and path != own]
     name = re.sub(r"[^\w.-]+", "_", "-".join([options.split, options.checkpoint, *sources]))
-    picture = _write(workdir / "evaluation", name, report, record, classifier.labels)
+    picture = _write(workdir / "evaluation", name, record)
     if options.json:
         print(json.dumps(record | {"picture": str(picture)}, ensure_ascii=True))
     else:
         source = data.test if data.test and options.split == "test" else data.source
         print(f"{options.split} split of {source}, {options.checkpoint} checkpoint")
-        print_report(report, classifier.labels)
+        print_report(report)
         print(f"Written: {picture} and {picture.with_suffix('.json').name} beside it")
     return 0
 
 
-def print_report(report: Report, labels: Sequence[str]) -> None:
+def print_report(report: Mapping[str, Any]) -> None:
     """Prints overall scores, the scores of each class, and the confusions."""
-    print(f"accuracy        {report.accuracy:.4f} of {report.examples:,} texts")
-    print(f"majority class  {report.majority:.4f}")
-    print(f"loss            {report.loss:.4f}")
-    scores = report.per_class
-    print_table(
-        "Scores of each class",
-        {
-            "class": [*labels, "macro mean"],
-            "precision": [*(score.precision for score in scores), report.macro_precision],
-            "recall": [*(score.recall for score in scores), report.macro_recall],
-            "F1": [*(score.f1 for score in scores), report.macro_f1],
-            "examples": [*(score.examples for score in scores), report.examples],
-        },
-    )
+    labels, confusion = list(report["per_class"]), np.array(report["confusion"])
+    print(f"accuracy        {report['accuracy']:.4f} of {report['examples']:,} texts")
+    print(f"majority class  {report['majority']:.4f}")
+    print(f"loss            {report['loss']:.4f}")
+    scores: dict[str, list[Any]] = {"class": [*labels, "macro mean"]}
+    for name, key in (("precision",) * 2, ("recall",) * 2, ("F1", "f1"), ("examples",) * 2):
+        mean = report["examples" if key == "examples" else f"macro_{key}"]
+        scores[name] = [*(score[key] for score in report["per_class"].values()), mean]
+    print_table("Scores of each class", scores)
     if len(labels) <= _MOST_CLASSES:
         rows = [f"{number:>2} {label}" for number, label in enumerate(labels, 1)]
-        columns = {
-            str(number): counts for number, counts in enumerate(report.confusion.T.tolist(), 1)
-        }
+        columns = {str(number): counts for number, counts in enumerate(confusion.T.tolist(), 1)}
         title = "Confusion matrix: rows are true classes, columns predicted ones"
         print_table(title, {"true class": rows, **columns})
         return
-    wrong = report.confusion - np.diag(np.diag(report.confusion))
+    wrong = confusion - np.diag(np.diag(confusion))
     order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_CONFUSIONS]
     true, predicted = np.divmod(order, len(labels))
     print_table(
@@ -153,13 +145,8 @@ def _load_split(
     return split
 
 
-def _write(
-    folder: Path, name: str, report: Report, record: dict[str, Any], labels: Sequence[str]
-) -> Path:
-    """Writes NAME.json and NAME.png, or NAME-2 ...; returns the picture's path.
-
-    Nothing is overwritten: an evaluation that is repeated finds its record.
-    """
+def _write(folder: Path, name: str, record: Mapping[str, Any]) -> Path:
+    """Writes NAME.json and NAME.png, or NAME-2 ... if that exists; returns the picture's path."""
     text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
     names = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
     try:
@@ -168,8 +155,9 @@ def _write(
         path = next(p for p in paths if not p.exists() or p.read_text("utf-8") == text)
         picture = path.with_suffix(".png")
         if not picture.exists():
-            title = f"{record['split']}: accuracy {report.accuracy:.4f} of {report.examples} texts"
-            draw_confusion(report.confusion, labels, picture, title=title)
+            score = f"accuracy {record['accuracy']:.4f} of {record['examples']} texts"
+            labels, title = list(record["per_class"]), f"{record['split']}: {score}"
+            draw_confusion(np.array(record["confusion"]), labels, picture, title=title)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from error

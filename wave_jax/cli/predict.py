@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import tyro
 
@@ -53,9 +53,8 @@ def main(argv: Sequence[str], *, prog: str) -> int:
     with _chunks(options) as chunks:
         enable_compilation_cache()
         keep_freed_memory()
-        classifier = load(
-            options.workdir, options.checkpoint, fold="auto" if options.fold else False
-        )
+        fold: Literal["auto", False] = "auto" if options.fold else False
+        classifier = load(options.workdir, options.checkpoint, fold=fold)
         for predictions in classifier.predict_stream(chunks):
             rows = ({"label": p.label, "probabilities": p.probabilities} for p in predictions)
             lines = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
@@ -70,8 +69,7 @@ def _chunks(options: Options) -> Iterator[Iterable[list[str]]]:
     if options.text:
         yield [list(options.text)]
     elif options.input is not None:
-        trained_on = load_config(Path(options.workdir)).data
-        with open_input(options, trained_on) as chunks:
+        with open_input(options, load_config(Path(options.workdir)).data) as chunks:
             yield chunks
     else:
         if sys.stdin is None:

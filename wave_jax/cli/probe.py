@@ -11,10 +11,9 @@ from typing import Any
 
 import tyro
 
-from wave_jax.cli.app import parse
-from wave_jax.cli.tables import print_table
+from wave_jax.cli.app import parse, print_table
 from wave_jax.cli.texts import TextOptions, is_table, open_input
-from wave_jax.data.dataset import Split, SplitName, load_split
+from wave_jax.data.dataset import SplitName, load_split
 from wave_jax.errors import UserError
 from wave_jax.inference import Classifier, load
 from wave_jax.inference.probing import probe_text
@@ -110,24 +109,19 @@ def _texts(options: Options, classifier: Classifier) -> list[tuple[str, str, str
             raise UserError(f"{options.input} has no {what}, so there is nothing to probe")
     else:
         data = with_snapshot(classifier.config.data, Path(options.workdir))
-        split = load_split(data, options.split, classifier.labels)
-        found = [_example(split, index, options, classifier.labels) for index in options.example]
+        split, name = load_split(data, options.split, classifier.labels), options.split
+        found = []
+        for index in options.example:
+            if not 0 <= index < len(split):
+                last = len(split) - 1
+                raise UserError(f"the {name} split has the examples 0 to {last}; got {index}")
+            label = options.label or classifier.labels[int(split.labels[index])]
+            found.append((f"{name} example {index}", split.texts[index], label))
     most = _MOST_TEXTS if options.html is None else _MOST_ON_PAGE
     if len(found) > most:
         where = "one call" if options.html is None else "a page"
         raise UserError(f"too many texts for {where}: at most {most} can be shown")
     return found
-
-
-def _example(
-    split: Split, index: int, options: Options, labels: Sequence[str]
-) -> tuple[str, str, str]:
-    if not 0 <= index < len(split):
-        raise UserError(
-            f"the {options.split} split has the examples 0 to {len(split) - 1}; got {index}"
-        )
-    label = options.label or labels[int(split.labels[index])]
-    return f"{options.split} example {index}", split.texts[index], label
 
 
 def _print_probe(record: dict[str, Any]) -> None:

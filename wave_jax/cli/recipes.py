@@ -16,11 +16,8 @@ DEFAULT = "default"
 def load_recipe(name: str, preset: str | None = None) -> Config:
     """Returns the configuration of a recipe, by default that of its own default preset.
 
-    Args:
-      name: a bare name such as 'ag_news' is a recipe that is installed with the package; anything
-        else ('configs/ag_news.py', 'mine.py') the path of a file, which is executed: name only
-        files that you trust.
-      preset: passed on to `get_config`; checked first where its annotation is a Literal.
+    A bare name such as 'ag_news' is a recipe installed with the package, anything else
+    ('configs/ag_news.py') the path of a file, which is executed: name only files that you trust.
 
     Raises:
       UserError: no such recipe or preset (with the nearest one), no `get_config`, an exception in
@@ -75,11 +72,8 @@ def recipe_folder() -> Path:
 
 def _line(path: Path, error: Exception) -> str:
     """Returns ', line N' for the deepest line of the file that the error came through, or ''."""
-    lines = [
-        frame.lineno
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename == str(path)
-    ]
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
     if isinstance(error, SyntaxError) and error.filename == str(path):
         lines = [error.lineno]
     return f", line {lines[-1]}" if lines else ""

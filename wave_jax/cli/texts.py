@@ -23,7 +23,6 @@ from wave_jax.errors import UserError
 Errors = Literal["strict", "replace"]
 
 _BLOCK = 1 << 20  # bytes asked for at once; a pipe or terminal gives what it has
-_LONGEST = 1 << 24  # bytes kept of one line: far more than any network reads
 _CHUNK = 8192  # texts
 
 
@@ -62,11 +61,7 @@ def is_table(path: Path) -> bool:
 
 @contextmanager
 def open_input(options: TextOptions, trained_on: DataConfig) -> Iterator[Iterator[list[str]]]:
-    """Opens `--input` and yields its texts in lists, in memory that does not grow with the file.
-
-    A csv, tsv, jsonl or parquet file, compressed or not, has a text in each row, in the columns of
-    the options or else those of the training. Any other file has a text on each line.
-    """
+    """Opens `--input` and yields its texts in lists: the rows of a table, or lines."""
     assert options.input is not None
     path = user_path(options.input)
     if is_table(path):
@@ -93,52 +88,34 @@ def open_input(options: TextOptions, trained_on: DataConfig) -> Iterator[Iterato
 def read_lines(stream: BufferedIOBase, errors: Errors, name: str) -> Iterator[list[str]]:
     """Yields the stream's lines in lists, in order and as soon as they come.
 
-    Lines end with a newline; a carriage return before it and a byte order mark at the very start
-    are dropped. A line beyond 16 MiB is truncated.
-
-    Raises:
-      UserError: `errors` is 'strict' and a line is not UTF-8; the lines before it were yielded.
+    A carriage return at the end and a byte order mark at the very start are dropped. UserError at
+    a line that is not UTF-8, after the lines before it, unless `errors` is 'replace'.
     """
-    number = 0
-    for lines in _raw_lines(stream):
-        texts: list[str] = []
-        for line in lines:
-            number += 1
-            try:
-                texts.append(_decode(line, errors, first=number == 1))
-            except UnicodeDecodeError as error:
-                if texts:
-                    yield texts
-                raise UserError(
-                    f"line {number} of {name} is not UTF-8 (byte 0x{line[error.start]:02x} at "
-                    f"position {error.start + 1}); --errors replace puts U+FFFD in its place"
-                ) from error
-        yield texts
-
-
-def _raw_lines(stream: BufferedIOBase) -> Iterator[list[bytes]]:
-    tail: list[bytes] = []  # blocks of a line whose end has not come yet
-    size = 0
+    number, rest = 1, b""
     while block := stream.read1(_BLOCK):
-        *lines, rest = block.split(b"\n")
-        if lines:
-            lines[0] = b"".join([*tail, lines[0][: _LONGEST - size]])
-            tail, size = [], 0
-            for start in range(0, len(lines), _CHUNK):
-                yield lines[start : start + _CHUNK]
-        if rest and size < _LONGEST:
-            tail.append(rest[: _LONGEST - size])
-            size += len(tail[-1])
-    if tail:
-        yield [b"".join(tail)]
+        *lines, rest = (rest + block).split(b"\n")
+        for start in range(0, len(lines), _CHUNK):
+            chunk = lines[start : start + _CHUNK]
+            yield from _decoded(chunk, number, errors, name)
+            number += len(chunk)
+    if rest:
+        yield from _decoded([rest], number, errors, name)
 
 
-def _decode(line: bytes, errors: Errors, *, first: bool) -> str:
-    if first and line.startswith(codecs.BOM_UTF8):
-        line = line[len(codecs.BOM_UTF8) :]
-    if len(line) == _LONGEST:  # truncated, perhaps within a character: drop that one's beginning
-        return codecs.getincrementaldecoder("utf-8")(errors).decode(line)
-    return line.removesuffix(b"\r").decode("utf-8", errors)
+def _decoded(lines: list[bytes], first: int, errors: Errors, name: str) -> Iterator[list[str]]:
+    texts: list[str] = []
+    for number, line in enumerate(lines, first):
+        line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+        try:
+            texts.append(line.removesuffix(b"\r").decode("utf-8", errors))
+        except UnicodeDecodeError as error:
+            if texts:
+                yield texts
+            raise UserError(
+                f"line {number} of {name} is not UTF-8 (byte 0x{line[error.start]:02x} at "
+                f"position {error.start + 1}); --errors replace puts U+FFFD in its place"
+            ) from error
+    yield texts
 
 
 def _rows(path: Path, columns: ColumnSpec) -> Iterator[list[str]]:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
-from wave_jax.cli.app import parse
-from wave_jax.cli.processes import Distributed, join_processes
+from wave_jax.cli.app import USER_ERROR, parse, report
 from wave_jax.cli.recipes import DEFAULT, load_recipe
-from wave_jax.errors import Interrupted, UserError
+from wave_jax.errors import Interrupted, PeerLost, UserError
 from wave_jax.training.config import Config
 
 _DESCRIPTION = """Trains a Wave Network and evaluates it on the test split.
@@ -43,6 +44,24 @@ class Recipe:
     Python file with get_config(preset), which is executed."""
     preset: str | None = None
     """Variant of the recipe: 'paper' or 'best' for the installed ones."""
+
+
+@dataclass(frozen=True)
+class Distributed:
+    """How this process finds the others that train the same network."""
+
+    auto: Annotated[bool, tyro.conf.arg(aliases=["--distributed"])] = False
+    """Find them through SLURM, Open MPI or a TPU pod; --distributed alone means this."""
+    coordinator: str | None = None
+    """HOST:PORT of process 0, the same for all; any free port."""
+    processes: int | None = None
+    """Number of processes."""
+    process: int | None = None
+    """Index of this process, from 0."""
+    wait: int = 60
+    """Seconds within which all processes must have connected."""
+    timeout: int = 30
+    """Seconds without a heartbeat after which a process counts as dead and the others stop."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +110,39 @@ def main(argv: Sequence[str], *, prog: str) -> int:
     return 0
 
 
+@contextmanager
+def join_processes(options: Distributed) -> Iterator[None]:
+    """Connects this process with the others, if there are any; an error ends it right here.
+
+    The ordinary exit would wait for processes that wait for this one.
+    """
+    given = (options.coordinator, options.processes, options.process)
+    if not options.auto and given == (None, None, None):
+        yield
+        return
+    _check_processes(options)
+    from wave_jax.training import distributed
+
+    distributed.join(*given, wait=options.wait, timeout=options.timeout)
+    try:
+        yield
+    except BaseException as error:
+        status = 1
+        if isinstance(error, UserError) and not distributed.is_primary():
+            status = USER_ERROR  # which all processes have, and the first one reports
+        elif isinstance(error, UserError | PeerLost | KeyboardInterrupt):
+            status = report(error)
+        elif isinstance(error, SystemExit):
+            status = error.code if isinstance(error.code, int) else 1
+        else:
+            traceback.print_exception(error)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        distributed.leave(status, seconds=0 if isinstance(error, PeerLost) else 5)
+
+
 def read_arguments(argv: Sequence[str], *, prog: str) -> Arguments:
-    """Returns what the arguments say, over the defaults of the recipe that they choose."""
+    """Returns the arguments, over the defaults of the recipe that they choose."""
     recipe, _ = tyro.cli(
         Recipe, args=list(argv), prog=prog, add_help=False, return_unknown_args=True
     )
@@ -123,10 +173,7 @@ def new_folder(name: str) -> Path:
 
 @contextmanager
 def no_trace_of_failed_start(workdir: Path) -> Iterator[None]:
-    """Removes a workdir that was new or empty if a user-fixable error comes before any result.
-
-    So the corrected command may name the same folder.
-    """
+    """Removes a new workdir after a user-fixable error, so that the next try may name it again."""
     try:
         existed = workdir.is_dir()
         fresh = not existed or not any(workdir.iterdir())
@@ -145,6 +192,25 @@ def no_trace_of_failed_start(workdir: Path) -> Iterator[None]:
             if existed:
                 workdir.mkdir(exist_ok=True)
         raise
+
+
+def _check_processes(options: Distributed) -> None:
+    where, count, index = options.coordinator, options.processes, options.process
+    if where is not None and None in (count, index):
+        raise UserError(
+            "--distributed.coordinator needs --distributed.processes N and --distributed.process I "
+            "beside it"
+        )
+    for name, fits, expected in (
+        ("coordinator", lambda v: re.fullmatch(r".+:\d{1,5}", v), "HOST:PORT of process 0"),
+        ("wait", lambda v: v >= 5, "5 or more"),
+        ("timeout", lambda v: v >= 5, "5 or more"),
+        ("processes", lambda v: v >= 1, "1 or more"),
+        ("process", lambda v: 0 <= v < (count or v + 1), "0 to --distributed.processes - 1"),
+    ):
+        value = getattr(options, name)
+        if value is not None and not fits(value):
+            raise UserError(f"--distributed.{name} is {value}, expected {expected}")
 
 
 def _fields_of(cls: type, instance: Any) -> dict[str, Any]:

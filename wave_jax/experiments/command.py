@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -11,12 +12,12 @@ from rich.console import Console
 
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.errors import Interrupted, UserError, nearest
-from wave_jax.experiments import curves, embeddings, resources, tables
+from wave_jax.experiments import costs, curves, embeddings, resources, tables
 from wave_jax.experiments.paper_report import CONTENT, Item, write_report
 from wave_jax.experiments.plan import SCALES, Checkpoint, Job, Plan, Scale, measure, model_config
 from wave_jax.experiments.records import ABOUT, Records, environment
 from wave_jax.experiments.sources import PreparedSource, prepare_source
-from wave_jax.models.bert import WEIGHTS, check_folder, lowercases, vocabulary_file
+from wave_jax.models.bert import WEIGHTS, lowercases, read_pretrained, vocabulary_file
 
 ITEMS = {item.name: item for item in (
     Item("wn-table1", tables.table1_jobs, tables.draw_table1),
@@ -53,20 +54,12 @@ def reproduce(
     draw_only: bool,
     console: Console,
 ) -> Path:
-    """Measures what an item still needs, and draws the report of all that has been measured.
+    """Measures what an item, or 'all', still needs, and draws all that has been measured.
 
-    Args:
-        name: of an item, or 'all'.
-        sources: of texts; the first is used by all items but `wn-table2`, which uses all.
-        scale: of models and texts.
-        seeds: of the tables; by default the scale's.
-        pretrained: folder of a BERT checkpoint.
-        out: folder of records and report; resumed where it holds records.
-        draw_only: measure nothing; texts, scale and checkpoint are those of the records.
-        console: shows progress.
+    Arguments as the options of `python -m wave_jax reproduce`. Returns the path of report.md.
 
-    Returns the path of report.md. Raises UserError for an unknown item, unusable texts or
-    checkpoint, or a folder with other records.
+    Raises:
+      UserError: an unknown item, unusable texts or checkpoint, or a folder with other records.
     """
     items = _find(name)
     if seeds is not None and seeds < 1:
@@ -75,14 +68,12 @@ def reproduce(
     if not draw_only:
         plan = _new_plan(records, sources, SCALES[scale], seeds, pretrained)
         for data in plan.datasets:
-            console.print(
-                CONTENT["facts"]["dataset"].format(data=data), markup=False, highlight=False
-            )
+            console.out(CONTENT["facts"]["dataset"].format(data=data), highlight=False)
         try:
             measure(plan, lambda: _jobs(items, plan), out / "work", console)
         except (Interrupted, KeyboardInterrupt):
             text = f"Stopped; {out} keeps what was measured: the same command resumes from there."
-            console.print(text, markup=False, highlight=False)
+            console.out(text, highlight=False)
             raise
         seeds = None
     plan = _recorded_plan(records, seeds)  # with what earlier commands measured too
@@ -163,10 +154,11 @@ def _checkpoint(folder: str, scale: Scale) -> Checkpoint:
         tokens = WordPiece.from_file(vocabulary_file(folder)).vocab_size
         if lowercases(folder) is False:
             raise UserError(f"{folder} is cased, and texts are lowercased: give an uncased one")
-        check_folder(
-            folder, model_config("bert", scale), vocab_size=tokens, max_length=scale.max_length,
-            advice=lambda option, value: "give another checkpoint, or another --scale",
-        )  # fmt: skip
+        config = dataclasses.replace(model_config("bert", scale), pretrained=folder)
+        lengths = {"vocab_size": tokens, "max_length": scale.max_length}
+        like = costs.model_and_shapes(config, **lengths)[1]
+        advice = "give another checkpoint, or another --scale".format
+        read_pretrained(config, **lengths, like=like, advice=advice)
     except UserError as error:
         size = f"dimensions: {scale.dim}, layers: {scale.bert_layers}"
         raise UserError(f"--pretrained, at --scale {scale.name} ({size}): {error}") from None

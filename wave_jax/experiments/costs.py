@@ -30,18 +30,18 @@ Values = dict[str, Any]
 def cost_job(
     name: str, config: Values, count: Callable[[], Values], seconds: Callable[[], Values] = dict
 ) -> Job:
-    """Returns a job with the result of `count` and the time of `seconds`; `config` names both."""
+    """Returns a job with the result of `count` and the time of `seconds`."""
     return Job(make_key(name, config), config, lambda work, console: (count(), seconds()))
 
 
 def count_parameters(config: ModelConfig) -> tuple[int, int]:
     """Returns the parameters with and without the embedding table, for 512 positions."""
-    return parameter_counts(_model(config)[1], VOCABULARY)
+    return parameter_counts(model_and_shapes(config)[1], VOCABULARY)
 
 
 def gradient_cost(config: ModelConfig, length: int) -> Values:
     """Returns the cost of one text's loss and gradients, without dropout; the table is small."""
-    model, params = _model(config, vocabulary=128, length=length)
+    model, params = model_and_shapes(config, 128, length)
 
     def loss(params: Any, ids: jax.Array, mask: jax.Array) -> jax.Array:
         logits = jnp.asarray(model.apply({"params": params}, ids, mask))
@@ -69,7 +69,7 @@ def plain_step_cost(config: ModelConfig, batch: int, length: int) -> Values:
 
 def row_step_cost(config: ModelConfig, batch: int, length: int, distinct: int) -> Values:
     """Returns the cost of a training step as `train` makes it, with that many distinct ids."""
-    model, mesh = _model(config)[0], make_mesh(1, 1, jax.devices()[:1])
+    model, mesh = model_and_shapes(config)[0], make_mesh(1, 1, jax.devices()[:1])
     train = TrainConfig(steps=1000)
     task = Task(config=train, seed=0, model=model, mesh=mesh, batches=None, validation=None)
     state, key = jax.eval_shape(task.new_state), jax.eval_shape(jax.random.key, 0)
@@ -103,7 +103,7 @@ def step_seconds(config: ModelConfig, batch: int, length: int, steps: int) -> Va
 
 def _plain_step(config: ModelConfig, batch: int, length: int) -> tuple[Any, tuple[Any, ...]]:
     """Returns a jitted step and its arguments' shapes; parameters and moments are donated."""
-    (model, params), optimizer = _model(config), optax.adamw(1e-3)
+    (model, params), optimizer = model_and_shapes(config), optax.adamw(1e-3)
 
     def step(params: Any, moments: Any, key: jax.Array, *inputs: jax.Array) -> Any:
         ids, mask, labels = inputs
@@ -123,9 +123,11 @@ def _plain_step(config: ModelConfig, batch: int, length: int) -> tuple[Any, tupl
     return jax.jit(step, donate_argnums=(0, 1)), arguments
 
 
-def _model(config: ModelConfig, vocabulary: int = VOCABULARY, length: int = 512) -> Any:
-    """Returns (model, shapes of its parameters)."""
-    model = build_model(config, vocab_size=vocabulary, num_classes=CLASSES, max_length=length)
+def model_and_shapes(
+    config: ModelConfig, vocab_size: int = VOCABULARY, max_length: int = 512
+) -> tuple[Any, Any]:
+    """Returns a model, and the shapes of its parameters."""
+    model = build_model(config, vocab_size=vocab_size, num_classes=CLASSES, max_length=max_length)
     ids = jax.ShapeDtypeStruct((1, 4), jnp.int32)
     return model, jax.eval_shape(model.init, jax.random.key(0), ids)["params"]
 

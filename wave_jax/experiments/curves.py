@@ -53,7 +53,7 @@ def draw_figure7(plan: Plan, found: dict[str, list[Record]]) -> Section:
 
 def figure2_jobs(plan: Plan) -> dict[str, list[Job]]:
     options: dict[str, Any] = {"steps": plan.scale.quick_steps, "schedule": "constant"}
-    options["callbacks"] = {"test": _EVERY}
+    options |= {"callbacks": {"test": _EVERY}}
     return {
         name: [
             training(plan, name, seed, use_checkpoint=name == "transformer", **options)

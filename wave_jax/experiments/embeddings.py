@@ -12,7 +12,7 @@ from wave_jax.experiments.paper_report import STYLES, Section, finish, new_figur
 from wave_jax.experiments.plan import LABELS, Job, Plan, Record
 
 _SEQUENTIAL, _DIVERGING = "cividis", "PuOr"
-_RINGS = (1.08, 1.22, 1.36, 1.5)  # where numbers stand, in turn, so that neighbours do not overlap
+_RINGS = (1.08, 1.22, 1.36, 1.5)  # where numbers stand, so that neighbours do not overlap
 
 
 def wave_jobs(plan: Plan) -> dict[str, list[Job]]:
@@ -21,9 +21,7 @@ def wave_jobs(plan: Plan) -> dict[str, list[Job]]:
 
 def draw_figure1(plan: Plan, found: dict[str, list[Record]]) -> Section:
     text = _embeddings(found, "modulation")["text"]
-    embedding, magnitude, phase = (
-        np.array(text[name]) for name in ("embedding", "magnitude", "phase")
-    )
+    embedding, magnitude, phase = (np.array(text[k]) for k in ("embedding", "magnitude", "phase"))
     figure, axes = new_figure(1, 4, width=3.3, height=3.3)
     tokens, most = _numbered(text["tokens"]), np.abs(embedding).max()
     maps = (
@@ -112,10 +110,10 @@ def _draw_arrows(axes: Axes, waves: np.ndarray) -> None:
     reach = 1.62 * radius
     bottom = min(-0.15 * radius, 1.62 * float(waves.imag.min()))
     axes.set(xlim=(-reach, reach), ylim=(bottom, reach), aspect="equal")
-    axes.set(xlabel="real part", ylabel="imaginary part")
-    axes.axhline(0, color="#999999", linewidth=0.6)
-    axes.axvline(0, color="#999999", linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
+    for draw in (axes.axhline, axes.axvline):
+        draw(0, color="#999999", linewidth=0.6)
+    finish(axes, "real part", "imaginary part", legend=False)
+    axes.grid(False)
 
 
 def _numbered(tokens: list[str]) -> list[str]:

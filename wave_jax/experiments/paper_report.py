@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import shlex
+import statistics
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -42,17 +42,11 @@ class Section(NamedTuple):
 
 
 class Item(NamedTuple):
-    """A table or figure of the papers, described in report.toml under its name.
-
-    Attributes:
-        jobs: plan -> what has to be measured, under keys of the item's own; it may list more once
-            other records are made.
-        draw: (plan, records under the same keys, where there are any) -> section.
-    """
+    """A table or figure of the papers, described in report.toml under its name."""
 
     name: str
-    jobs: Callable[[Plan], Mapping[Any, Sequence[Job]]]
-    draw: Callable[[Plan, dict[Any, list[Record]]], Section]
+    jobs: Callable[[Plan], Mapping[Any, Sequence[Job]]]  # may list more once records are made
+    draw: Callable[[Plan, dict[Any, list[Record]]], Section]  # from records under the same keys
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
@@ -61,11 +55,8 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
     >>> spread([90, 91]), spread([90], 0)
     ('90.50 ± 0.71', '90')
     """
-    mean = sum(values) / len(values)
-    if len(values) == 1:
-        return f"{mean:,.{digits}f}"
-    deviation = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
-    return f"{mean:,.{digits}f} ± {deviation:,.{digits}f}"
+    deviation = f" ± {statistics.stdev(values):,.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):,.{digits}f}{deviation}"
 
 
 def new_figure(rows: int = 1, columns: int = 1, *, width: float = 4.4, height: float = 3.3) -> Any:

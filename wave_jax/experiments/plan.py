@@ -113,7 +113,7 @@ def make_key(name: str, config: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """What `reproduce` was asked for; the first data set is the one that most items use."""
+    """What `reproduce` was asked for; most items use the first data set alone."""
 
     scale: Scale
     datasets: tuple[PreparedSource, ...]
@@ -126,7 +126,7 @@ class Plan:
         return self.records.find(job.key)
 
     def found(self, jobs: Iterable[Job]) -> list[Record]:
-        """Returns the records of the jobs that have been measured."""
+        """Returns the records that have been made."""
         return [record for record in map(self.find, jobs) if record is not None]
 
 
@@ -138,7 +138,7 @@ def measure(plan: Plan, list_jobs: Callable[[], list[Job]], work: Path, console:
         if durations:
             minutes = len(jobs) * sum(durations) / len(durations) / 60
             estimate = f", about {minutes:.0f} min left at the pace so far"
-        console.print(f"{len(jobs)} to measure{estimate}: {job.key}", markup=False, highlight=False)
+        console.out(f"{len(jobs)} to measure{estimate}: {job.key}", highlight=False)
         start = time.perf_counter()
         result, times = job.measure(work, console)
         durations.append(time.perf_counter() - start)

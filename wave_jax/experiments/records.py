@@ -48,13 +48,13 @@ class Records:
         if self.about is not None:
             wanted = self._extended(self.about, wanted)
         if wanted != self.about:
-            self._write(self.folder / ABOUT, wanted)
+            _write(self.folder / ABOUT, wanted)
         self.about = wanted
         return wanted
 
     def find(self, key: str) -> dict[str, Any] | None:
         """Returns a record, or None if it has not been made; UserError if it is damaged."""
-        path = self._path(key)
+        path = self.folder / "records" / f"{key}.json"
         if not path.is_file():
             return None
         record = _read(path, advice := "delete it to measure again")
@@ -67,17 +67,7 @@ class Records:
     def save(self, key: str, **parts: Any) -> None:
         """Writes a record atomically, with `config`, `seed`, `result` and `time`."""
         record = {**_VERSION, "key": key, **parts, "environment": environment()}
-        self._write(self._path(key), record)
-
-    def _path(self, key: str) -> Path:
-        return self.folder / "records" / f"{key}.json"
-
-    def _write(self, path: Path, content: Mapping[str, Any]) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
-        except OSError as error:
-            raise UserError(f"{path} cannot be written: {error.strerror}") from error
+        _write(self.folder / "records" / f"{key}.json", record)
 
     def _extended(self, known: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
         def check(what: str, before: Any, now: Any) -> None:
@@ -110,6 +100,14 @@ def environment() -> dict[str, Any]:
         "device": device_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
     }
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _texts(facts: Mapping[str, Any]) -> str:

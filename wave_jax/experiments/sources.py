@@ -56,8 +56,7 @@ def prepare_source(
 ) -> PreparedSource:
     """Reads a source as `--data.source` does, and keeps a fixed sample of it under `work`.
 
-    It has at most `texts` for training and validation together, and `test_texts` for testing.
-    Raises UserError as `load_dataset` does, or if `work` cannot be written to.
+    At most `texts` for training and validation together, and `test_texts` for testing.
     """
     dataset = _sampled(load_dataset(DataConfig(source=source)), texts, test_texts)
     folder = work / "data" / dataset.fingerprint[:12]

@@ -118,7 +118,7 @@ def _rows(found: _Found, paper: dict[str, list[float]]) -> list[list[str]]:
         if name in paper:
             accuracy, memory, seconds = paper[name]
             theirs = [f"{accuracy:.2f}", f"{memory:.2f}", f"{seconds:,.0f}"]
-            off = f"{sum(ours) / len(ours) - accuracy:+.2f}"
+            off = f"{statistics.fmean(ours) - accuracy:+.2f}"
         sizes = [record["result"]["step_bytes"] for record in records]
         rows.append([
             LABELS[name], setting, theirs[0], spread(ours), off,

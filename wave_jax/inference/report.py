@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,86 +14,23 @@ from wave_jax.errors import shorten
 _MOST_NUMBERS = 20  # classes up to which a cell has room for its count
 
 
-@dataclass(frozen=True)
-class ClassScore:
-    """Scores of one class; `examples` is how many truly belong to it, and 0/0 is 0."""
-
-    label: str
-    precision: float
-    recall: float
-    f1: float
-    examples: int
-
-
-@dataclass(frozen=True)
-class Report:
-    """Scores of a set of predictions.
-
-    Attributes:
-      confusion: int64 [classes, classes], row: true class, column: predicted class.
-      loss: mean cross-entropy, in nats.
-      per_class: in the order of the labels.
-    """
-
-    confusion: np.ndarray
-    loss: float
-    per_class: tuple[ClassScore, ...]
-
-    @property
-    def examples(self) -> int:
-        return int(self.confusion.sum())
-
-    @property
-    def accuracy(self) -> float:
-        return float(np.trace(self.confusion)) / self.examples
-
-    @property
-    def majority(self) -> float:
-        """The share of the most frequent class: the accuracy of always predicting it."""
-        return float(self.confusion.sum(axis=1).max()) / self.examples
-
-    @property
-    def macro_precision(self) -> float:
-        return self._mean("precision")
-
-    @property
-    def macro_recall(self) -> float:
-        return self._mean("recall")
-
-    @property
-    def macro_f1(self) -> float:
-        return self._mean("f1")
-
-    def as_json(self) -> dict[str, Any]:
-        """Returns everything as plain values for `json.dumps`."""
-        scores = [asdict(score) for score in self.per_class]
-        return {
-            "accuracy": self.accuracy,
-            "examples": self.examples,
-            "loss": self.loss,
-            "majority": self.majority,
-            "macro_precision": self.macro_precision,
-            "macro_recall": self.macro_recall,
-            "macro_f1": self.macro_f1,
-            "per_class": {score.pop("label"): score for score in scores},
-            "confusion": self.confusion.tolist(),
-        }
-
-    def _mean(self, name: str) -> float:
-        """Over the classes that occur or are predicted, as in scikit-learn."""
-        seen = (self.confusion.sum(axis=0) + self.confusion.sum(axis=1)) > 0
-        values = np.array([getattr(score, name) for score in self.per_class])
-        return float(np.mean(values[seen]))
-
-
-def make_report(logits: np.ndarray, labels: np.ndarray, label_names: Sequence[str]) -> Report:
+def make_report(
+    logits: np.ndarray, labels: np.ndarray, label_names: Sequence[str]
+) -> dict[str, Any]:
     """Scores `logits` [N, classes] against the true classes `labels` int [N].
+
+    Returns:
+      Plain values for `json.dumps`: `accuracy`, `examples`, `loss` (mean cross-entropy in nats),
+      `majority` (the share of the most frequent class, which always predicting it would give),
+      `macro_precision`, `macro_recall`, `macro_f1` (over the classes that occur or are predicted,
+      as in scikit-learn), `per_class` (a dict of scores by label; 0/0 is 0), and `confusion` (rows:
+      true classes, columns: predicted ones).
 
     Raises:
       ValueError: there are no examples, or the shapes do not match.
 
     >>> report = make_report(np.eye(2), np.array([0, 0]), ("no", "yes"))
-    >>> report.accuracy, report.confusion.tolist()
+    >>> report["accuracy"], report["confusion"]
     (0.5, [[1, 1], [0, 0]])
     """
     classes = len(label_names)
@@ -105,8 +41,26 @@ def make_report(logits: np.ndarray, labels: np.ndarray, label_names: Sequence[st
         )
     pairs = labels * classes + logits.argmax(axis=1)
     confusion = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-    scores = tuple(_score(name, k, confusion) for k, name in enumerate(label_names))
-    return Report(confusion.astype(np.int64), _cross_entropy(logits, labels), scores)
+    hits, true, predicted = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    scores = {
+        "precision": hits / np.maximum(predicted, 1),
+        "recall": hits / np.maximum(true, 1),
+        "f1": 2 * hits / np.maximum(true + predicted, 1),
+    }
+    seen = true + predicted > 0
+    rows = zip(*(each.tolist() for each in scores.values()), true.tolist(), strict=True)
+    return {
+        "accuracy": float(hits.sum() / len(labels)),
+        "examples": len(labels),
+        "loss": _cross_entropy(logits, labels),
+        "majority": float(true.max() / len(labels)),
+        **{f"macro_{name}": float(np.mean(values[seen])) for name, values in scores.items()},
+        "per_class": {
+            label: dict(zip([*scores, "examples"], row, strict=True))
+            for label, row in zip(label_names, rows, strict=True)
+        },
+        "confusion": confusion.tolist(),
+    }
 
 
 def draw_confusion(
@@ -151,16 +105,6 @@ def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
     shifted = wide - wide.max(axis=1, keepdims=True)
     log_total = np.log(np.exp(shifted).sum(axis=1))
     return float(np.mean(log_total - shifted[np.arange(len(labels)), labels]))
-
-
-def _score(label: str, k: int, confusion: np.ndarray) -> ClassScore:
-    hits, true, predicted = confusion[k, k], confusion[k].sum(), confusion[:, k].sum()
-    f1 = _ratio(2 * hits, true + predicted)
-    return ClassScore(label, _ratio(hits, predicted), _ratio(hits, true), f1, int(true))
-
-
-def _ratio(part: int, whole: int) -> float:
-    return float(part) / float(whole) if whole else 0.0
 
 
 def _printable(name: str, most: int) -> str:

@@ -4,11 +4,10 @@ Parameters are plain nested dicts of real arrays; everything is a pure function 
 through `model.apply`.
 """
 
-from wave_jax.models.base import sentence_ids
 from wave_jax.models.baselines import EncoderClassifier, MeanClassifier
 from wave_jax.models.bert import read_pretrained
 from wave_jax.models.build import build_model
-from wave_jax.models.config import ModelConfig, Sizes, sizes, table_rows
+from wave_jax.models.config import ModelConfig, sizes, table_rows
 from wave_jax.models.wave_classifier import WaveClassifier
 from wave_jax.models.wave_layer import WaveLayer
 
@@ -16,12 +15,10 @@ __all__ = [
     "EncoderClassifier",
     "MeanClassifier",
     "ModelConfig",
-    "Sizes",
     "WaveClassifier",
     "WaveLayer",
     "build_model",
     "read_pretrained",
-    "sentence_ids",
     "sizes",
     "table_rows",
 ]

@@ -39,9 +39,7 @@ class TextClassifier(nn.Module):
 
     `__call__` composes `embed` and `logits_from_embeddings`: between the two gradients are probed.
     Training (`deterministic=False`) draws from the streams 'dropout' and 'word_dropout'. Results
-    do not depend on padding, beyond rounding.
-
-    Attributes: see `ModelConfig`; `wave_jax.models.build_model` checks them.
+    do not depend on padding, beyond rounding. Attributes: see `ModelConfig`.
     """
 
     vocab_size: int
@@ -63,7 +61,7 @@ class TextClassifier(nn.Module):
         return nn.initializers.normal(self.dim**-0.5)
 
     def __call__(self, ids: Ids, mask: Mask | None = None, *, deterministic: bool = True) -> Logits:
-        """Returns logits [b, c] for token ids [b, n]; without a mask every token is real."""
+        """Returns logits [b, c] for ids [b, n]; without a mask every token is real."""
         real = jnp.ones(ids.shape, bool) if mask is None else mask
         check_batch(ids, real)
         return self.logits_from_embeddings(
@@ -81,20 +79,16 @@ class TextClassifier(nn.Module):
 
     def segment_ids(self, ids: Ids, mask: Mask) -> Ids | None:
         """Returns each token's sentence (0 at padding), or None where sentences do not matter."""
-        del ids, mask
         return None
 
     def logits_from_embeddings(
         self, emb: Tokens, mask: Mask, *, segment_ids: Ids | None = None, deterministic: bool = True
     ) -> Logits:
-        """Returns logits from token embeddings, as `embed` gives them.
-
-        `segment_ids` are those that `segment_ids(ids, mask)` gives. Training is not deterministic.
-        """
+        """Returns logits from `embed(ids)`, the mask and `segment_ids(ids, mask)`."""
         raise NotImplementedError
 
     def positions(self, length: int) -> Float[Array, "n d"] | None:
-        """Returns the encodings added to the first `length` tokens, or None where nothing is."""
+        """Returns the encodings of the first `length` positions, or None without positions."""
         if self.position == "none":
             return None
         if self.position == "sinusoidal":
@@ -127,10 +121,7 @@ class DistinctTokensClassifier(TextClassifier):
     def logits_from_rows(
         self, rows: Rows, distinct: RowIds, inverse: Ids, mask: Mask, *, deterministic: bool = True
     ) -> Logits:
-        """Returns logits from the distinct ids' embeddings, so that gradients arrive as rows.
-
-        The parameter 'embed' is not used.
-        """
+        """Returns logits from the distinct ids' embeddings, so that gradients arrive as rows."""
         raise NotImplementedError
 
 
@@ -157,8 +148,7 @@ def pool(x: Tokens, mask: Mask, pooling: Pooling) -> Float[Array, "b d"]:
 def drop(module: nn.Module, x: Array, rate: float, deterministic: bool) -> Array:
     """Sets a share of activations to 0 and scales up the rest (inverted dropout), in training.
 
-    Draws from the module's stream 'dropout'. `x` is [b, n, d], or [b, d] for the first token alone,
-    which gets the same random numbers.
+    `x` is [b, n, d], or [b, d] for the first token alone, which gets the same random numbers.
     """
     if deterministic or rate == 0:
         return x
@@ -170,8 +160,7 @@ def drop(module: nn.Module, x: Array, rate: float, deterministic: bool) -> Array
 def sinusoids(length: int, dim: int) -> Float[Array, "n d"]:
     """Returns the sinusoidal encodings of positions 0 ... length - 1, scaled by 1/sqrt(dim).
 
-    (Vaswani et al., arXiv 1706.03762, section 3.5.) The scale brings them to the size of freshly
-    initialised token embeddings, which they would otherwise drown.
+    (Vaswani et al., arXiv 1706.03762, section 3.5; scaled to the size of fresh embeddings.)
 
     >>> sinusoids(2, 4)[0]
     Array([0. , 0.5, 0. , 0.5], dtype=float32)
@@ -188,9 +177,8 @@ def sentence_ids(
 ) -> Int[Array, "*b n"]:
     """Numbers the sentences of each text from 1; padding gets 0.
 
-    A sentence ends after '.', '!' or '?' (`end_ids`), and the next one starts at the next token
-    that is none of these, so that '...' and '?!' end one sentence only. [CLS] belongs to the
-    first sentence, [SEP] (`sep_id`) to the last.
+    A sentence ends after '.', '!' or '?' (`end_ids`) or several of them. [CLS] belongs to the first
+    sentence, [SEP] (`sep_id`) to the last.
 
     >>> ids = jnp.array([2, 10, 9, 9, 11, 12, 9, 3, 0])  # [CLS] a . . b c . [SEP] [PAD]
     >>> sentence_ids(ids, ids > 0, end_ids=(9,), sep_id=3)

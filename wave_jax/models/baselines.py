@@ -43,20 +43,16 @@ class MeanClassifier(DistinctTokensClassifier):
         self, emb: Tokens, mask: Mask, *, segment_ids: Ids | None = None, deterministic: bool = True
     ) -> Logits:
         """See `TextClassifier`; `segment_ids` is not used."""
-        del segment_ids
-        return self._classify(pool(emb, mask, "mean"), deterministic)
+        mean = pool(emb, mask, "mean")
+        return self.classifier(drop(self, mean, self.dropout, deterministic))
 
     def logits_from_rows(
         self, rows: Rows, distinct: RowIds, inverse: Ids, mask: Mask, *, deterministic: bool = True
     ) -> Logits:
         """See `DistinctTokensClassifier`; the sum is a product with the tokens' counts."""
-        del distinct
         check_batch(inverse, mask)
         kept = self.keep_words(mask, deterministic)
         mean = ops.sum_by_counts(rows, inverse, kept) / jnp.sum(kept, axis=1, keepdims=True)
-        return self._classify(mean, deterministic)
-
-    def _classify(self, mean: Float[Array, "b d"], deterministic: bool) -> Logits:
         return self.classifier(drop(self, mean, self.dropout, deterministic))
 
 
@@ -64,10 +60,8 @@ class EncoderLayer(nn.Module):
     """Token mixing and feed-forward, each with a residual connection and a norm after it.
 
     Self-attention (Vaswani et al., arXiv 1706.03762, section 3.1), or Fourier transforms
-    (Lee-Thorp et al., arXiv 2105.03824, figure 1). Padding is mixed into no token.
-
-    Attributes: see `EncoderClassifier`; `heads` divides `dim`. Dropout acts on attention weights
-    and on the outputs of attention and feed-forward.
+    (Lee-Thorp et al., arXiv 2105.03824, figure 1). Padding is mixed into no token. Dropout acts on
+    attention weights and on the outputs of attention and feed-forward.
     """
 
     dim: int
@@ -113,13 +107,9 @@ class EncoderLayer(nn.Module):
 class EncoderClassifier(TextClassifier):
     """Token embeddings -> norm -> encoder layers -> pooling -> classifier.
 
-    A Transformer encoder (the papers' has one layer), BERT or FNet. BERT (Devlin et al., arXiv
-    1810.04805) has learned positions, token types (every text is of the first) and a pooler, a
-    dense layer with tanh on [CLS].
-
-    Attributes: see `ModelConfig`.
-      mixing: attention, or FNet's Fourier transforms.
-      bert: token types, pooler and BERT's initialisation.
+    A Transformer encoder, FNet (`mixing` is 'fourier'), or BERT (`bert`; Devlin et al., arXiv
+    1810.04805): with learned positions, token types (every text is of the first), an initialisation
+    of its own and a pooler, a dense layer with tanh on [CLS]. Attributes: see `ModelConfig`.
     """
 
     ffn_dim: int
@@ -142,7 +132,7 @@ class EncoderClassifier(TextClassifier):
         self.classifier = nn.Dense(self.num_classes, kernel_init=init)
 
     def table_init(self) -> nn.initializers.Initializer:
-        """Returns the initializer of embeddings."""
+        """Returns BERT's initializer, or that of `TextClassifier`."""
         return _BERT_INIT if self.bert else super().table_init()
 
     def embed(self, ids: Ids) -> Tokens:
@@ -161,7 +151,6 @@ class EncoderClassifier(TextClassifier):
         self, emb: Tokens, mask: Mask, *, segment_ids: Ids | None = None, deterministic: bool = True
     ) -> Logits:
         """See `TextClassifier`; `segment_ids` is not used."""
-        del segment_ids
         pooled = pool(self.encode(emb, mask, deterministic=deterministic), mask, self.pooling)
         if self.bert:
             pooled = nn.tanh(self.pooler(pooled))
@@ -186,10 +175,9 @@ def drop_weights(
 def fourier_mix(x: Float[Array, "*b n d"], mask: Bool[Array, "*b n"]) -> Float[Array, "*b n d"]:
     """Returns the real part of each text's Fourier transform over tokens and dimensions.
 
-    As `numpy.fft.fft2(text).real` of the kept tokens alone, in their order (FNet, arXiv 2105.03824,
-    equation 3): the tokens' transform is a product with cosines and sines of the text's own length,
-    so that padding and dropped words leave no trace. Angles are reduced as integers, and so are
-    exact. Masked positions come out 0.
+    As `numpy.fft.fft2(text).real` of the kept tokens alone (FNet, arXiv 2105.03824, equation 3):
+    over tokens a product with cosines and sines of the text's own length, so that padding and
+    dropped words leave no trace. Masked positions come out 0.
 
     >>> fourier_mix(jnp.ones((3, 2)), jnp.array([True, True, False]))[:, 0]
     Array([4., 0., 0.], dtype=float32)
@@ -197,6 +185,7 @@ def fourier_mix(x: Float[Array, "*b n d"], mask: Bool[Array, "*b n"]) -> Float[A
     across = jnp.fft.fft(x, axis=-1)
     count = jnp.sum(mask, axis=-1, dtype=jnp.int32)
     place = jnp.cumsum(mask, axis=-1, dtype=jnp.int32) - 1
+    # Angles are reduced as integers, and so are exact.
     turns = (place[..., :, None] * place[..., None, :]) % count[..., None, None]
     angle = turns.astype(x.dtype) * (2 * math.pi / count[..., None, None].astype(x.dtype))
     both = mask[..., :, None] & mask[..., None, :]

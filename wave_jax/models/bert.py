@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from wave_jax.errors import UserError, one_line, shorten
 from wave_jax.models.baselines import NORM_EPSILON
-from wave_jax.models.build import build_model
 from wave_jax.models.config import ModelConfig, sizes
 
 WEIGHTS, CONFIG, VOCABULARY = "model.safetensors", "config.json", "vocab.txt"
@@ -24,8 +21,7 @@ Advice = Callable[[str, int], str]
 """From an option, such as 'model.dim', and the value that would fit, to what the user can do."""
 Params = dict[str, Any]
 _PICKLES = ("pytorch_model.bin", "model.bin", "model.pt", "model.ckpt")
-_LEGACY = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
-_POSITIONS = "max_position_embeddings"
+_LEGACY = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 _MODULES = {
     "embed": "embeddings.word_embeddings",
     "position": "embeddings.position_embeddings",
@@ -44,7 +40,12 @@ _MODULES = {
 
 
 def read_pretrained(
-    config: ModelConfig, *, vocab_size: int, max_length: int, like: Mapping[str, Any]
+    config: ModelConfig,
+    *,
+    vocab_size: int,
+    max_length: int,
+    like: Mapping[str, Any],
+    advice: Advice = "give --{} {}".format,
 ) -> Params:
     """Returns the parameters that `config.pretrained` gives a model to start from.
 
@@ -55,6 +56,7 @@ def read_pretrained(
       vocab_size: tokens of vocab.txt.
       max_length: positions that the model has; the checkpoint may have more.
       like: the model's own parameters, or their shapes, as `init` makes them.
+      advice: what to do about a size that differs.
 
     Returns:
       A nested dict of float32 NumPy arrays: those parameters of `like` that are replaced.
@@ -63,42 +65,35 @@ def read_pretrained(
       UserError: the folder lacks a file, holds a pickle instead, is of another architecture or size
         than `config`, or a tensor is missing or of another shape.
     """
-    assert config.pretrained is not None
+    folder = Path(config.pretrained or "")
+    weights = _existing(folder, WEIGHTS)
+    rows, wanted = {"embed": vocab_size}, {"embed": like["embed"]}
+    if config.kind == "bert":
+        rows["position"] = _check_architecture(folder, config, max_length, advice)
+        wanted = {module: like[module] for module in like if module != "classifier"}
+    try:
+        with safe_open(weights, framework="numpy") as file:
+            names = {_current(name): name for name in file.keys()}  # noqa: SIM118
 
-    def advice(option: str, value: int) -> str:
-        return f"give --{option} {value}"
+            def read(path: tuple, leaf: Any) -> np.ndarray:
+                name = _tensor_name([key.key for key in path])
+                found = file.get_tensor(names[name]) if name in names else None
+                most = rows.get(path[-2].key)
+                return _fitted(found, path[-1].key, leaf.shape, most, f"{weights}: tensor {name}")
 
-    with _opened(Path(config.pretrained)) as weights:
-        names = _tensor_names(weights, config, vocab_size, max_length, like, advice)
-
-        def read(path: tuple, name: str, leaf: Any) -> np.ndarray:
-            return _fitted(weights.read(name), path[-1].key, leaf.shape)
-
-        wanted = {module: like[module] for module in names}
-        params: Params = jax.tree_util.tree_map_with_path(read, names, wanted)
+            params: Params = jax.tree_util.tree_map_with_path(read, wanted)
+    except SafetensorError as error:
+        raise UserError(
+            f"{weights} is not a whole safetensors file: {one_line(error)}; copy it again"
+        ) from None
+    except OSError as error:
+        raise UserError(f"cannot read {weights}: {one_line(error)}") from None
     return params
-
-
-def check_folder(
-    folder: str, config: ModelConfig, *, vocab_size: int, max_length: int, advice: Advice
-) -> None:
-    """Checks all that `read_pretrained` will ask of a folder, without reading any numbers.
-
-    `advice` says what to do about a size that differs, as the caller has options for it.
-
-    Raises:
-      UserError: as `read_pretrained`.
-    """
-    model = build_model(config, vocab_size=vocab_size, num_classes=2, max_length=max_length)
-    ids = jax.ShapeDtypeStruct((1, 4), jnp.int32)
-    like = jax.eval_shape(model.init, jax.random.key(0), ids)["params"]
-    with _opened(Path(folder)) as weights:
-        _tensor_names(weights, config, vocab_size, max_length, like, advice)
 
 
 def vocabulary_file(folder: str) -> Path:
     """Returns the checkpoint's vocabulary; UserError where the folder lacks it or the weights."""
-    _weights_file(Path(folder))
+    _existing(Path(folder), WEIGHTS)
     return _existing(Path(folder), VOCABULARY)
 
 
@@ -109,73 +104,11 @@ def lowercases(folder: str) -> bool | None:
     return found if isinstance(found, bool) else None
 
 
-class _Weights:
-    """The tensors of an open file, by their names in today's BERT, without a prefix."""
-
-    def __init__(self, path: Path, file: Any) -> None:
-        self.path, self.file = path, file
-        self.names = {_today(name): name for name in file.keys()}  # noqa: SIM118
-
-    def shape(self, name: str) -> tuple[int, ...] | None:
-        found = self.names.get(name)
-        return None if found is None else tuple(self.file.get_slice(found).get_shape())
-
-    def read(self, name: str) -> np.ndarray:
-        return self.file.get_tensor(self.names[name]).astype(np.float32)
-
-
-def _today(name: str) -> str:
-    for new, legacy in _LEGACY.items():
-        name = name.replace(legacy, new)
+def _current(name: str) -> str:
+    """Returns a tensor's name in today's BERT, without a prefix."""
+    for legacy, current in _LEGACY.items():
+        name = name.replace(legacy, current)
     return name.removeprefix("bert.")
-
-
-@contextmanager
-def _opened(folder: Path) -> Iterator[_Weights]:
-    path = _weights_file(folder)
-    try:
-        with safe_open(path, framework="numpy") as file:
-            yield _Weights(path, file)
-    except SafetensorError as error:
-        raise UserError(
-            f"{path} is not a whole safetensors file: {one_line(error)}; copy it again"
-        ) from None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {one_line(error)}") from None
-
-
-def _tensor_names(
-    weights: _Weights,
-    config: ModelConfig,
-    vocab_size: int,
-    max_length: int,
-    like: Mapping[str, Any],
-    advice: Advice,
-) -> Params:
-    """Returns a tensor's name for every parameter that is replaced, each checked for its shape."""
-    rows = {"embed": vocab_size}
-    wanted = {"embed": like["embed"]}
-    if config.kind == "bert":
-        wanted = {module: like[module] for module in like if module != "classifier"}
-        rows["position"] = _check_architecture(weights, config, max_length, advice)
-
-    def checked(path: tuple, leaf: Any) -> str:
-        module, kind = path[0].key, path[-1].key
-        name = _tensor_name([key.key for key in path])
-        shape = leaf.shape[::-1] if kind == "kernel" else leaf.shape
-        shape = (rows.get(module, shape[0]), *shape[1:])
-        why = f", a row for each token of {VOCABULARY}" if module == "embed" else ""
-        found = weights.shape(name)
-        if found is None:
-            raise UserError(f"{weights.path} lacks the tensor {name}, expected {list(shape)}{why}")
-        if found != shape:
-            raise UserError(
-                f"{weights.path}: the tensor {name} is {list(found)}, expected {list(shape)}{why}"
-            )
-        return name
-
-    names: Params = jax.tree_util.tree_map_with_path(checked, wanted)
-    return names
 
 
 def _tensor_name(path: list[str]) -> str:
@@ -185,44 +118,46 @@ def _tensor_name(path: list[str]) -> str:
     return f"{prefix}{_MODULES[module]}.{'bias' if leaf == 'bias' else 'weight'}"
 
 
-def _fitted(found: np.ndarray, kind: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns a tensor as the parameter: kernels transposed, tables truncated or padded."""
+def _fitted(
+    found: np.ndarray | None, kind: str, shape: tuple[int, ...], rows: int | None, name: str
+) -> np.ndarray:
+    """Returns a tensor as a parameter: kernels transposed, tables of `rows` cut or padded."""
+    expected = shape[::-1] if kind == "kernel" else (rows or shape[0], *shape[1:])
+    if found is None or found.shape != expected:
+        came = "is missing" if found is None else f"is {list(found.shape)}"
+        why = f", a row for each token of {VOCABULARY} or position" if rows else ""
+        raise UserError(f"{name} {came}, expected {list(expected)}{why}")
     if kind == "kernel":
-        return found.T
+        return found.astype(np.float32).T
     fitted = np.zeros(shape, np.float32)
     fitted[: len(found)] = found[: len(fitted)]
     return fitted
 
 
-def _check_architecture(
-    weights: _Weights, config: ModelConfig, max_length: int, advice: Advice
-) -> int:
+def _check_architecture(folder: Path, config: ModelConfig, max_length: int, advice: Advice) -> int:
     """Compares config.json with the model; returns the checkpoint's number of positions."""
-    path = _existing(weights.path.parent, CONFIG)
-    found, size = _read_object(path), sizes(config)
-    options = {
-        "hidden_size": ("dim", config.dim),
-        "intermediate_size": ("ffn-dim", size.ffn_dim),
-        "num_hidden_layers": ("layers", size.layers),
-        "num_attention_heads": ("heads", size.heads),
-    }
-    for key, (option, value) in options.items():
-        number = _positive(found.get(key), key, path)
-        if number != value:
-            fix = advice(f"model.{option}", number)
-            raise UserError(f"{path}: {key} is {number}, but the model has {value}; {fix}")
+    path, size = _existing(folder, CONFIG), sizes(config)
+    found = _read_object(path)
     fixed = {"model_type": "bert", "hidden_act": "gelu", "layer_norm_eps": NORM_EPSILON}
     for key, wanted in (fixed | {"type_vocab_size": 2}).items():
-        if found.get(key, wanted) != wanted:
-            raise UserError(f"{path}: {key} is {_shown(found[key])}; only {wanted!r} can be loaded")
-    table = weights.shape(_tensor_name(["position", "embedding"])) or (max_length,)
-    reach = _positive(found.get(_POSITIONS, table[0]), _POSITIONS, path)
-    if max_length > reach:
-        raise UserError(
-            f"{path}: the checkpoint has {reach} positions, but a text may have {max_length} "
-            f"tokens; {advice('data.max-length', reach)}"
-        )
-    return reach
+        if (value := found.get(key, wanted)) != wanted:
+            shown = shorten(repr(value))
+            raise UserError(f"{path}: {key} is {shown}; only {wanted!r} can be loaded")
+    positions: Any = found.get("max_position_embeddings")
+    enough = type(positions) is int and positions >= max_length
+    for key, option, needed in (
+        ("hidden_size", "model.dim", config.dim),
+        ("intermediate_size", "model.ffn-dim", size.ffn_dim),
+        ("num_hidden_layers", "model.layers", size.layers),
+        ("num_attention_heads", "model.heads", size.heads),
+        ("max_position_embeddings", "data.max-length", positions if enough else max_length),
+    ):
+        value = found.get(key)
+        if type(value) is not int or value != needed:
+            fix = f"; {advice(option, value)}" if type(value) is int and value > 0 else ""
+            shown = shorten(repr(value))
+            raise UserError(f"{path}: {key} is {shown}, but the model has {needed}{fix}")
+    return int(positions)
 
 
 def _read_object(path: Path) -> dict[str, Any]:
@@ -235,36 +170,18 @@ def _read_object(path: Path) -> dict[str, Any]:
     return found
 
 
-def _positive(value: Any, key: str, path: Path) -> int:
-    if type(value) is not int or value < 1:
-        raise UserError(f"{path}: {key} is {_shown(value)}, expected a whole number above 0")
-    return value
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, dict | list):
-        return f"a {type(value).__name__}"
-    return "null or missing" if value is None else shorten(repr(value))
-
-
-def _weights_file(folder: Path) -> Path:
-    if folder.is_file():
-        raise UserError(f"{folder} is a file: expected the folder of a BERT checkpoint")
-    pickles = [name for name in _PICKLES if (folder / name).is_file()]
-    if pickles and not (folder / WEIGHTS).is_file():
+def _existing(folder: Path, name: str) -> Path:
+    path, pickles = folder / name, [name for name in _PICKLES if (folder / name).is_file()]
+    if path.is_file():
+        return path
+    if name == WEIGHTS and pickles:
         raise UserError(
             f"{folder} holds {pickles[0]}, a pickle, which may run any code when read, and no "
-            f'{WEIGHTS}; convert it if you trust it: python -c "from transformers import '
-            f"AutoModel; AutoModel.from_pretrained({str(folder)!r}).save_pretrained("
-            f'{str(folder)!r}, safe_serialization=True)"'
+            f'{name}; convert it if you trust it: python -c "from transformers import AutoModel; '
+            f"AutoModel.from_pretrained({str(folder)!r}).save_pretrained({str(folder)!r}, "
+            'safe_serialization=True)"'
         )
-    return _existing(folder, WEIGHTS)
-
-
-def _existing(folder: Path, name: str) -> Path:
-    if not (folder / name).is_file():
-        raise UserError(
-            f"{folder} holds no {name}: expected the folder of a BERT checkpoint with {CONFIG}, "
-            f"{WEIGHTS} and {VOCABULARY}"
-        )
-    return folder / name
+    raise UserError(
+        f"{folder} holds no {name}: expected the folder of a BERT checkpoint with {CONFIG}, "
+        f"{WEIGHTS} and {VOCABULARY}"
+    )

@@ -12,7 +12,7 @@ from wave_jax.models.wave_classifier import WaveClassifier
 from wave_jax.ops import ReadoutKind, Superposition
 
 Classifier: TypeAlias = WaveClassifier | EncoderClassifier | MeanClassifier
-Readouts: TypeAlias = tuple[tuple[Superposition, ReadoutKind], ...]
+_MODULES: dict[Kind, type[Classifier]] = {"wave": WaveClassifier, "mean": MeanClassifier}
 
 # What validated best on AG News, see docs/CHOICES.md; other operations are read as real.
 _BEST_READOUT: dict[Superposition, ReadoutKind] = {"interference": "magnitude"}
@@ -39,12 +39,8 @@ def build_model(
     """Returns the module that `config` describes; its parameters come from `init`.
 
     Args:
-      config: the network's shape.
-      vocab_size: token ids are below this.
-      num_classes: width of the logits.
       max_length: most tokens of a text; binding for learned positions only.
-      sentence_end_ids: ids of '.', '!' and '?', for scopes of sentences.
-      sep_id: id of [SEP], likewise.
+      sentence_end_ids, sep_id: ids of '.', '!' and '?' and of [SEP], for scopes of sentences.
 
     Raises:
       UserError: a value out of range, or a combination that cannot learn or has no meaning.
@@ -55,41 +51,25 @@ def build_model(
     """
     size = sizes(config)
     _check(config, size)
-    fields: dict[str, Any] = {
-        "vocab_size": vocab_size,
-        "num_classes": num_classes,
-        "max_length": max_length,
-        "dim": config.dim,
-        "position": size.position,
-        "dropout": size.dropout,
-        "word_dropout": size.word_dropout,
-    }
-    if config.kind == "mean":
-        return MeanClassifier(**fields)
-    fields |= {
-        "ffn_dim": size.ffn_dim,
-        "layers": size.layers,
-        "pooling": config.pooling,
-        "activation": config.activation,
-    }
-    if config.kind != "wave":
-        fields |= {"heads": size.heads, "bert": config.kind == "bert"}
-        fields["mixing"] = "fourier" if config.kind == "fnet" else "attention"
-        return EncoderClassifier(**fields)
+    values: dict[str, Any] = vars(config) | vars(size)
+    values |= {"vocab_size": vocab_size, "num_classes": num_classes, "max_length": max_length}
+    if config.kind == "wave":
+        values["readouts"] = _readouts(config)
+        values |= {"sentence_end_ids": tuple(sentence_end_ids), "sep_id": sep_id}
+        _check_waves(values)
+    else:
+        values["bert"] = config.kind == "bert"
+        values["mixing"] = "fourier" if config.kind == "fnet" else "attention"
+    module = _MODULES.get(config.kind, EncoderClassifier)
+    names = [field.name for field in dataclasses.fields(module) if field.name in values]
+    return module(**{name: values[name] for name in names})
+
+
+def _readouts(config: ModelConfig) -> tuple[tuple[Superposition, ReadoutKind], ...]:
     ops = get_args(Superposition) if config.op == "both" else (config.op,)
-    readouts = tuple((op, _readout(config, op)) for op in ops)
-    _check_waves(config, size, readouts, sentence_end_ids)
-    return WaveClassifier(
-        **fields,
-        readouts=readouts,
-        scopes=(config.scopes[0], config.scopes[1]),
-        sentence_end_ids=tuple(sentence_end_ids),
-        sep_id=sep_id,
-    )
-
-
-def _readout(config: ModelConfig, op: Superposition) -> ReadoutKind:
-    return _BEST_READOUT.get(op, "real") if config.readout == "auto" else config.readout
+    if config.readout == "auto":
+        return tuple((op, _BEST_READOUT.get(op, "real")) for op in ops)
+    return tuple((op, config.readout) for op in ops)
 
 
 def _check(config: ModelConfig, size: Sizes) -> None:
@@ -103,15 +83,14 @@ def _check(config: ModelConfig, size: Sizes) -> None:
                 f"{option(field.name)} {value} has no effect with --model.kind {config.kind}: "
                 "leave it out"
             )
-    least = {"dim": config.dim}
-    if config.kind != "mean":
-        least |= {"ffn_dim": size.ffn_dim, "layers": size.layers, "heads": size.heads}
-    for name, value in least.items():
-        if value < 1:
-            raise UserError(f"{option(name)} must be at least 1, got {value}")
-    for name, rate in (("dropout", size.dropout), ("word_dropout", size.word_dropout)):
-        if not 0 <= rate < 1:
-            raise UserError(f"{option(name)} must be in [0, 1), got {rate}")
+    used = {"dim": config.dim} | dataclasses.asdict(size)
+    least = ("dim",) if config.kind == "mean" else ("dim", "ffn_dim", "layers", "heads")
+    for name in least:
+        if used[name] < 1:
+            raise UserError(f"{option(name)} must be at least 1, got {used[name]}")
+    for name in ("dropout", "word_dropout"):
+        if not 0 <= used[name] < 1:
+            raise UserError(f"{option(name)} must be in [0, 1), got {used[name]}")
     if config.kind in ("transformer", "bert") and config.dim % size.heads:
         raise UserError(
             f"--model.dim {config.dim} cannot be divided among {size.heads} attention heads: "
@@ -119,18 +98,16 @@ def _check(config: ModelConfig, size: Sizes) -> None:
         )
 
 
-def _check_waves(
-    config: ModelConfig, size: Sizes, readouts: Readouts, sentence_end_ids: tuple[int, ...]
-) -> None:
-    if "sentence" in config.scopes and not sentence_end_ids:
-        raise UserError(
-            "--model.scopes with 'sentence' need a vocabulary that has '.', '!' or '?' as a token; "
-            "this one has none: use --model.scopes input input"
-        )
-    constant = readouts == (("interference", "real"),)
-    if constant and config.pooling == "cls" and size.layers == 1:
+def _check_waves(values: dict[str, Any]) -> None:
+    constant = values["readouts"] == (("interference", "real"),)
+    if constant and values["pooling"] == "cls" and values["layers"] == 1:
         raise UserError(
             "one layer of interference, read as its real part and pooled at [CLS], gives every "
             "text the same output: the real part w + w' of [CLS] holds nothing of the other "
             "tokens. Use --model.readout magnitude, --model.pooling mean, or --model.layers 2"
+        )
+    if "sentence" in values["scopes"] and not values["sentence_end_ids"]:
+        raise UserError(
+            "--model.scopes with 'sentence' need a vocabulary that has '.', '!' or '?' as a token; "
+            "this one has none: use --model.scopes input input"
         )

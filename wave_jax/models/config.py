@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeVar
+from dataclasses import dataclass, fields, replace
+from typing import Literal
 
 from wave_jax.ops import ReadoutKind, Superposition
 
@@ -16,7 +16,6 @@ Position = Literal["none", "sinusoidal", "learned"]
 PositionChoice = Literal["auto", Position]
 Activation = Literal["gelu", "relu", "tanh"]
 
-_T = TypeVar("_T")
 _HEAD_DIM = 64
 _ROW_MULTIPLE = 128  # the table divides over any mesh of a power of two up to this
 
@@ -79,19 +78,12 @@ def sizes(config: ModelConfig) -> Sizes:
     >>> sizes(ModelConfig(kind="bert", dim=768))
     Sizes(ffn_dim=3072, layers=12, heads=12, dropout=0.1, word_dropout=0.0, position='learned')
     """
+    given = {each.name: getattr(config, each.name) for each in fields(Sizes)}
     default = _DEFAULTS[config.kind]
-
-    def given(value: _T | None, otherwise: _T) -> _T:
-        return otherwise if value is None else value
-
-    return Sizes(
-        ffn_dim=given(config.ffn_dim, default.ffn_dim * config.dim),
-        layers=given(config.layers, default.layers),
-        heads=given(config.heads, max(1, config.dim // _HEAD_DIM)),
-        dropout=given(config.dropout, default.dropout),
-        word_dropout=given(config.word_dropout, default.word_dropout),
-        position=default.position if config.position == "auto" else config.position,
+    usual = replace(
+        default, ffn_dim=default.ffn_dim * config.dim, heads=max(1, config.dim // _HEAD_DIM)
     )
+    return replace(usual, **{k: v for k, v in given.items() if v not in (None, "auto")})
 
 
 def table_rows(vocab_size: int) -> int:
@@ -105,7 +97,7 @@ def table_rows(vocab_size: int) -> int:
     return -(-vocab_size // _ROW_MULTIPLE) * _ROW_MULTIPLE
 
 
-# `ffn_dim` is in multiples of the embeddings' dimensions, `heads` depends on these too.
+# `ffn_dim` is in multiples of `dim`; `heads` depends on `dim` too.
 _DEFAULTS: dict[Kind, Sizes] = {
     "wave": Sizes(1, 1, 0, 0.5, 0.4, "none"),
     "transformer": Sizes(4, 1, 0, 0.1, 0.4, "sinusoidal"),

@@ -1,11 +1,9 @@
 """Products of tokens with a kernel, as products of two matrices.
 
-A contraction of a kernel [d, 2, d] as it stands makes compilers copy it, and its gradient, into
-another order before and after every product; with both sides as matrices nothing is copied.
-
-Where bfloat16 products are asked for (`wave_jax.training.compilation.matmul_precision`), operands
-are rounded to bfloat16 and sums kept in float32, in the backward pass too. Asking the compiler for
-that alone leaves CPUs at float32's speed.
+A kernel [d, 2, d] contracted as it stands is copied, with its gradient, into another order before
+and after every product; matrices are not. Where bfloat16 products are asked for
+(`wave_jax.training.compilation.matmul_precision`), operands are rounded to bfloat16 and sums kept
+in float32, in the backward pass too; asking the compiler alone leaves CPUs at float32's speed.
 """
 
 from __future__ import annotations

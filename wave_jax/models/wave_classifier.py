@@ -29,11 +29,9 @@ from wave_jax.models.wave_layer import Scopes, Variants, WaveLayer
 class WaveClassifier(DistinctTokensClassifier):
     """Token embeddings -> wave layers -> pooling -> classifier ([WN] figure 6).
 
-    Three entry points share one set of parameters. `__call__(ids, mask)` is the reference:
-    `embed`, then `logits_from_embeddings`. `logits_from_distinct` and `logits_from_rows` compute
-    the same logits, up to rounding, from a batch's distinct ids, each projected once.
-
-    Attributes: see `ModelConfig`; `wave_jax.models.build_model` checks them.
+    Three entry points share one set of parameters. `__call__(ids, mask)` is the reference.
+    `logits_from_distinct` and `logits_from_rows` compute the same logits, up to rounding, from a
+    batch's distinct ids, each projected once. Attributes: see `ModelConfig`.
     """
 
     ffn_dim: int
@@ -110,7 +108,6 @@ class WaveClassifier(DistinctTokensClassifier):
           own: [b, 2, d], the variants of each text's first token in the last layer.
           rest: [b, 2, d], r_0 of both variants, see `ops.first_token_norm`.
           x: [b, d], the first token's embeddings before the last of several layers.
-          deterministic: False in training, for dropout.
         """
         last = self.layers - 1
         out = self.layer[last].finish(self.layer[last].superpose_first(own, rest), deterministic)
@@ -143,8 +140,7 @@ class WaveClassifier(DistinctTokensClassifier):
         return x + (out if i == self.layers - 1 else self.layer[i].drop(out, deterministic))
 
     def _classify(self, pooled: Float[Array, "b d"], deterministic: bool) -> Logits:
-        """Returns the logits. Dropout acts on the pooled text: dropping tokens' activations before
-        a maximum is taken over them would show the classifier other values than it meets later."""
+        # Dropout acts on the pooled text: before a maximum over tokens it would shift its values.
         return self.classifier(self.layer[-1].drop(pooled, deterministic))
 
     def _branch_segments(self, segment_ids: Ids | None, mask: Mask) -> Scopes:
@@ -152,9 +148,7 @@ class WaveClassifier(DistinctTokensClassifier):
         if "sentence" not in self.scopes:
             return None, None
         if segment_ids is None:
-            raise ValueError(
-                f"scopes {self.scopes} need segment_ids: pass model.segment_ids(ids, mask)"
-            )
+            raise ValueError("scopes of sentences need segment_ids: model.segment_ids(ids, mask)")
         kept = jnp.where(mask, segment_ids, 0)
         first, second = (kept if scope == "sentence" else None for scope in self.scopes)
         return first, second

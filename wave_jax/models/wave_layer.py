@@ -21,11 +21,9 @@ Scopes = tuple[Int[Array, "b n"] | None, Int[Array, "b n"] | None]
 class WaveLayer(nn.Module):
     """Dense variants -> waves -> superposition -> readout -> norm -> feed-forward -> norm.
 
-    ([WN] section 4 and figure 6.) The steps are methods, because `WaveClassifier` computes the last
-    layer under [CLS] pooling for one wave a text; `__call__` composes them for all tokens.
-
-    For probing, the variants are sown as 'tokens' into the collection 'intermediates', and real and
-    imaginary part of each superposition are perturbable as '<op>_real' and '<op>_imag'.
+    ([WN] section 4 and figure 6.) `WaveClassifier` also calls the steps one by one, for a text's
+    first token alone. For probing, the variants are sown as 'tokens' into 'intermediates', and real
+    and imaginary part of each superposition are perturbable as '<op>_real' and '<op>_imag'.
 
     Attributes: see `ModelConfig`.
       readouts: for each operation in use, how its wave is read; several are mixed by learned
@@ -91,5 +89,5 @@ class WaveLayer(nn.Module):
         return self.norm_out(self.ffn_out(self.drop(hidden, deterministic)))
 
     def drop(self, x: Float[Array, "b *n d"], deterministic: bool) -> Float[Array, "b *n d"]:
-        """Returns `x` with dropout. A layer does not drop its own output: the caller does."""
+        """Returns `x` with dropout; a layer's own output is left to the caller to drop."""
         return drop(self, x, self.dropout, deterministic)

@@ -30,8 +30,8 @@ def magnitude(
       segment_ids: int [..., n]; tokens with the same positive id share a magnitude, 0 is padding.
 
     Returns:
-      [..., 1, d], one vector a text; with `segment_ids` [..., n, d], each token's own scope. In the
-      dtype of `u`. Its derivative is u/G, and 0 (the least subgradient) where G is 0.
+      [..., 1, d] in the dtype of `u`; with `segment_ids` [..., n, d], each token's own scope. Its
+      derivative is u/G, and 0 (the least subgradient) where G is 0.
 
     >>> magnitude(jnp.array([[3.0, 1.0], [4.0, 0.0]]))
     Array([[5., 1.]], dtype=float32)
@@ -47,10 +47,7 @@ def leave_one_out_norm(
 ) -> Tokens:
     """Returns r, for each token the norm over the other tokens of its scope.
 
-    The imaginary part of a token's wave (eq. 2): what the rest of the text holds in a dimension.
-
-    Args:
-      u, mask, segment_ids: as for `magnitude`.
+    The imaginary part of a token's wave (eq. 2). Arguments as for `magnitude`.
 
     Returns:
       [..., n, d] in the dtype of `u`, 0 at padding. Relative error at most 1e-6 in float32. The

@@ -27,14 +27,12 @@ Inverse = Int[Array, "b n"]
 
 
 def first_token_norm(u: Rows, inverse: Inverse, others: Mask) -> Pooled:
-    """Returns r_0, the norm over all tokens of a text but the first: its wave's imaginary part.
-
-    The first row of `leave_one_out_norm`, without the others.
+    """Returns r_0, the first row of `leave_one_out_norm`, without the others.
 
     Args:
       u: the batch's distinct rows, [..., m, d], floating point.
-      inverse: int [b, n], the row of each token: text t holds the tokens u[inverse[t]].
-      others: bool [b, n], True at the tokens to sum over, as `others_of_first` gives them.
+      inverse: int [b, n]: text t holds the tokens u[inverse[t]].
+      others: bool [b, n], True at the tokens to sum over, see `others_of_first`.
 
     Returns:
       [..., b, d] in the dtype of `u`; 0 where a text has no others. Relative error at most 1e-6 in
@@ -73,10 +71,9 @@ def sum_by_counts(x: Rows, inverse: Inverse, kept: Mask) -> Pooled:
 def scaled_squares(u: Rows) -> tuple[Rows, Float[Array, "*k 1 d"]]:
     """Returns (u/scale)^2 and the scale, a power of two for each dimension.
 
-    Sums of these rows neither overflow nor vanish; `norm_from_squares` turns them into norms.
-    Within a dimension, rows below 1e-18 (float32) of the largest come out 0.
-
-    Both are in float32, or float64 for float64. The scale is a constant to differentiation.
+    Sums of these rows neither overflow nor vanish; `norm_from_squares` turns them into norms. Rows
+    below 1e-18 (float32) of a dimension's largest come out 0. Both are in float32, or float64 for
+    float64; the scale is a constant to differentiation.
 
     >>> squares, scale = scaled_squares(jnp.array([[3e30], [4e30]]))
     >>> norm_from_squares(squares.sum(axis=0), scale)

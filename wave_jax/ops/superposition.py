@@ -61,8 +61,7 @@ def superpose(
         interference  Z + Z' = (u1 + u2)       + i (r1 + r2)
         modulation    Z Z'   = (u1 u2 - r1 r2) + i (u1 r2 + r1 u2)
 
-    The same as `interfere` and `modulate` on `token_to_wave`, without a complex array in the
-    forward or the backward pass; the derivative is `leave_one_out_norm`'s closed form.
+    The same as `interfere` and `modulate` on `token_to_wave`, without a complex array.
 
     Args:
       u1, u2: the variants, [..., n, d], floating point, of one shape and dtype.
@@ -156,7 +155,7 @@ def readout(
 def branch_scopes(
     mask: Mask | None, segment_ids: Segments | SegmentPair | None
 ) -> tuple[tuple[Mask | None, Mask | None], SegmentPair]:
-    """Returns a mask and segment ids for each variant, at most one of the two given."""
+    """Returns a mask and segment ids for each variant."""
     if not isinstance(segment_ids, tuple):
         return (mask, mask), (segment_ids, segment_ids)
     if len(segment_ids) != 2:

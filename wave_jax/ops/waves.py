@@ -16,8 +16,7 @@ Waves = Complex[Array, "*b n d"]
 def phase(u: Tokens, *, mask: Mask | None = None, segment_ids: Segments | None = None) -> Tokens:
     """Returns the phase alpha = arctan2(r/G, u/G) of each token, its local semantics (eq. 2).
 
-    Args:
-      u, mask, segment_ids: as for `magnitude`.
+    Arguments as for `magnitude`.
 
     Returns:
       [..., n, d] in radians, in [0, pi], in the dtype of `u`; 0 at padding and where a dimension is
@@ -38,10 +37,7 @@ def token_to_wave(
     """Returns the wave Z = G exp(i alpha) = u + i r of each token (eq. 2).
 
     The real part is the token's own share of a dimension, the imaginary part everything else in
-    that dimension. Built without trigonometry.
-
-    Args:
-      u, mask, segment_ids: as for `magnitude`.
+    that dimension. Arguments as for `magnitude`.
 
     Returns:
       complex [..., n, d]: complex64, or complex128 for float64; 0 at padding.

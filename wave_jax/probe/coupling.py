@@ -34,19 +34,12 @@ def coupling(
     For interference the first matrix is diagonal: only the imaginary part couples tokens. For
     modulation both do. In closed form, without an array over tokens x tokens x dimensions.
 
-    Args:
-      u1, u2: the variants, [..., n, d], floating point, of one shape.
-      op: 'interference' or 'modulation'.
-      mask: bool [..., n], True at real tokens.
-      segment_ids: int [..., n] or a pair of such, as for `ops.superpose`.
+    Args, Raises: as for `ops.superpose`.
 
     Returns:
       (real, imag), [..., n, n] each, in the dtype of `u1`; rows and columns of padding are 0. The
       derivative of r_j is 0 where r_j is 0, as in `ops.leave_one_out_norm`. Entries below 1e-19
       (float32) of the largest |u| may come out 0.
-
-    Raises:
-      TypeError, ValueError: wrong dtypes, shapes or names, or both `mask` and `segment_ids`.
 
     >>> u = jnp.array([[3.0], [4.0]])
     >>> print(coupling(u, u, "interference")[1].round(4))

@@ -100,15 +100,12 @@ def wave_gradients(
     """Returns the gradients of a scalar of the logits through magnitude and phase of each layer.
 
     A pure function: `jax.jit(partial(wave_gradients, model))(params, ids, labels)`. The network
-    runs without dropout. All is finite at singular points (one token, ties, dimensions that are 0
-    throughout); see `split_gradient`.
+    runs without dropout. All is finite at singular points; see `split_gradient`.
 
     Args:
       model: a Wave Network, such as `wave_jax.models.WaveClassifier`.
-      params: its parameters, `variables['params']`.
-      ids: token ids, int [b, n].
+      ids, mask: int and bool [b, n], True at real tokens; all by default.
       labels: int [b], passed to `scalar`.
-      mask: bool [b, n], True at real tokens; all by default.
       scalar: (logits, labels) -> [b] or []; by default the cross-entropy of each example. Values of
         several examples are summed, so every row holds the gradients of its own example's value.
 
@@ -159,7 +156,6 @@ def _perturbations(
     model: Model, params: Params, embeddings: Tokens, ids: Ids, mask: Mask
 ) -> dict[str, Any]:
     """Returns a zero for everything that the layers perturb: {layer: {name: array}}."""
-
     trace = partial(model_api.logits, model, mutable=["perturbations"])
     _, found = jax.eval_shape(trace, {"params": params}, embeddings, ids, mask)
     shapes: dict[str, Any] = found.get("perturbations", {})

@@ -60,10 +60,7 @@ def embed(model: Model, params: Params, ids: Ids) -> Tokens:
 def logits(
     model: Model, variables: Any, embeddings: Tokens, ids: Ids, mask: Mask, **options: Any
 ) -> Any:
-    """Returns the logits of embeddings, without dropout; `options` are those of `apply`.
-
-    The ids are only used to find the model's segments.
-    """
+    """Returns the logits of embeddings, without dropout; the ids give the model's segments."""
     if hasattr(model, "segment_ids"):
         options["segment_ids"] = model.segment_ids(ids, mask)
     return model.apply(

@@ -50,10 +50,9 @@ def summarize(
     Args, Raises: as for `wave_gradients`.
 
     Returns:
-      'loss'; 'gradient_norm/<place>' for 'cls', 'input', and each top-level group of parameters, as
-      `gradient_norms` defines them; and for each layer 'layer_<i>/mean_abs_d_magnitude',
-      'layer_<i>/mean_abs_d_phase' (over real tokens, dimensions and both variants) and
-      'layer_<i>/magnitude_share'.
+      'loss'; 'gradient_norm/<place>' for 'cls', 'input' and each top-level group of parameters, see
+      `gradient_norms`; for each layer 'layer_<i>/mean_abs_d_magnitude' and '.../mean_abs_d_phase'
+      (over real tokens, dimensions and both variants) and 'layer_<i>/magnitude_share'.
     """
     real = model_api.real_tokens(ids, mask)
     gradients = wave_gradients(model, params, ids, labels, mask=real, scalar=_mean_loss)

@@ -40,19 +40,14 @@ def split_gradient(
     Their sum is dL/du as `jax.grad` gives it through `ops.token_to_wave` (or `superpose`).
 
     Args:
-      u: token embeddings, [..., n, d], floating point.
+      u, mask, segment_ids: as for `ops.magnitude`.
       p, q: the wave's cotangents dL/d Re Z and dL/d Im Z, [..., n, d].
-      mask: bool [..., n], True at real tokens.
-      segment_ids: int [..., n]; tokens with the same positive id share a scope, 0 is padding.
 
     Returns:
       (magnitude_path, phase_path), [..., n, d] each, in the dtype of `u`, 0 at padding. Finite
       wherever the result is representable. Where G is 0, the magnitude path is 0 and the phase path
       is p. Where r_j is 0 (only token j is not 0), q_j adds nothing to the phase path of the
       others: the mean of its one-sided values, as in `ops.leave_one_out_norm`.
-
-    Raises:
-      TypeError, ValueError: wrong dtypes or shapes, or both `mask` and `segment_ids`.
 
     >>> u = jnp.array([[3.0], [4.0]])  # phases: cos = 0.6 and 0.8, sin = 0.8 and 0.6
     >>> p, q = jnp.array([[1.0], [0.0]]), jnp.zeros((2, 1))
@@ -75,8 +70,9 @@ def split_gradient(
     )
     top = cos_top * (ratio(u, rest_top) * (q_top * cos_top) - cos * p_top)
     phase_path = jnp.where(norm > 0, own + others + jnp.where(largest, 0, top), p)
-    paths = magnitude_path, phase_path
-    first, second = (keep(x, mask, segments).astype(given.dtype) for x in paths)
+    first, second = (
+        keep(x, mask, segments).astype(given.dtype) for x in (magnitude_path, phase_path)
+    )
     return first, second
 
 
@@ -94,8 +90,8 @@ def polar_gradient(
 
     Returns:
       dL/dG, phases held fixed: [..., 1, d], with `segment_ids` [..., n, d], each token's own scope;
-      dL/dalpha, [..., n, d], G and the other phases held fixed: each phase is a variable of its
-      own, although all of a scope follow from the same u. Both in the dtype of `u`; 0 where G is 0.
+      dL/dalpha, [..., n, d], G and the other phases held fixed. Both in the dtype of `u`; 0 where
+      G is 0.
     """
     _, p, q, norm, _, cos, sin, segments = _wave(u, p, q, mask, segment_ids)
     d_magnitude = keep(scope_sum(p * cos + q * sin, segments), None, segments)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeAlias
@@ -61,14 +60,12 @@ def probe_batch(
     products = jnp.sum(gradients.embedding * model_api.embed(model, params, ids), axis=-1)
     segments = model_api.variant_segments(model, ids, real)
     whole = real if segments[0] is segments[1] is None else None
-    couple = partial(coupling, mask=whole, segment_ids=segments)
-    couplings = tuple(_couplings(layer, couple) for layer in gradients.layers)
+    couple: Any = partial(coupling, mask=whole, segment_ids=segments)
+    couplings = tuple(
+        {op: couple(*(variant.tokens for variant in layer.variants), op) for op in layer.superposed}
+        for layer in gradients.layers
+    )
     return ProbeResult(gradients, products, integrated, couplings)
-
-
-def _couplings(layer: LayerGradients, couple: Callable[..., tuple[Array, Array]]) -> Couplings:
-    first, second = (variant.tokens for variant in layer.variants)
-    return {op: couple(first, second, op) for op in layer.superposed}
 
 
 @dataclass(frozen=True)

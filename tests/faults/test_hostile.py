@@ -23,7 +23,7 @@ from tests.faults.runs import ROOT
 from wave_jax.cli.texts import read_lines
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.errors import UserError
-from wave_jax.runs.config_file import config_from_dict
+from wave_jax.runs.files import config_from_dict
 
 INPUTS = int(os.environ.get("WAVE_JAX_INPUTS", "12000"))
 SEED = int(os.environ.get("WAVE_JAX_SEED", "0"))

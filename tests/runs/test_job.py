@@ -21,7 +21,7 @@ from wave_jax.data.config import DataConfig
 from wave_jax.errors import UserError
 from wave_jax.models.config import ModelConfig
 from wave_jax.runs.checkpoints import restore_params
-from wave_jax.runs.config_file import load_config
+from wave_jax.runs.files import load_config
 from wave_jax.runs.job import train
 from wave_jax.runs.metrics_log import read_rows
 from wave_jax.training.config import Config, TrainConfig
@@ -129,7 +129,7 @@ def test_stopped_by_a_signal_it_resumes_to_the_same_parameters(finished, config,
     """In a process of its own, for the exit status; the oracle is the run nobody disturbed."""
     program = (
         "import dataclasses, json, sys; from pathlib import Path\n"
-        "from wave_jax.runs.config_file import config_from_dict\n"
+        "from wave_jax.runs.files import config_from_dict\n"
         "from wave_jax.runs.job import train\n"
         "train(config_from_dict(json.loads(sys.argv[1])), workdir=Path(sys.argv[2]),\n"
         "      resume_command='again please')"

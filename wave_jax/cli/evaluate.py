@@ -20,7 +20,7 @@ from wave_jax.data.dataset import Split, SplitName, load_dataset, load_split
 from wave_jax.errors import UserError
 from wave_jax.inference import load
 from wave_jax.inference.report import draw_confusion, make_report
-from wave_jax.runs.config_file import load_config
+from wave_jax.runs.files import load_config
 from wave_jax.runs.workdir import ENVIRONMENT_FILE, check_unchanged, with_snapshot
 from wave_jax.training.compilation import enable_compilation_cache
 

@@ -17,7 +17,7 @@ from wave_jax.cli.app import parse
 from wave_jax.cli.texts import TextOptions, open_input, read_lines
 from wave_jax.errors import UserError
 from wave_jax.inference import load
-from wave_jax.runs.config_file import load_config
+from wave_jax.runs.files import load_config
 from wave_jax.training.compilation import enable_compilation_cache, keep_freed_memory
 
 _DESCRIPTION = """Labels texts: one JSON object a line, {"label": ..., "probabilities": {...}}.

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.errors import Interrupted, UserError, nearest
-from wave_jax.experiments import costs, curves, embeddings, resources, tables
+from wave_jax.experiments import costs, figures, resources, tables
 from wave_jax.experiments.paper_report import CONTENT, Item, write_report
 from wave_jax.experiments.plan import SCALES, Checkpoint, Job, Plan, Scale, measure, model_config
 from wave_jax.experiments.records import ABOUT, Records, environment
@@ -22,14 +22,14 @@ from wave_jax.models.bert import WEIGHTS, lowercases, read_pretrained, vocabular
 ITEMS = {item.name: item for item in (
     Item("wn-table1", tables.table1_jobs, tables.draw_table1),
     Item("wn-table2", tables.table2_jobs, tables.draw_table2),
-    Item("wn-figure7", curves.figure7_jobs, curves.draw_figure7),
-    Item("bp-figure1", embeddings.wave_jobs, embeddings.draw_figure1),
-    Item("bp-figure2", curves.figure2_jobs, curves.draw_figure2),
-    Item("bp-figure3", curves.gradient_jobs, partial(curves.draw_gradients, "cls")),
-    Item("bp-figure4", embeddings.wave_jobs, embeddings.draw_figure4),
-    Item("bp-figure5", curves.gradient_jobs, partial(curves.draw_gradients, "input")),
-    Item("bp-classifier", curves.gradient_jobs, partial(curves.draw_gradients, "classifier")),
-    Item("bp-independence", curves.gradient_jobs, embeddings.draw_independence),
+    Item("wn-figure7", figures.figure7_jobs, figures.draw_figure7),
+    Item("bp-figure1", figures.wave_jobs, figures.draw_figure1),
+    Item("bp-figure2", figures.figure2_jobs, figures.draw_figure2),
+    Item("bp-figure3", figures.gradient_jobs, partial(figures.draw_gradients, "cls")),
+    Item("bp-figure4", figures.wave_jobs, figures.draw_figure4),
+    Item("bp-figure5", figures.gradient_jobs, partial(figures.draw_gradients, "input")),
+    Item("bp-classifier", figures.gradient_jobs, partial(figures.draw_gradients, "classifier")),
+    Item("bp-independence", figures.gradient_jobs, figures.draw_independence),
     Item("bp-complexity", resources.complexity_jobs, resources.draw_complexity),
     Item("bp-parameters", resources.parameter_jobs, resources.draw_parameters),
     Item("bp-resources", resources.step_jobs, resources.draw_steps),

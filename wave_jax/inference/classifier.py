@@ -19,7 +19,7 @@ from wave_jax.errors import UserError
 from wave_jax.inference.lookup_table import LookupTable, supports, table_bytes
 from wave_jax.models import build_model, sizes, table_rows
 from wave_jax.runs.checkpoints import restore_params
-from wave_jax.runs.config_file import load_config
+from wave_jax.runs.files import load_config
 from wave_jax.training.compilation import matmul_precision
 from wave_jax.training.config import Config
 from wave_jax.training.prefetch import prefetch

@@ -1,18 +1,84 @@
-"""Small files written atomically, and errors of the disk in one line."""
+"""The small files of a run: config.json, read strictly, and how files are written whole."""
 
 from __future__ import annotations
 
+import dataclasses
 import errno
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import reduce
+from operator import getitem
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 
-from wave_jax.errors import UserError
+import dacite
 
+from wave_jax.errors import UserError, nearest, nearest_path
+from wave_jax.training.config import Config
+
+CONFIG_FILE = "config.json"
+
+# Fields that do not decide what a run computes: where it is, what it runs on, what else it logs.
+_FREE = ("workdir", "mesh", "data.cache_dir", "data.tfds_dir", "train.tensorboard", "train.wandb")
 _ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES}
 # tensorstore reports the same errors in words only
 _WORDS = [*(os.strerror(number) for number in sorted(_ERRNOS)), "RESOURCE_EXHAUSTED"]
+
+
+def save_config(config: Config, workdir: Path) -> None:
+    """Writes `workdir/config.json`, unless another process has just done so."""
+    text = json.dumps(dataclasses.asdict(config), indent=2)
+    write_whole(workdir / CONFIG_FILE, text + "\n", replace=False)
+
+
+def load_config(workdir: Path) -> Config:
+    """Returns the configuration in `workdir/config.json`.
+
+    Raises:
+        UserError: no such file, not JSON, or a field that is unknown or of the wrong type.
+    """
+    path = Path(workdir) / CONFIG_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(_no_run(Path(workdir))) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read as JSON: {error}") from None
+    return config_from_dict(values, str(path))
+
+
+def config_from_dict(values: Any, where: str = CONFIG_FILE) -> Config:
+    """Returns the configuration of a nested dict; absent fields have their defaults.
+
+    Raises:
+        UserError: a field that is unknown or of the wrong type, by its dotted name.
+    """
+    if not isinstance(values, dict):
+        raise UserError(f"{where} is {values!r:.60}, expected an object")
+    known = _flatten(dataclasses.asdict(Config()))
+    for name in _flatten(values):
+        section, _, field = name.rpartition(".")
+        siblings = [k.removeprefix(f"{section}.") for k in known if k.startswith(section)]
+        if name not in known and not any(k.startswith(f"{name}.") for k in known):
+            raise UserError(f"{where}: unknown field {name}{nearest(field, siblings)}")
+    try:
+        return dacite.from_dict(Config, _tuples(values))
+    except dacite.WrongTypeError as error:
+        name, expected = str(error.field_path), _spelled(error.field_type)
+        came = f"{reduce(getitem, name.split('.'), values)!r:.60}"
+        raise UserError(f"{where}: {name} is {came}, expected {expected}") from None
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """Returns "field: old -> new" for every field in which two runs' computations differ."""
+    before, after = _flatten(dataclasses.asdict(old)), _flatten(dataclasses.asdict(new))
+    return [
+        f"{name}: {value!r} -> {after[name]!r}"
+        for name, value in before.items()
+        if value != after[name] and not f"{name}.".startswith(tuple(f"{f}." for f in _FREE))
+    ]
 
 
 def write_whole(path: Path, text: str, *, replace: bool = True) -> None:
@@ -44,6 +110,41 @@ def explaining_disk_errors(folder: Path, kept: str) -> Iterator[None]:
             f"cannot write to {folder}: {reason}; {kept}. Make room and give the same command "
             "again to resume"
         ) from error
+
+
+def _no_run(workdir: Path) -> str:
+    """Says that the folder is no run's, and which one may be meant."""
+    what, near = f"no folder {str(workdir)!r}", nearest_path(workdir)
+    if workdir.is_dir():
+        inside = sorted(workdir.glob(f"*/{CONFIG_FILE}"), key=lambda file: file.stat().st_mtime)
+        what = f"{workdir} holds no {CONFIG_FILE}"
+        near = f", did you mean {str(inside[-1].parent)!r}?" if inside else ""
+    return f"{what}{near}: expected the workdir of a training run"
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _tuples(values: Any) -> Any:
+    """Returns JSON values with lists as tuples, as the configuration has them."""
+    if isinstance(values, dict):
+        return {name: _tuples(value) for name, value in values.items()}
+    return tuple(values) if isinstance(values, list) else values
+
+
+def _spelled(kind: Any) -> str:
+    if dataclasses.is_dataclass(kind):
+        return "an object"
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(map(repr, get_args(kind)))}"
+    return f"a list ({kind})" if get_origin(kind) is tuple else getattr(kind, "__name__", str(kind))
 
 
 def _reason(error: BaseException) -> str | None:

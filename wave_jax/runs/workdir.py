@@ -19,8 +19,7 @@ import numpy as np
 import wave_jax
 from wave_jax.data.config import DataConfig
 from wave_jax.errors import UserError
-from wave_jax.runs.config_file import CONFIG_FILE, differences, load_config, save_config
-from wave_jax.runs.files import write_whole
+from wave_jax.runs.files import CONFIG_FILE, differences, load_config, save_config, write_whole
 from wave_jax.training.config import Config
 from wave_jax.training.metrics import NonFiniteError
 

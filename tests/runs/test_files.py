@@ -10,7 +10,7 @@ import pytest
 from wave_jax.data.config import DataConfig
 from wave_jax.errors import UserError
 from wave_jax.models.config import ModelConfig
-from wave_jax.runs.config_file import config_from_dict, differences, load_config, save_config
+from wave_jax.runs.files import config_from_dict, differences, load_config, save_config
 from wave_jax.training.config import Config, MeshConfig, TrainConfig
 
 CONFIG = Config(

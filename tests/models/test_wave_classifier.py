@@ -235,7 +235,7 @@ def test_sentence_scopes_need_their_segments(batch):
     model = build(scopes=("sentence", "input"))
     params = initialised(model, batch)
     emb = model.apply({"params": params}, batch[0], method="embed")
-    with pytest.raises(ValueError, match="pass model.segment_ids"):
+    with pytest.raises(ValueError, match="need segment_ids"):
         model.apply({"params": params}, emb, batch[1], method="logits_from_embeddings")
 
 

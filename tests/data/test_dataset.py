@@ -34,7 +34,7 @@ def test_a_file_is_cut_into_three(tmp_path):
     assert [len(s) for s in (dataset.train, dataset.validation, dataset.test)] == [64, 16, 20]
     assert dataset.label_names == ("neg", "pos")
     assert dataset.train.labels.dtype == np.int32
-    assert (dataset.name, dataset.snapshot) == ("all.jsonl", False)
+    assert not dataset.snapshot
     for name in ("train", "validation", "test"):
         again = load_split(config, name, dataset.label_names)
         assert list(again.texts) == list(getattr(dataset, name).texts)
@@ -154,12 +154,12 @@ def test_another_file_is_evaluated_whole(tmp_path):
 def test_the_training_source_is_cut_as_in_training(tmp_path):
     trained_on = DataConfig(source=jsonl(tmp_path / "train.jsonl", rows(50)), split_seed=4)
     dataset = load_dataset(trained_on)
-    spelled = DataConfig(source=str(tmp_path / "x" / ".." / "train.jsonl"))
+    spelled = replace(trained_on, source=str(tmp_path / "x" / ".." / "train.jsonl"))
     (tmp_path / "x").mkdir()
     found = load_split(spelled, "test", dataset.label_names, trained_on=trained_on)
     assert list(found.texts) == list(dataset.test.texts)
     more = jsonl(tmp_path / "more.jsonl", rows(3, "more"))
-    given = DataConfig(source=trained_on.source, test=more)
+    given = replace(trained_on, test=more)
     assert len(load_split(given, "test", dataset.label_names, trained_on=trained_on)) == 3
     validation = load_split(given, "validation", dataset.label_names, trained_on=trained_on)
     assert list(validation.texts) == list(dataset.validation.texts)

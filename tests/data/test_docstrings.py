@@ -80,7 +80,7 @@ def test_packages_that_are_missing_or_broken_are_left_out(tmp_path, monkeypatch)
     packages = ("alpha", "beta", "no_such_package")
     monkeypatch.setattr(docstrings, "PACKAGES", packages)
     monkeypatch.setattr(docstrings, "STANDARD_MODULES", ())
-    table = docstrings.read_docstrings().tables["train"]
+    table = docstrings.read_docstrings()[0]["train"]
     assert sorted(zip(table.labels, table.texts, strict=True)) == [
         ("alpha", texts["alpha"][1]),
         ("alpha", sea),

@@ -54,7 +54,7 @@ def test_every_text_format_gives_the_same_rows(tmp_path, name, content):
     rows = read(write(tmp_path / name, content))
     assert rows.texts == TEXTS
     assert rows.labels == LABELS
-    assert rows.columns.classes is None
+    assert rows.classes is None
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,9 @@ def test_bad_fasttext_names_the_row(tmp_path, content, message):
 
 def test_columns_name_a_file_without_header(tmp_path):
     path = write(tmp_path / "a.csv", "pos,7,A fine film\nneg,8,Dull\n")
-    with pytest.raises(UserError, match=r"'pos', '7', 'A fine film'.*--data\.columns"):
+    with pytest.raises(
+        UserError, match=r"'pos', '7', 'A fine film'.*no header line.*--data\.columns"
+    ):
         read(path)
     rows = read(path, names=("label", "id", "text"))
     assert rows.texts == ["A fine film", "Dull"]
@@ -235,7 +237,7 @@ def test_parquet_takes_class_names_from_hugging_face_metadata(tmp_path):
     pq.write_table(table, tmp_path / "a.parquet")
     rows = read(tmp_path / "a.parquet")
     assert rows.labels == ["pos", "neg"]
-    assert rows.columns.classes == ("neg", "pos")
+    assert rows.classes == ("neg", "pos")
     pq.write_table(table.set_column(1, "label", pa.array([1, 2])), tmp_path / "b.parquet")
     with pytest.raises(UserError, match=r"row 2: the label 2, but the file names 2 classes"):
         read(tmp_path / "b.parquet")
@@ -256,6 +258,14 @@ def test_parquet_takes_class_names_from_hugging_face_metadata(tmp_path):
 def test_bad_parquet_names_the_row(tmp_path, columns, message):
     with pytest.raises(UserError, match=message):
         read(parquet(tmp_path / "a.parquet", **columns))
+
+
+def test_two_parquet_columns_of_one_name(tmp_path):
+    pq.write_table(
+        pa.table([["a"], ["b"], ["c"]], ["text", "text", "label"]), tmp_path / "a.parquet"
+    )
+    with pytest.raises(UserError, match="2 columns named 'text'"):
+        read(tmp_path / "a.parquet")
 
 
 def test_parquet_with_bytes_that_are_not_utf8(tmp_path):

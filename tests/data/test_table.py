@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from wave_jax.data.table import (
     ColumnSpec,
-    Splits,
     Table,
     choose_columns,
     class_names,
+    complete_splits,
     whole_numbers,
 )
 from wave_jax.errors import UserError
@@ -23,22 +23,22 @@ NAMES = ("train", "validation", "test")
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        (["text", "label"], ((0,), 1)),
-        (["Class Index", "Title", "Description"], ((1, 2), 0)),
-        (["idx", "sentence", "label"], ((1,), 2)),
-        (["label", "title", "content"], ((1, 2), 0)),
-        (["id", "text", "sentiment"], ((1,), 2)),
+        (["text", "label"], (("text",), "label")),
+        (["Class Index", "Title", "Description"], (("Title", "Description"), "Class Index")),
+        (["idx", "sentence", "label"], (("sentence",), "label")),
+        (["label", "title", "content"], (("title", "content"), "label")),
+        (["id", "text", "sentiment"], (("text",), "sentiment")),
     ],
 )
 def test_usual_names_are_found(names, expected):
-    chosen = choose_columns(names, ColumnSpec(), "f.csv", header=True)
+    chosen = choose_columns(names, ColumnSpec(), "f.csv")
     assert (chosen.text, chosen.label) == expected
 
 
 def test_named_columns_come_in_the_order_asked_for():
     wanted = ColumnSpec(text=("b", "a"), label="c")
-    chosen = choose_columns(["a", "b", "c"], wanted, "f.csv", header=True)
-    assert (chosen.text, chosen.label) == ((1, 0), 2)
+    chosen = choose_columns(["a", "b", "c"], wanted, "f.csv")
+    assert (chosen.text, chosen.label) == (("b", "a"), "c")
     assert str(chosen) == "text from b + a, label from c"
 
 
@@ -46,21 +46,16 @@ def test_a_missing_column_shows_those_there_and_the_nearest():
     with pytest.raises(
         UserError, match=r"f\.csv has no column 'txt', did you mean 'text'.*'label'"
     ):
-        choose_columns(["text", "label"], ColumnSpec(text=("txt",)), "f.csv", header=False)
+        choose_columns(["text", "label"], ColumnSpec(text=("txt",)), "f.csv")
     with pytest.raises(UserError, match=r"no column for the label.*'lable'.*--data.label-column"):
-        choose_columns(["text", "lable"], ColumnSpec(), "f.csv", header=False)
+        choose_columns(["text", "lable"], ColumnSpec(), "f.csv")
     with pytest.raises(UserError, match=r"no column for the text.*--data.text-columns"):
-        choose_columns(["image", "label"], ColumnSpec(), "f.csv", header=False)
-
-
-def test_a_line_that_may_be_data_says_what_a_headerless_file_takes():
-    with pytest.raises(UserError, match=r"'pos', 'A good film'.*no header line.*--data.columns"):
-        choose_columns(["pos", "A good film"], ColumnSpec(), "f.csv", header=True)
+        choose_columns(["image", "label"], ColumnSpec(), "f.csv")
 
 
 def test_two_columns_of_one_name_are_refused():
     with pytest.raises(UserError, match="2 columns named 'a'"):
-        choose_columns(["a", "a", "label"], ColumnSpec(text=("a",)), "f.csv", header=True)
+        choose_columns(["a", "a", "label"], ColumnSpec(text=("a",)), "f.csv")
 
 
 def test_classes_are_sorted_by_value_if_numbers():
@@ -87,11 +82,11 @@ def test_indices_are_int32():
     assert found.tolist() == [1, 0]
 
 
-def source(count, test=None):
+def tables(count, test=None):
     texts = [f"text {i}" for i in range(count)]
     labels = ["a", "b"] * (count // 2) + ["a"] * (count % 2)
-    tables = {"train": Table(texts, labels, "f.csv")}
-    return Splits("f", "f", tables if test is None else tables | {"test": test})
+    given = {"train": Table(texts, labels, "f.csv")}
+    return given if test is None else given | {"test": test}
 
 
 @settings(deadline=None, database=None, max_examples=60)
@@ -103,7 +98,7 @@ def source(count, test=None):
 )
 def test_splits_are_disjoint_complete_in_order_and_repeatable(count, validation, test, seed):
     try:
-        done = source(count).completed(validation, test, seed)
+        done = complete_splits(tables(count), validation, test, seed)
     except UserError:  # the test took all but one row
         assert count - min(max(round(test * count), 1), count - 1) < 2
         return
@@ -111,12 +106,12 @@ def test_splits_are_disjoint_complete_in_order_and_repeatable(count, validation,
     numbers = [[int(text.split()[1]) for text in rows.texts] for rows in found]
     assert all(split == sorted(split) and split for split in numbers)
     assert sorted(itertools.chain(*numbers)) == list(range(count))
-    again = source(count).completed(validation, test, seed)
+    again = complete_splits(tables(count), validation, test, seed)
     assert again == done
 
 
 def test_sizes_and_labels_follow():
-    done = source(1000).completed(0.2, 0.1, 3)
+    done = complete_splits(tables(1000), 0.2, 0.1, 3)
     assert [len(done[name]) for name in NAMES] == [720, 180, 100]
     for rows in (done[name] for name in NAMES):
         expected = ["ab"[int(text.split()[1]) % 2] for text in rows.texts]
@@ -125,8 +120,8 @@ def test_sizes_and_labels_follow():
 
 def test_a_given_test_split_is_left_alone_and_the_seed_matters():
     given_test = Table(["t"], ["a"], "t.csv")
-    one = source(100, given_test).completed(0.2, 0.5, 0)
-    other = source(100, given_test).completed(0.2, 0.5, 1)
+    one = complete_splits(tables(100, given_test), 0.2, 0.5, 0)
+    other = complete_splits(tables(100, given_test), 0.2, 0.5, 1)
     assert one["test"] is given_test
     assert len(one["train"]) == 80
     assert one["train"].texts != other["train"].texts
@@ -134,7 +129,7 @@ def test_a_given_test_split_is_left_alone_and_the_seed_matters():
 
 def test_the_split_is_the_same_on_every_machine():
     """NumPy's stream for a seed; were it to change, texts would move between splits."""
-    done = source(10).completed(0.2, 0.2, 0)
+    done = complete_splits(tables(10), 0.2, 0.2, 0)
     order = np.random.default_rng((0, 1)).permutation(10)
     assert done["test"].texts == [f"text {i}" for i in sorted(order[:2])]
 
@@ -151,9 +146,9 @@ def test_the_split_is_the_same_on_every_machine():
 def test_fractions_and_seed_are_checked(options, message):
     usual = {"validation_fraction": 0.2, "test_fraction": 0.2, "seed": 0}
     with pytest.raises(UserError, match=message):
-        source(10).completed(**(usual | options))
+        complete_splits(tables(10), **(usual | options))
 
 
 def test_too_few_rows():
     with pytest.raises(UserError, match=r"f\.csv has too few rows"):
-        source(2).completed(0.2, 0.2, 0)
+        complete_splits(tables(2), 0.2, 0.2, 0)

@@ -22,7 +22,6 @@ TEXTS = ["Waves of Light", "Waves of sound, waves of water", "", "a sea of waves
 def dataset():
     split = Split(TEXTS, np.arange(4, dtype=np.int32) % 2)
     return Dataset(
-        name="sea",
         label_names=("a", "b"),
         train=split,
         validation=Split(TEXTS[:2], split.labels[:2]),

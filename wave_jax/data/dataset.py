@@ -17,7 +17,7 @@ from wave_jax.data.config import DataConfig
 from wave_jax.data.docstrings import read_docstrings
 from wave_jax.data.files import LABELS, read_file, read_source
 from wave_jax.data.streams import existing, user_path
-from wave_jax.data.table import ColumnSpec, Splits, Table, class_names, remarks
+from wave_jax.data.table import ColumnSpec, Table, class_names, complete_splits, remarks
 from wave_jax.errors import UserError, listed, nearest, nearest_path
 
 DOCSTRINGS = "docstrings"
@@ -41,11 +41,9 @@ class Split:
 class Dataset:
     """A source with its three splits, whose labels are indices into `label_names`.
 
-    `snapshot` says that the texts exist nowhere else as files, so that a run should keep them with
-    `write_snapshot`.
+    `snapshot`: the texts exist nowhere else as files, so that a run keeps them (`write_snapshot`).
     """
 
-    name: str
     label_names: tuple[str, ...]
     train: Split
     validation: Split
@@ -74,21 +72,27 @@ def load_dataset(config: DataConfig) -> Dataset:
     Raises:
       UserError: the source cannot be read or used; one line says where and what to do.
     """
-    source = _read(config)
-    given = [source.tables[name] for name in ("train", "validation") if name in source.tables]
+    source, description = _read(config)
+    given = [source[name] for name in ("train", "validation") if name in source]
     found = class_names(label for table in given for label in table.labels)
-    _check_labels(given[0], found)
-    names = source.classes or found
-    tables = _completed(source, config)
-    dataset = Dataset(
-        name=source.name,
-        label_names=names,
-        **{name: Split(t.texts, t.label_indices(names)) for name, t in tables.items()},
-        description=source.description,
-        snapshot=config.source == DOCSTRINGS,
+    _check_labels(source["train"], found)
+    tables, names = _completed(source, config), source["train"].classes or found
+    train, validation, test = (
+        Split(tables[name].texts, tables[name].label_indices(names)) for name in get_args(SplitName)
     )
-    _check_splits(dataset, own_test="test" in source.tables)
-    return dataset
+    learned = set(train.labels.tolist())
+    if len(learned) < 2:
+        raise UserError(
+            f"{source['train'].origin}: after splitting, all {len(train):,} training texts have "
+            "one label; give more rows, or another --data.split-seed"
+        )
+    unknown = set(test.labels.tolist()) - learned - set(validation.labels.tolist())
+    if "test" in source and unknown:
+        raise UserError(
+            f"{source['test'].origin}: the test split has the label {names[min(unknown)]!r}, "
+            "which no training text has"
+        )
+    return Dataset(names, train, validation, test, description, config.source == DOCSTRINGS)
 
 
 def load_split(
@@ -100,24 +104,18 @@ def load_split(
 ) -> Split:
     """Reads one split of a source for a model that knows `label_names`.
 
-    Where `trained_on`, the configuration of the training, names the same source, the splits are
-    those of the training. Another source without splits of its own is returned as a whole.
+    Where `trained_on`, the configuration of the training, names the same source, the training's
+    splits are kept. Another source without splits of its own is returned as a whole.
 
     Raises UserError as `load_dataset` does, and where a label is none of `label_names`.
     """
     trained_on = trained_on or config
     same = _normalized(config.source) == _normalized(trained_on.source)
-    if same:
-        config = replace(  # a test file given now replaces the test split alone
-            config,
-            test=config.test if split == "test" else trained_on.test,
-            validation_fraction=trained_on.validation_fraction,
-            test_fraction=trained_on.test_fraction,
-            split_seed=trained_on.split_seed,
-        )
-    source = _read(config)
-    whole = not same and len(source.tables) == 1
-    table = source.tables["train"] if whole else _completed(source, config)[split]
+    if same and split != "test":  # a test file given now replaces the test split alone
+        config = replace(config, test=trained_on.test)
+    tables, _ = _read(config)
+    whole = not same and len(tables) == 1
+    table = tables["train"] if whole else _completed(tables, config)[split]
     return Split(table.texts, table.label_indices(label_names))
 
 
@@ -136,28 +134,31 @@ def write_snapshot(dataset: Dataset, folder: Path) -> None:
     _write_json(folder / LABELS, names)
 
 
-def _read(config: DataConfig) -> Splits:
+def _read(config: DataConfig) -> tuple[dict[str, Table], str]:
+    """Returns the splits that the source has, 'train' among them, and a description."""
     names = (config.text_columns, config.label_column, config.columns)
     spec = ColumnSpec(*names, config.on_unlabelled, config.errors)
     if config.source == DOCSTRINGS:
-        source = read_docstrings()
+        tables, description = read_docstrings()
     elif config.source.startswith(TFDS):
         from wave_jax.data.tfds import read_tfds  # slow to import
 
         name = config.source.removeprefix(TFDS)
-        source = read_tfds(name, spec, config.tfds_dir, config.tfds_manual_dir)
+        tables, description = read_tfds(name, spec, config.tfds_dir, config.tfds_manual_dir)
     else:
-        source = read_source(_existing_source(config.source), spec)
-    if config.test is None:
-        return source
-    test = read_file(user_path(config.test), spec)
-    notes = f"test from {config.test}: {len(test):,} rows{remarks(test, columns=False)}"
-    description = f"{source.description}; {notes}"
-    return replace(source, tables=source.tables | {"test": test}, description=description)
+        tables, description = read_source(_existing_source(config.source), spec)
+    if config.test is not None:
+        test = read_file(user_path(config.test), spec)
+        tables["test"] = test
+        notes = f"{len(test):,} rows{remarks(test, columns=False)}"
+        description += f"; test from {config.test}: {notes}"
+    return tables, description
 
 
-def _completed(source: Splits, config: DataConfig) -> dict[str, Table]:
-    return source.completed(config.validation_fraction, config.test_fraction, config.split_seed)
+def _completed(tables: dict[str, Table], config: DataConfig) -> dict[str, Table]:
+    return complete_splits(
+        tables, config.validation_fraction, config.test_fraction, config.split_seed
+    )
 
 
 def _existing_source(source: str) -> Path:
@@ -191,22 +192,6 @@ def _check_labels(train: Table, found: tuple[str, ...]) -> None:
             f"{train.origin}: {len(found):,} different labels in {rows:,} rows "
             f"({listed(found[:3])}, ...); is this the label column? "
             "Another is named with --data.label-column"
-        )
-
-
-def _check_splits(dataset: Dataset, *, own_test: bool) -> None:
-    learned, validated, tested = (
-        set(split.labels.tolist()) for split in (dataset.train, dataset.validation, dataset.test)
-    )
-    if len(learned) < 2:
-        raise UserError(
-            f"{dataset.name}: after splitting, all {len(dataset.train):,} training texts have one "
-            "label; give more rows, or another --data.split-seed"
-        )
-    if own_test and (unknown := tested - learned - validated):
-        raise UserError(
-            f"{dataset.name}: the test split has the label "
-            f"{dataset.label_names[min(unknown)]!r}, which no training text has"
         )
 
 

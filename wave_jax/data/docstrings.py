@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from wave_jax.data.table import Splits, Table
+from wave_jax.data.table import Table
 from wave_jax.errors import UserError
 
 # Top-level packages; each is a class
@@ -68,7 +68,7 @@ _MARKS = re.compile(r"`+|\*\*|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)|\|(?=\w)|(?<=\w)\|
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)|<?https?://\S+>?")
 
 
-def read_docstrings() -> Splits:
+def read_docstrings() -> tuple[dict[str, Table], str]:
     """Reads the docstrings; packages that are not installed are left out.
 
     A text that mostly repeats others, compared by its words alone, is left out, so that no text
@@ -89,7 +89,7 @@ def read_docstrings() -> Splits:
             "give texts of your own with --data.source"
         )
     description = f"{len(texts):,} docstrings of {classes} packages installed here"
-    return Splits("docstrings", description, {"train": Table(texts, labels, origin)})
+    return {"train": Table(texts, labels, origin)}, description
 
 
 def prose(docstring: str) -> str:

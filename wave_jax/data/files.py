@@ -12,8 +12,8 @@ from typing import Any
 from wave_jax.data.formats import (
     FASTTEXT_LABEL,
     FORMATS,
-    Reader,
     Row,
+    Rows,
     parse_json,
     read_fasttext,
     read_jsonl,
@@ -28,7 +28,7 @@ from wave_jax.data.streams import (
     plain_suffix,
     reading,
 )
-from wave_jax.data.table import Columns, ColumnSpec, Splits, Table, remarks, row_name, whole_numbers
+from wave_jax.data.table import Columns, ColumnSpec, Table, remarks, row_name, whole_numbers
 from wave_jax.errors import UserError, listed, shorten
 
 LABELS = "labels.json"
@@ -42,67 +42,56 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _LINE_BREAK = re.compile(r"\\n(?![a-z])")
 
 
-def read_source(path: Path, spec: ColumnSpec) -> Splits:
-    """Reads a folder, a tar archive or a single file.
+def read_source(path: Path, spec: ColumnSpec) -> tuple[dict[str, Table], str]:
+    """Reads a single file, or train.*, test.* and validation.* of a folder or tar archive.
+
+    Splits of a folder may be in shards. A csv without a header line has the layout of Zhang et al.
+    (2015), with classes.txt naming the classes, one per line. labels.json, a list, fixes their
+    order.
+
+    Returns:
+      The tables by split, a file being 'train', and a description.
 
     Raises:
       UserError: it cannot be read or used; the message names the row.
     """
-    if path.is_dir() or path.name.lower().endswith(_ARCHIVES):
-        return read_folder(path, spec)
-    table = read_file(path, spec)
-    description = f"{path}: {len(table):,} rows{remarks(table)}"
-    return Splits(path.name, description, {"train": table}, table.columns.classes)
+    if not (path.is_dir() or path.name.lower().endswith(_ARCHIVES)):
+        table = read_file(path, spec)
+        return {"train": table}, f"{path}: {len(table):,} rows{remarks(table)}"
+    tables, spec = {}, replace(spec, zhang=True)
+    with open_files(path) as files:
+        for split, stems in _STEMS.items():
+            read = [_read(file, spec, files.get(_CLASSES)) for file in _find(path, files, stems)]
+            if read:
+                tables[split] = _concatenate(read)
+        if "train" not in tables:
+            there = f"it holds {listed(list(files)) or 'no files'}"
+            raise UserError(f"{path} has no train.csv (or .tsv, .jsonl, .parquet); {there}")
+        if LABELS in files:
+            tables["train"] = replace(tables["train"], classes=_read_label_order(files[LABELS]))
+    sizes = ", ".join(f"{split} {len(table):,}" for split, table in tables.items())
+    return tables, f"{path}: {sizes}{remarks(*tables.values())}"
 
 
 def read_file(path: Path, spec: ColumnSpec) -> Table:
-    """Reads a csv, tsv, jsonl, json, parquet or fastText file, compressed or not.
+    """Reads a file in any of the formats, compressed or not; UserError as `read_source`.
 
-    The format is determined by the suffix of the file, or else by its first bytes. Where
-    classes.txt is beside it, a csv without a header line has the layout of Zhang et al. (2015).
-
-    Raises:
-      UserError: the file cannot be read or used; the message names the row.
+    Where classes.txt is beside it, a csv without a header line has the layout of Zhang et al.
     """
     source, names = Input.file(existing(path)), path.parent / _CLASSES
-    if not names.is_file():
-        return _read(source, spec, None)
-    return _read(source, replace(spec, zhang=True), Input.file(names))
+    zhang = names.is_file()
+    return _read(source, replace(spec, zhang=zhang), Input.file(names) if zhang else None)
 
 
 def open_texts(path: Path, spec: ColumnSpec) -> tuple[str, Iterator[str]]:
     """Opens a file for its texts alone, labelled or not.
 
-    Returns:
-      A description of the columns, and an iterator over the texts that reads the file as it goes;
-      errors are raised when their row is reached.
+    Returns a description of the columns, and an iterator over the texts that reads the file as it
+    goes; errors are raised when their row is reached.
     """
     spec = replace(spec, unlabelled="ignore", zhang=(path.parent / _CLASSES).is_file())
     columns, rows = _open(Input.file(existing(path)), spec)
     return str(columns), (text for text, _ in clean_rows(columns, rows, spec))
-
-
-def read_folder(place: Path, spec: ColumnSpec) -> Splits:
-    """Reads train.*, test.* and, if present, validation.* of a folder or tar archive.
-
-    Splits may be in shards. A train.csv without a header line holds the class, counted from 1, and
-    then columns of text; classes.txt names the classes, one per line. labels.json, a list, fixes
-    their order.
-    """
-    tables, spec = {}, replace(spec, zhang=True)
-    with open_files(place) as files:
-        names = files.get(_CLASSES)
-        for split, stems in _STEMS.items():
-            if shards := _find(place, files, stems):
-                tables[split] = _concatenate([_read(files[n], spec, names) for n in shards])
-        order = _read_label_order(files[LABELS]) if LABELS in files else None
-    if "train" not in tables:
-        there = listed(list(files)) or "no files"
-        raise UserError(f"{place} has no train.csv (or .tsv, .jsonl, .parquet); it holds {there}")
-    sizes = ", ".join(f"{split} {len(table):,}" for split, table in tables.items())
-    description = f"{place}: {sizes}{remarks(*tables.values())}"
-    classes = order or tables["train"].columns.classes
-    return Splits(place.resolve().name, description, tables, classes)
 
 
 def clean_rows(
@@ -110,8 +99,7 @@ def clean_rows(
 ) -> Iterator[tuple[str, str | None]]:
     """Yields the text and the class name of each row; None if it has no label or none is read.
 
-    Raises:
-      UserError: a label is missing or unusable, or a text is not UTF-8; the message names the row.
+    Raises UserError, naming the row: a label is missing or unusable, or a text is not UTF-8.
     """
     for where, values, label in rows:
         texts = [_decoded(value, spec.errors) for value in values]
@@ -119,21 +107,28 @@ def clean_rows(
         if columns.headerless and "\\" in text:
             text = _LINE_BREAK.sub("\n", text).strip()
         text = encodable(text, spec.errors, where)
-        label = _decoded(label, spec.errors)
-        if spec.unlabelled == "ignore" or (spec.unlabelled == "skip" and _is_missing(label)):
+        if spec.unlabelled == "ignore":
             yield text, None
-        else:
-            yield text, encodable(class_name(label, where), spec.errors, where)
+            continue
+        label = _decoded(label, spec.errors)
+        name = _class_name(label, where)
+        if name is None and spec.unlabelled == "stop":
+            what = "empty" if isinstance(label, str) else f"missing ({label})"
+            raise UserError(
+                f"{where}: the label is {what}; every row needs one, or --data.on-unlabelled skip "
+                "to leave such rows out"
+            )
+        yield text, name and encodable(name, spec.errors, where)
 
 
-def collect(
-    columns: Columns, rows: Iterable[Row], spec: ColumnSpec
-) -> tuple[list[str], list[str], int]:
-    """Returns the texts and class names of the labelled rows, and the number of the others."""
+def make_table(columns: Columns, rows: Iterable[Row], spec: ColumnSpec, origin: str) -> Table:
+    """Returns the rows that have a label, and counts the others."""
     found = list(clean_rows(columns, rows, spec))
     texts = [text for text, label in found if label is not None]
     labels = [label for _, label in found if label is not None]
-    return texts, labels, len(found) - len(texts)
+    if columns.untyped:
+        labels = whole_numbers(labels)
+    return Table(texts, labels, origin, str(columns), columns.classes, len(found) - len(texts))
 
 
 def encodable(text: str, errors: Errors, where: str) -> str:
@@ -153,54 +148,26 @@ def encodable(text: str, errors: Errors, where: str) -> str:
     )
 
 
-def class_name(value: Any, where: str) -> str:
-    """Returns the class that a label names: stripped strings, whole numbers, true and false.
-
-    >>> [class_name(value, "row 1") for value in (3.0, True, " pos ")]
-    ['3', 'true', 'pos']
-    """
-    if _is_missing(value):
-        what = "empty" if isinstance(value, str) else f"missing ({value})"
-        raise UserError(
-            f"{where}: the label is {what}; every row needs one, or --data.on-unlabelled skip to "
-            "leave such rows out"
-        )
-    if isinstance(value, str):
-        return value.strip()
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
-        return str(int(value))
-    shown = shorten(repr(value))
-    raise UserError(f"{where}: the label {shown} is neither a whole number nor a string")
-
-
 def _read(source: Input, spec: ColumnSpec, names: Input | None) -> Table:
     """Reads a file whose classes, if it has the layout of Zhang et al., are named by `names`."""
     columns, rows = _open(source, spec)
-    texts, labels, skipped = collect(columns, rows, spec)
-    if not texts:
-        which = f"; {skipped:,} rows have no label" if skipped else ""
+    table = make_table(columns, rows, spec, source.name)
+    if not table.texts:
+        which = f"; {table.skipped:,} rows have no label" if table.skipped else ""
         raise UserError(f"{source.name} holds no rows to learn from{which}")
-    if columns.untyped:
-        labels = whole_numbers(labels)
-    if columns.headerless and names is not None:
-        columns = replace(columns, classes=_read_classes(names, spec.errors))
-        labels = _name_classes(labels, columns.classes or (), source.name)
-    return Table(texts, labels, source.name, columns, skipped)
+    return _name_classes(table, names, spec.errors) if columns.headerless and names else table
 
 
-def _open(source: Input, spec: ColumnSpec) -> tuple[Columns, Iterator[Row]]:
-    return (FORMATS.get(plain_suffix(Path(source.name))) or _sniff(source))(source, spec)
-
-
-def _sniff(source: Input) -> Reader:
+def _open(source: Input, spec: ColumnSpec) -> Rows:
+    """Opens a file in the format of its suffix, or else of its first bytes."""
+    if reader := FORMATS.get(plain_suffix(Path(source.name))):
+        return reader(source, spec)
     with reading(source.name), source.open() as stream:
         start = stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
     signs = {FASTTEXT_LABEL.encode(): read_fasttext, b"PAR1": read_parquet, b"{": read_jsonl}
     for sign, reader in signs.items():
         if start.startswith(sign):
-            return reader
+            return reader(source, spec)
     raise UserError(
         f"{source.name}: unknown format; expected a .csv, .tsv, .jsonl or .parquet file (gzip'd or "
         f"not), text whose lines begin with {FASTTEXT_LABEL}, or a folder with train.csv and "
@@ -208,13 +175,13 @@ def _sniff(source: Input) -> Reader:
     )
 
 
-def _find(place: Path, names: Iterable[str], stems: tuple[str, ...]) -> list[str]:
+def _find(place: Path, files: dict[str, Input], stems: tuple[str, ...]) -> list[Input]:
     """Returns the file of a split, or its shards, such as train-00000-of-00002.parquet."""
-    tables = (name for name in names if plain_suffix(Path(name)) in FORMATS)
+    tables = (name for name in files if plain_suffix(Path(name)) in FORMATS)
     found = [name for name in tables if _SHARD.sub("", name.split(".")[0].lower()) in stems]
     if len(found) > 1 and not all(map(_SHARD.search, found)):
         raise UserError(f"{place} holds several files for one split: {listed(found)}")
-    return found
+    return [files[name] for name in found]
 
 
 def _concatenate(shards: list[Table]) -> Table:
@@ -226,26 +193,20 @@ def _concatenate(shards: list[Table]) -> Table:
     )
 
 
-def _name_classes(labels: list[str], classes: tuple[str, ...], origin: str) -> list[str]:
-    """Returns the names of the class numbers of Zhang et al., which count from 1."""
-    names = {name: name for name in classes}
-    names |= {str(i): name for i, name in enumerate(classes, 1)}
-    for row, label in enumerate(labels, 1):
-        if label not in names:
-            raise UserError(
-                f"{row_name(origin, row)}: class {label}, but {_CLASSES} names classes 1 to "
-                f"{len(classes)}"
-            )
-    return [names[label] for label in labels]
-
-
-def _read_classes(source: Input, errors: Errors) -> tuple[str, ...]:
+def _name_classes(table: Table, source: Input, errors: Errors) -> Table:
+    """Replaces the class numbers of Zhang et al., which count from 1, by the lines of `source`."""
     lines = enumerate(source.lines(errors, newline=""), 1)
     found = (encodable(line.strip(), errors, row_name(source.name, i)) for i, line in lines)
-    names = tuple(filter(None, found))
-    if len(set(names)) < len(names):
+    classes = tuple(filter(None, found))
+    names = {name: name for name in classes}
+    if len(names) < len(classes):
         raise UserError(f"{source.name} names a class twice")
-    return names
+    names |= {str(i): name for i, name in enumerate(classes, 1)}
+    for row, label in enumerate(table.labels, 1):
+        if label not in names:
+            known = f"{_CLASSES} names classes 1 to {len(classes)}"
+            raise UserError(f"{row_name(table.origin, row)}: class {label}, but {known}")
+    return replace(table, labels=[names[label] for label in table.labels], classes=classes)
 
 
 def _read_label_order(source: Input) -> tuple[str, ...]:
@@ -256,11 +217,19 @@ def _read_label_order(source: Input) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _class_name(value: Any, where: str) -> str | None:
+    """Returns the class that a string, whole number or truth value names; None if it is missing."""
+    if isinstance(value, str):
+        return value.strip() or None
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+        return str(int(value))
+    shown = shorten(repr(value))
+    raise UserError(f"{where}: the label {shown} is neither a whole number nor a string")
+
+
 def _decoded(value: Any, errors: Errors) -> Any:
     return value.decode("utf-8", DECODE_ERRORS[errors]) if isinstance(value, bytes) else value
-
-
-def _is_missing(label: Any) -> bool:
-    if isinstance(label, str):
-        return not label.strip()
-    return label is None or (isinstance(label, float) and math.isnan(label))

@@ -5,50 +5,50 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wave_jax.data.streams import LONGEST_LINE, Errors, Input, reading
-from wave_jax.data.table import Columns, ColumnSpec, choose_columns, row_name
+from wave_jax.data.table import Columns, ColumnSpec, check_named, choose_columns, row_name
 from wave_jax.errors import UserError, one_line, shorten
 
 FASTTEXT_LABEL = "__label__"
-_UNLABELLED = -1  # class index of rows without a label in Hugging Face's datasets
+_UNLABELLED = -1  # class index of rows without a label, in TFDS and Hugging Face's datasets
 # What messages call a row, and its texts and its label as they stand in the file.
 Row = tuple[str, list[Any], Any]
-Reader = Callable[[Input, ColumnSpec], tuple[Columns, Iterator[Row]]]
+Rows = tuple[Columns, Iterator[Row]]
+Reader = Callable[[Input, ColumnSpec], Rows]
 
 
-def read_delimited(
-    source: Input, spec: ColumnSpec, *, delimiter: str
-) -> tuple[Columns, Iterator[Row]]:
+def read_delimited(source: Input, spec: ColumnSpec, delimiter: str) -> Rows:
     """Reads a csv or tsv file.
 
     Tsv files are often written without quoting: where their quotes do not pair up, or pair up
     across lines that are rows of their own, quotes are read as part of the text.
     """
+    read = partial(_read_delimited, source, spec, delimiter)
 
     def count(quoting: int) -> int | None:
         try:
-            return sum(1 for _ in _read_delimited(source, spec, delimiter, quoting)[1])
+            return sum(1 for _ in read(quoting)[1])
         except UserError:
             return None
 
-    quoting = csv.QUOTE_MINIMAL
-    if delimiter == "\t" and _has_quotes(source):
+    if delimiter == "\t" and any('"' in line for line in source.lines(spec.errors, newline="")):
         quoted, plain = count(csv.QUOTE_MINIMAL), count(csv.QUOTE_NONE)
         if quoted is None or plain not in (None, quoted):
-            quoting = csv.QUOTE_NONE
-    return _read_delimited(source, spec, delimiter, quoting)
+            return read(csv.QUOTE_NONE)
+    return read(csv.QUOTE_MINIMAL)
 
 
-def read_fasttext(source: Input, spec: ColumnSpec) -> tuple[Columns, Iterator[Row]]:
+def read_fasttext(source: Input, spec: ColumnSpec) -> Rows:
     """Reads fastText's format: `__label__CLASS` and the text, one row per line."""
 
     def rows() -> Iterator[Row]:
@@ -63,12 +63,9 @@ def read_fasttext(source: Input, spec: ColumnSpec) -> tuple[Columns, Iterator[Ro
     return Columns(), rows()
 
 
-def read_jsonl(source: Input, spec: ColumnSpec) -> tuple[Columns, Iterator[Row]]:
-    """Reads JSON objects, one per line or in one array; null as a text counts as empty.
-
-    Columns are chosen among the keys of the first object; other keys may hold anything.
-    """
-    records = _json_objects(source, spec)
+def read_jsonl(source: Input, spec: ColumnSpec) -> Rows:
+    """Reads JSON objects, one per line or in one array, whose keys are those of the first one."""
+    records = _json_objects(source, spec.errors)
     first = next(records, None)
     if first is None:
         raise UserError(f"{source.name} holds no rows")
@@ -76,30 +73,22 @@ def read_jsonl(source: Input, spec: ColumnSpec) -> tuple[Columns, Iterator[Row]]
     return columns, mapped_rows(columns, itertools.chain((first,), records))
 
 
-def read_parquet(source: Input, spec: ColumnSpec) -> tuple[Columns, Iterator[Row]]:
-    """Reads a parquet file: text columns of strings or bytes, where null counts as empty.
-
-    Integer labels become class names where Hugging Face's `datasets` stored these in the file.
-    """
+def read_parquet(source: Input, spec: ColumnSpec) -> Rows:
+    """Reads a parquet file, with the class names that Hugging Face's `datasets` stores in it."""
     with _arrow_errors(source.name), source.open() as stream:
         schema = pq.read_schema(stream)
     columns = choose_columns(schema.names, spec, source.name)
-    label = "" if columns.label is None else schema.names[columns.label]
-    classes = _hugging_face_classes(schema, label) if label else None
-    used = [schema.names[i] for i in {*columns.text, columns.label} if i is not None]
+    wanted = dict.fromkeys((*columns.text, columns.label))
+    used = [check_named(schema.names, name, source.name) for name in wanted if name is not None]
 
     def records() -> Iterator[tuple[str, dict[str, Any]]]:
         rows = itertools.count(1)
         with _arrow_errors(source.name), source.open() as stream:
             for batch in pq.ParquetFile(stream).iter_batches(8192, columns=used):
                 for values in zip(*(_arrow_values(batch[name]) for name in used), strict=True):
-                    where = row_name(source.name, next(rows))
-                    record = dict(zip(used, values, strict=True))
-                    if classes is not None:
-                        record[label] = _class_of(record[label], classes, where)
-                    yield where, record
+                    yield row_name(source.name, next(rows)), dict(zip(used, values, strict=True))
 
-    columns = replace(columns, classes=classes)
+    columns = replace(columns, classes=_hugging_face_classes(schema, columns.label))
     return columns, mapped_rows(columns, records())
 
 
@@ -114,18 +103,22 @@ FORMATS: dict[str, Reader] = {
 def mapped_rows(
     columns: Columns, records: Iterable[tuple[str, Mapping[str, Any]]]
 ) -> Iterator[Row]:
-    """Yields the rows of records that map the names of columns to values."""
-    texts = [columns.names[i] for i in columns.text]
-    label = "" if columns.label is None else columns.names[columns.label]
+    """Yields the rows of records that map names of columns to values; None as a text is empty."""
     for where, record in records:
-        for key in texts:
+        for key in columns.text:
             if key not in record:
                 raise UserError(f"{where}: the key {key!r} is missing")
             if not isinstance(record[key], str | bytes | None):
                 found = shorten(repr(record[key]))
                 raise UserError(f"{where}: {key!r} should hold a string, found {found}")
-        value = None if columns.label is None else record.get(label)
-        yield where, [record[key] for key in texts], value
+        label = None if columns.label is None else record.get(columns.label)
+        label = label.item() if isinstance(label, np.generic) else label
+        if columns.classes is not None and label is not None:
+            if not _UNLABELLED <= label < len(columns.classes):
+                known = f"the file names {len(columns.classes)} classes"
+                raise UserError(f"{where}: the label {label}, but {known}")
+            label = None if label == _UNLABELLED else columns.classes[label]
+        yield where, [record[key] for key in columns.text], label
 
 
 def parse_json(text: str | bytes, where: str) -> Any:
@@ -136,32 +129,30 @@ def parse_json(text: str | bytes, where: str) -> Any:
         raise UserError(f"{where}: not valid JSON ({error})") from error
 
 
-def _read_delimited(
-    source: Input, spec: ColumnSpec, delimiter: str, quoting: int
-) -> tuple[Columns, Iterator[Row]]:
+def _read_delimited(source: Input, spec: ColumnSpec, delimiter: str, quoting: int) -> Rows:
     records = _csv_records(source, spec.errors, delimiter, quoting)
     first = next(records, None)
     if first is None:
         raise UserError(f"{source.name} is empty; it should hold texts")
-    columns = _delimited_columns(first[1], spec, source.name)
+    names, columns = _delimited_columns(first[1], spec, source.name)
     if not columns.headerless:
         first = next(records, None)
     if first is None:
         raise UserError(f"{source.name} holds a header line and no rows")
-    width = len(columns.names)
+    text = [names.index(name) for name in columns.text]
+    label = None if columns.label is None else names.index(columns.label)
 
     def rows() -> Iterator[Row]:
         for row, (line, fields) in enumerate(itertools.chain((first,), records), 1):
             where = row_name(source.name, row, line)
-            if len(fields) != width:
+            if len(fields) != len(names):
                 raise UserError(
-                    f"{where}: {len(fields)} fields where {width} were expected; a field that "
+                    f"{where}: {len(fields)} fields where {len(names)} were expected; a field that "
                     "holds the separator, a quote or a line break must be in double quotes"
                 )
-            label = None if columns.label is None else fields[columns.label]
-            yield where, [fields[i] for i in columns.text], label
+            yield where, [fields[i] for i in text], None if label is None else fields[label]
 
-    return columns, rows()
+    return replace(columns, untyped=True), rows()
 
 
 def _csv_records(
@@ -184,32 +175,31 @@ def _csv_records(
         ) from error
 
 
-def _delimited_columns(first: list[str], spec: ColumnSpec, origin: str) -> Columns:
-    """Returns the columns of a file whose first record is `first`."""
+def _delimited_columns(
+    first: list[str], spec: ColumnSpec, origin: str
+) -> tuple[Sequence[str], Columns]:
+    """Returns the names of all columns, and those read, of a file whose first record is `first`."""
     names = [field.strip() for field in first]
     if spec.names:
         columns = choose_columns(spec.names, spec, f"--data.columns for {origin}")
-        return replace(columns, headerless=names != list(spec.names), untyped=True)
+        return spec.names, replace(columns, headerless=names != list(spec.names))
     try:
-        return replace(choose_columns(names, spec, origin, header=True), untyped=True)
-    except UserError:
+        return names, choose_columns(names, spec, origin)
+    except UserError as error:
         if spec.zhang and not (spec.text or spec.label) and len(names) > 1 and names[0].isdecimal():
-            numbered = tuple(f"column {i}" for i in range(1, len(names) + 1))
-            label = None if spec.unlabelled == "ignore" else 0
-            text = tuple(range(1, len(names)))
-            return Columns(numbered, text, label, headerless=True, untyped=True)
+            names = [f"column {i}" for i in range(1, len(names) + 1)]
+            label = None if spec.unlabelled == "ignore" else names[0]
+            return names, Columns(tuple(names[1:]), label, headerless=True)
         other = next((mark for mark in ";\t|," if mark in names[0]), None)
         if len(names) == 1 and other is not None:
             raise UserError(
                 f"{origin}: the fields of its first line seem to be separated by {other!r}; "
                 "expected ',' in a .csv file and a tab in a .tsv file: save it as one of these"
             ) from None
-        raise
-
-
-def _has_quotes(source: Input) -> bool:
-    with reading(source.name), source.open() as stream:
-        return any(b'"' in block for block in iter(lambda: stream.read(1 << 20), b""))
+        raise UserError(
+            f"{error}; if the file has no header line, name its columns in order with "
+            "--data.columns (such as --data.columns label text)"
+        ) from None
 
 
 def _filled_lines(source: Input, errors: Errors) -> Iterator[tuple[str, str]]:
@@ -220,24 +210,21 @@ def _filled_lines(source: Input, errors: Errors) -> Iterator[tuple[str, str]]:
         yield row_name(source.name, row, number), line
 
 
-def _json_objects(source: Input, spec: ColumnSpec) -> Iterator[tuple[str, dict[str, Any]]]:
-    for where, value in _json_values(source, spec.errors):
+def _json_objects(source: Input, errors: Errors) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields the object of each line, or those of the array that the file begins with."""
+    lines = _filled_lines(source, errors)
+    first = next(lines, ("", ""))
+    if first[1].lstrip().startswith("["):
+        whole = parse_json(first[1] + "".join(line for _, line in lines), source.name)
+        values = ((row_name(source.name, row), value) for row, value in enumerate(whole, 1))
+    else:
+        filled = itertools.chain([first] if first[1] else [], lines)
+        values = ((where, parse_json(line, where)) for where, line in filled)
+    for where, value in values:
         if not isinstance(value, dict):
             example, shown = '{"text": "...", "label": "..."}', shorten(json.dumps(value))
             raise UserError(f"{where}: expected a JSON object such as {example}, found {shown}")
         yield where, value
-
-
-def _json_values(source: Input, errors: Errors) -> Iterator[tuple[str, Any]]:
-    """Yields the value of each line, or those of the array that the file begins with."""
-    lines = _filled_lines(source, errors)
-    for index, (where, line) in enumerate(lines):
-        if index == 0 and line.lstrip().startswith("["):
-            whole = line + "".join(rest for _, rest in lines)
-            for row, value in enumerate(parse_json(whole, source.name), 1):
-                yield row_name(source.name, row), value
-        else:
-            yield where, parse_json(line, where)
 
 
 @contextmanager
@@ -258,19 +245,11 @@ def _arrow_values(column: pa.Array) -> list[Any]:
     return list(column.to_pylist())
 
 
-def _class_of(index: Any, classes: tuple[str, ...], where: str) -> str | None:
-    if index is None or index == _UNLABELLED:
-        return None
-    if not 0 <= index < len(classes):
-        raise UserError(f"{where}: the label {index}, but the file names {len(classes)} classes")
-    return classes[index]
-
-
-def _hugging_face_classes(schema: pa.Schema, label: str) -> tuple[str, ...] | None:
+def _hugging_face_classes(schema: pa.Schema, label: str | None) -> tuple[str, ...] | None:
     """Returns the names of a ClassLabel column, which `datasets` keeps in the file's metadata."""
     try:
         feature = json.loads(schema.metadata[b"huggingface"])["info"]["features"][label]
         integers = pa.types.is_integer(schema.field(label).type)
         return tuple(feature["names"]) if integers and feature["_type"] == "ClassLabel" else None
-    except (KeyError, TypeError, ValueError):  # no such metadata
+    except (KeyError, TypeError, ValueError):  # no such metadata, or no label
         return None

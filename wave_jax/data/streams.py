@@ -5,7 +5,6 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
-import itertools
 import lzma
 import os
 import tarfile
@@ -21,10 +20,9 @@ from wave_jax.errors import UserError, nearest_path, one_line, shorten
 
 Errors = Literal["strict", "replace"]
 
-LONGEST_LINE = 32 << 20
+LONGEST_LINE = 32 << 20  # characters
 COMPRESSED = (".gz", ".bz2", ".xz")
-# Under 'strict' a bad byte is decoded to a lone surrogate, which `formats.clean_rows` reports with
-# its row.
+# Under 'strict' a bad byte becomes a lone surrogate, which `files.encodable` reports with its row.
 DECODE_ERRORS = {"strict": "surrogateescape", "replace": "replace"}
 _OPENERS: dict[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
@@ -43,20 +41,14 @@ class Input:
     @classmethod
     def file(cls, path: Path) -> Input:
         """A file on disk; gzip, bzip2 and xz are recognised by their first bytes."""
-        return cls(path.name, lambda: _decompressed(path))
+        return cls(path.name, partial(_open_file, path))
 
     def lines(self, errors: Errors, newline: str) -> Iterator[str]:
-        """Yields the lines of UTF-8 text, without a byte order mark.
-
-        Raises:
-          UserError: a line, say a header of 1e9 columns, is longer than `LONGEST_LINE`.
-        """
+        """Yields the lines of UTF-8 text without a byte order mark; UserError at a gigantic one."""
         with reading(self.name), self.open() as stream:
             text = io.TextIOWrapper(stream, "utf-8-sig", DECODE_ERRORS[errors], newline=newline)
-            for number in itertools.count(1):
-                line = text.readline(LONGEST_LINE + 1)
-                if not line:
-                    return
+            read = iter(partial(text.readline, LONGEST_LINE + 1), "")
+            for number, line in enumerate(read, 1):
                 if len(line) > LONGEST_LINE:
                     raise UserError(
                         f"{self.name}, line {number} is longer than {LONGEST_LINE >> 20} million "
@@ -67,23 +59,22 @@ class Input:
 
 @contextmanager
 def open_files(place: Path) -> Iterator[dict[str, Input]]:
-    """Opens a folder, or a tar archive in place: nothing is extracted.
+    """Opens the regular files of a folder, or of a tar archive in place: nothing is extracted.
 
-    Yields:
-      Its regular files by name, in the order of their names; subfolders of a folder are left out,
-      those of an archive are not told apart.
+    They are sorted by name; subfolders of a folder are left out, those of an archive ignored.
     """
     if place.is_dir():
         with reading(str(place)):
-            files = [entry for entry in sorted(place.iterdir()) if entry.is_file()]
-        yield {entry.name: Input.file(entry) for entry in files}
+            yield {
+                path.name: Input.file(path) for path in sorted(place.iterdir()) if path.is_file()
+            }
         return
     with reading(place.name), tarfile.open(place, "r:*") as archive:
         members = {Path(member.name).name: member for member in archive if member.isfile()}
-        opened: Callable[..., Any] = archive.extractfile
+        extract: Callable[..., Any] = archive.extractfile
         yield {
-            name: Input(f"{place.name}/{name}", partial(opened, members[name]))
-            for name in sorted(members)
+            name: Input(f"{place.name}/{name}", partial(extract, member))
+            for name, member in sorted(members.items())
         }
 
 
@@ -99,21 +90,17 @@ def reading(name: str) -> Iterator[None]:
 
 
 def user_path(text: str) -> Path:
-    """Returns the path that `text` names, with '~' expanded.
-
-    Raises:
-      UserError: no file can have this name: too long, a NUL, or the home of an unknown user.
-    """
+    """Returns the path that `text` names, with '~' expanded; UserError if no file can have it."""
     try:
         path = Path(text).expanduser()
-        path.exists()
+        path.exists()  # may be too long, or hold a NUL
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(f"{shorten(text, 60)!r} cannot be a path: {error.args[-1]}") from None
     return path
 
 
 def existing(path: Path) -> Path:
-    """Returns `path`; UserError with a similar name if nothing is there, or an empty file."""
+    """Returns `path`; UserError if nothing is there (naming a similar path), or an empty file."""
     with reading(str(path)):
         if not path.exists():
             raise UserError(f"no such file or folder: {path}{nearest_path(path)}")
@@ -123,13 +110,12 @@ def existing(path: Path) -> Path:
 
 
 def plain_suffix(path: Path) -> str:
-    """Returns the suffix of `path` in lower case, not counting that of a compression.
+    """Returns the suffix in lower case, not counting that of a compression.
 
     >>> plain_suffix(Path("reviews.CSV.gz"))
     '.csv'
     """
-    name = Path(path.stem) if path.suffix.lower() in COMPRESSED else path
-    return name.suffix.lower()
+    return Path(path.stem if path.suffix.lower() in COMPRESSED else path).suffix.lower()
 
 
 def default_cache_dir() -> Path | None:
@@ -143,11 +129,11 @@ def default_cache_dir() -> Path | None:
         return None
 
 
-def _decompressed(path: Path) -> IO[bytes]:
+def _open_file(path: Path) -> IO[bytes]:
     with path.open("rb") as stream:
         start = stream.read(6)
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UserError(f"{path.name} is UTF-16 text; convert it to UTF-8")
-    openers = (opener for sign, opener in _OPENERS.items() if start.startswith(sign))
-    opened: IO[bytes] = next(openers, open)(path, "rb")
+    opener = next((opener for sign, opener in _OPENERS.items() if start.startswith(sign)), open)
+    opened: IO[bytes] = opener(path, "rb")
     return opened

@@ -16,18 +16,10 @@ from typing import Any
 import tensorflow_datasets as tfds
 import tensorflow_datasets.core.download.downloader as downloader
 
-from wave_jax.data.files import collect, encodable
+from wave_jax.data.files import encodable, make_table
 from wave_jax.data.formats import mapped_rows, read_delimited
 from wave_jax.data.streams import open_files, user_path
-from wave_jax.data.table import (
-    Columns,
-    ColumnSpec,
-    Splits,
-    Table,
-    choose_columns,
-    remarks,
-    row_name,
-)
+from wave_jax.data.table import Columns, ColumnSpec, Table, choose_columns, remarks, row_name
 from wave_jax.errors import UserError, listed, nearest, one_line
 
 TASKS = ("ag_news_subset", "imdb_reviews", "glue/sst2", "yelp_polarity_reviews", "dbpedia14")
@@ -35,7 +27,9 @@ _NAME = re.compile(r"\w+(/[\w.-]+)?(:[\d.*]+)?")
 _RETRIES = 4  # TFDS's own 10, each wait twice the last, take minutes to notice a missing network
 
 
-def read_tfds(name: str, spec: ColumnSpec, folder: str | None, manual_folder: str | None) -> Splits:
+def read_tfds(
+    name: str, spec: ColumnSpec, folder: str | None, manual_folder: str | None
+) -> tuple[dict[str, Table], str]:
     """Reads the data set `name` ('imdb_reviews', 'glue/sst2', 'trec:1.0.0', ...).
 
     A data set already prepared in `folder` is read as it is; others are downloaded and prepared
@@ -43,6 +37,9 @@ def read_tfds(name: str, spec: ColumnSpec, folder: str | None, manual_folder: st
 
     `folder` is by default TFDS_DATA_DIR, else ~/tensorflow_datasets; that of manual downloads is by
     default `downloads/manual` in it.
+
+    Returns:
+      The tables by split, and a description.
 
     Raises:
       UserError: no such data set, no network, prepared in another format, or unusable features.
@@ -59,7 +56,8 @@ def read_tfds(name: str, spec: ColumnSpec, folder: str | None, manual_folder: st
     if not sizes.get("train"):
         raise UserError(f"{origin} has no training split, only {sorted(splits)}")
     read = {n: _read_split(builder, n, columns, spec, origin) for n, size in sizes.items() if size}
-    tables = {split: table for split, table in read.items() if table is not None}
+    may_skip = spec.unlabelled == "skip"  # else a split has all its labels, or they are withheld
+    tables = {n: t for n, t in read.items() if t.texts and (may_skip or not t.skipped)}
     if "train" not in tables:
         hint = "--data.on-unlabelled skip leaves them out"
         raise UserError(f"{origin}: its training split has rows without a label; {hint}")
@@ -67,7 +65,7 @@ def read_tfds(name: str, spec: ColumnSpec, folder: str | None, manual_folder: st
     description = f"{builder.info.full_name}: {counts}{remarks(*tables.values())}"
     if "test" not in tables and "validation" in tables:
         tables["test"] = tables.pop("validation")
-    return Splits(origin, description, tables, columns.classes)
+    return tables, description
 
 
 class Dbpedia14(tfds.core.GeneratorBasedBuilder):
@@ -101,10 +99,9 @@ class Dbpedia14(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         folder = Path(dl_manager.manual_dir)
         names = ("dbpedia_csv", "dbpedia_csv.tar.gz", "dbpedia_csv.tgz", "dbpedia_csv.tar")
-        places = [folder / name for name in names if (folder / name).exists()]
-        if not places and not (folder / "train.csv").is_file():
+        place = next((folder / name for name in names if (folder / name).exists()), folder)
+        if place == folder and not (folder / "train.csv").is_file():
             raise UserError(f"{folder} holds no dbpedia_csv. {self.MANUAL_DOWNLOAD_INSTRUCTIONS}")
-        place = places[0] if places else folder
         return {split: self._generate_examples(place, split) for split in ("train", "test")}
 
     def _generate_examples(self, place: Path, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -112,12 +109,12 @@ class Dbpedia14(tfds.core.GeneratorBasedBuilder):
         with open_files(place) as files:
             if f"{split}.csv" not in files:
                 raise UserError(f"{place.name} holds no {split}.csv")
-            _, rows = read_delimited(files[f"{split}.csv"], spec, delimiter=",")
+            _, rows = read_delimited(files[f"{split}.csv"], spec, ",")
             for row, (where, texts, number) in enumerate(rows, 1):
                 title, content = (encodable(str(t).strip(), "strict", where) for t in texts)
                 if number not in map(str, range(1, len(self.CLASSES) + 1)):
-                    expected = f"expected 1 to {len(self.CLASSES)}"
-                    raise UserError(f"{where}: class {number!r}, {expected}")
+                    last = len(self.CLASSES)
+                    raise UserError(f"{where}: class {number!r}, expected 1 to {last}")
                 yield row, {"title": title, "content": content, "label": int(number) - 1}
 
 
@@ -126,36 +123,13 @@ def _choose_columns(builder: Any, spec: ColumnSpec, origin: str) -> Columns:
     if not isinstance(features, tfds.features.FeaturesDict):
         raise UserError(f"{origin} has no named features, only {type(features).__name__}")
     columns = choose_columns(list(features.keys()), spec, origin)
-    assert columns.label is not None
-    names = getattr(features[columns.names[columns.label]], "names", None)
+    names = getattr(features[columns.label], "names", None)
     return replace(columns, classes=tuple(names) if names else None)
 
 
-def _read_split(
-    builder: Any, split: str, columns: Columns, spec: ColumnSpec, name: str
-) -> Table | None:
-    """Reads a split; None where its labels are withheld."""
-    assert columns.label is not None
-    origin, label = f"{name}, {split}", columns.names[columns.label]
-
-    def records() -> Iterator[tuple[str, dict[str, Any]]]:
-        for row, example in enumerate(_examples(builder, split), 1):
-            value = example[label]
-            value = value.item() if hasattr(value, "item") else value
-            if columns.classes:
-                value = columns.classes[value] if value >= 0 else None
-            yield row_name(origin, row), {**example, label: value}
-
-    rows = mapped_rows(columns, records())
-    texts, labels, skipped = collect(columns, rows, replace(spec, unlabelled="skip"))
-    if not texts or (skipped and spec.unlabelled != "skip"):
-        return None
-    return Table(texts, labels, origin, columns, skipped)
-
-
-def _examples(builder: Any, split: str) -> Iterator[dict[str, Any]]:
+def _read_split(builder: Any, split: str, columns: Columns, spec: ColumnSpec, name: str) -> Table:
     try:
-        source = builder.as_data_source(split=split)
+        examples = builder.as_data_source(split=split)
     except (NotImplementedError, ValueError, ImportError) as error:
         kind = getattr(builder.info.file_format, "value", builder.info.file_format)
         raise UserError(
@@ -163,7 +137,10 @@ def _examples(builder: Any, split: str) -> Iterator[dict[str, Any]]:
             "TensorFlow: prepare it as array_record in another folder, with --data.tfds-dir "
             f"({one_line(error)})"
         ) from error
-    return (source[index] for index in range(len(source)))
+    origin = f"{name}, {split}"
+    records = ((row_name(origin, i + 1), examples[i]) for i in range(len(examples)))
+    rows = mapped_rows(columns, records)
+    return make_table(columns, rows, replace(spec, unlabelled="skip"), origin)
 
 
 def _prepared(name: str, data_dir: Path) -> Any:
@@ -182,17 +159,17 @@ def _prepare(name: str, data_dir: Path, manual: Path, spec: ColumnSpec) -> Any:
     base, _, config = name.partition(":")[0].partition("/")
     try:
         configs = list(tfds.builder_cls(base).builder_configs)
-        if config and config not in configs:
-            near = f"{nearest(config, configs)}; it has {listed(configs)}"
-            raise UserError(f"tfds:{base} has no configuration {config!r}{near}")
-        builder = tfds.builder(name, data_dir=str(data_dir), file_format="array_record")
+        known = not config or config in configs
+        if known:
+            builder = tfds.builder(name, data_dir=str(data_dir), file_format="array_record")
     except tfds.core.DatasetNotFoundError:
-        known = f"{nearest(name, TASKS)} (tested: {listed(TASKS)})"
-        raise UserError(f"TFDS has no data set {name!r} that can be read here{known}") from None
-    except UserError:
-        raise
+        near = f"{nearest(name, TASKS)} (tested: {listed(TASKS)})"
+        raise UserError(f"TFDS has no data set {name!r} that can be read here{near}") from None
     except Exception as error:  # an unknown version, or code that needs TensorFlow
         raise UserError(f"tfds:{name}: {one_line(error)}") from error
+    if not known:
+        near = f"{nearest(config, configs)}; it has {listed(configs)}"
+        raise UserError(f"tfds:{base} has no configuration {config!r}{near}")
     _choose_columns(builder, spec, f"tfds:{name}")
     downloader.MAX_RETRIES = _RETRIES
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)

@@ -104,6 +104,10 @@ def test_a_folder_of_files_with_header(tmp_path):
             {"train_csv": "label,text\na,b\n", "labels_json": "[1]"},
             "expected a list of class names",
         ),
+        (
+            {"train_csv": "label,text\na,b\n", "labels_json": '["a", "\\ud800"]'},
+            r"labels\.json: not valid UTF-8",
+        ),
     ],
 )
 def test_bad_folders(tmp_path, files, message):

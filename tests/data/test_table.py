@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wave_jax.data.config import DataConfig
+from wave_jax.data.dataset import complete_splits
 from wave_jax.data.table import (
     ColumnSpec,
     Table,
     choose_columns,
     class_names,
-    complete_splits,
     whole_numbers,
 )
 from wave_jax.errors import UserError
@@ -82,6 +83,11 @@ def test_indices_are_int32():
     assert found.tolist() == [1, 0]
 
 
+def completed(given, validation=0.2, test=0.2, seed=0):
+    config = DataConfig(validation_fraction=validation, test_fraction=test, split_seed=seed)
+    return complete_splits(given, config)
+
+
 def tables(count, test=None):
     texts = [f"text {i}" for i in range(count)]
     labels = ["a", "b"] * (count // 2) + ["a"] * (count % 2)
@@ -98,7 +104,7 @@ def tables(count, test=None):
 )
 def test_splits_are_disjoint_complete_in_order_and_repeatable(count, validation, test, seed):
     try:
-        done = complete_splits(tables(count), validation, test, seed)
+        done = completed(tables(count), validation, test, seed)
     except UserError:  # the test took all but one row
         assert count - min(max(round(test * count), 1), count - 1) < 2
         return
@@ -106,12 +112,12 @@ def test_splits_are_disjoint_complete_in_order_and_repeatable(count, validation,
     numbers = [[int(text.split()[1]) for text in rows.texts] for rows in found]
     assert all(split == sorted(split) and split for split in numbers)
     assert sorted(itertools.chain(*numbers)) == list(range(count))
-    again = complete_splits(tables(count), validation, test, seed)
+    again = completed(tables(count), validation, test, seed)
     assert again == done
 
 
 def test_sizes_and_labels_follow():
-    done = complete_splits(tables(1000), 0.2, 0.1, 3)
+    done = completed(tables(1000), 0.2, 0.1, 3)
     assert [len(done[name]) for name in NAMES] == [720, 180, 100]
     for rows in (done[name] for name in NAMES):
         expected = ["ab"[int(text.split()[1]) % 2] for text in rows.texts]
@@ -120,8 +126,8 @@ def test_sizes_and_labels_follow():
 
 def test_a_given_test_split_is_left_alone_and_the_seed_matters():
     given_test = Table(["t"], ["a"], "t.csv")
-    one = complete_splits(tables(100, given_test), 0.2, 0.5, 0)
-    other = complete_splits(tables(100, given_test), 0.2, 0.5, 1)
+    one = completed(tables(100, given_test), 0.2, 0.5, 0)
+    other = completed(tables(100, given_test), 0.2, 0.5, 1)
     assert one["test"] is given_test
     assert len(one["train"]) == 80
     assert one["train"].texts != other["train"].texts
@@ -129,7 +135,7 @@ def test_a_given_test_split_is_left_alone_and_the_seed_matters():
 
 def test_the_split_is_the_same_on_every_machine():
     """NumPy's stream for a seed; were it to change, texts would move between splits."""
-    done = complete_splits(tables(10), 0.2, 0.2, 0)
+    done = completed(tables(10), 0.2, 0.2, 0)
     order = np.random.default_rng((0, 1)).permutation(10)
     assert done["test"].texts == [f"text {i}" for i in sorted(order[:2])]
 
@@ -137,18 +143,17 @@ def test_the_split_is_the_same_on_every_machine():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"validation_fraction": 0.0}, r"--data\.validation-fraction is 0\.0"),
-        ({"test_fraction": 1.0}, r"--data\.test-fraction is 1\.0"),
-        ({"test_fraction": float("nan")}, r"--data\.test-fraction is nan"),
+        ({"validation": 0.0}, r"--data\.validation-fraction is 0\.0"),
+        ({"test": 1.0}, r"--data\.test-fraction is 1\.0"),
+        ({"test": float("nan")}, r"--data\.test-fraction is nan"),
         ({"seed": -1}, r"--data\.split-seed is -1"),
     ],
 )
 def test_fractions_and_seed_are_checked(options, message):
-    usual = {"validation_fraction": 0.2, "test_fraction": 0.2, "seed": 0}
     with pytest.raises(UserError, match=message):
-        complete_splits(tables(10), **(usual | options))
+        completed(tables(10), **options)
 
 
 def test_too_few_rows():
     with pytest.raises(UserError, match=r"f\.csv has too few rows"):
-        complete_splits(tables(2), 0.2, 0.2, 0)
+        completed(tables(2), 0.2, 0.2, 0)

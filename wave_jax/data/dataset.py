@@ -17,7 +17,7 @@ from wave_jax.data.config import DataConfig
 from wave_jax.data.docstrings import read_docstrings
 from wave_jax.data.files import LABELS, read_file, read_source
 from wave_jax.data.streams import existing, user_path
-from wave_jax.data.table import ColumnSpec, Table, class_names, complete_splits, remarks
+from wave_jax.data.table import ColumnSpec, Table, class_names, remarks
 from wave_jax.errors import UserError, listed, nearest, nearest_path
 
 DOCSTRINGS = "docstrings"
@@ -66,8 +66,7 @@ class Dataset:
 def load_dataset(config: DataConfig) -> Dataset:
     """Reads `config.source` and draws the splits that it lacks from its training rows.
 
-    The draw depends on the number of rows, the fractions and `split_seed` alone. Exact duplicates
-    are kept, except in 'docstrings'.
+    Exact duplicates are kept, except in 'docstrings'.
 
     Raises:
       UserError: the source cannot be read or used; one line says where and what to do.
@@ -76,7 +75,7 @@ def load_dataset(config: DataConfig) -> Dataset:
     given = [source[name] for name in ("train", "validation") if name in source]
     found = class_names(label for table in given for label in table.labels)
     _check_labels(source["train"], found)
-    tables, names = _completed(source, config), source["train"].classes or found
+    tables, names = complete_splits(source, config), source["train"].classes or found
     train, validation, test = (
         Split(tables[name].texts, tables[name].label_indices(names)) for name in get_args(SplitName)
     )
@@ -110,20 +109,38 @@ def load_split(
     Raises UserError as `load_dataset` does, and where a label is none of `label_names`.
     """
     trained_on = trained_on or config
-    same = _normalized(config.source) == _normalized(trained_on.source)
+    same = _is_same(config.source, trained_on.source)
     if same and split != "test":  # a test file given now replaces the test split alone
         config = replace(config, test=trained_on.test)
     tables, _ = _read(config)
     whole = not same and len(tables) == 1
-    table = tables["train"] if whole else _completed(tables, config)[split]
+    table = tables["train"] if whole else complete_splits(tables, config)[split]
     return Split(table.texts, table.label_indices(label_names))
 
 
-def write_snapshot(dataset: Dataset, folder: Path) -> None:
-    """Writes train.jsonl, validation.jsonl, test.jsonl and labels.json to `folder`.
+def complete_splits(tables: dict[str, Table], config: DataConfig) -> dict[str, Table]:
+    """Draws the splits that are missing from the training rows: test, then validation.
 
-    The folder is itself a source (`--data.source FOLDER`) that gives the same data set again. Each
-    file appears whole or not at all; labels.json comes last and so marks a complete snapshot.
+    The draw depends on the number of rows, the fractions and the seed alone.
+    """
+    tables = dict(tables)
+    for name, stream in (("test", 1), ("validation", 2)):  # independent random streams of a seed
+        if name in tables:
+            continue
+        fraction: float = getattr(config, f"{name}_fraction")
+        if not 0 < fraction < 1:
+            raise UserError(f"--data.{name}-fraction is {fraction}, expected between 0 and 1")
+        if config.split_seed < 0:
+            raise UserError(f"--data.split-seed is {config.split_seed}, expected 0 or more")
+        seed = (config.split_seed, stream)
+        tables["train"], tables[name] = tables["train"].split(fraction, seed)
+    return tables
+
+
+def write_snapshot(dataset: Dataset, folder: Path) -> None:
+    """Writes train.jsonl, validation.jsonl, test.jsonl and labels.json: a source in itself.
+
+    Each file appears whole or not at all; labels.json comes last and so marks a complete snapshot.
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = dataset.label_names
@@ -148,17 +165,10 @@ def _read(config: DataConfig) -> tuple[dict[str, Table], str]:
     else:
         tables, description = read_source(_existing_source(config.source), spec)
     if config.test is not None:
-        test = read_file(user_path(config.test), spec)
-        tables["test"] = test
+        tables["test"] = test = read_file(user_path(config.test), spec)
         notes = f"{len(test):,} rows{remarks(test, columns=False)}"
         description += f"; test from {config.test}: {notes}"
     return tables, description
-
-
-def _completed(tables: dict[str, Table], config: DataConfig) -> dict[str, Table]:
-    return complete_splits(
-        tables, config.validation_fraction, config.test_fraction, config.split_seed
-    )
 
 
 def _existing_source(source: str) -> Path:
@@ -166,18 +176,16 @@ def _existing_source(source: str) -> Path:
     if not source or (not path.exists() and path.name == source and not path.suffix):
         known = (DOCSTRINGS, "tfds:ag_news_subset", "tfds:imdb_reviews")
         near = nearest(source, known) or nearest_path(path)
-        raise UserError(
-            f"no source {source!r}{near}; expected 'docstrings', 'tfds:NAME' or the path of a "
-            "file or folder"
-        )
+        expected = "'docstrings', 'tfds:NAME' or the path of a file or folder"
+        raise UserError(f"no source {source!r}{near}; expected {expected}")
     return existing(path)
 
 
-def _normalized(source: str) -> str:
-    """Returns one spelling of all paths to the same file."""
-    if source == DOCSTRINGS or source.startswith(TFDS):
-        return source
-    return str(user_path(source).resolve())
+def _is_same(a: str, b: str) -> bool:
+    """Returns whether two sources are one, however their paths are written."""
+    if a == b or DOCSTRINGS in (a, b) or a.startswith(TFDS) or b.startswith(TFDS):
+        return a == b
+    return user_path(a).resolve() == user_path(b).resolve()
 
 
 def _check_labels(train: Table, found: tuple[str, ...]) -> None:
@@ -196,7 +204,6 @@ def _check_labels(train: Table, found: tuple[str, ...]) -> None:
 
 
 def _write_json(path: Path, *values: object) -> None:
-    """Writes values, one per line."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     with partial.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(json.dumps(value, ensure_ascii=False) + "\n" for value in values)

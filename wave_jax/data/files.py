@@ -9,25 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from wave_jax.data.formats import (
-    FASTTEXT_LABEL,
-    FORMATS,
-    Row,
-    Rows,
-    parse_json,
-    read_fasttext,
-    read_jsonl,
-    read_parquet,
-)
-from wave_jax.data.streams import (
-    DECODE_ERRORS,
-    Errors,
-    Input,
-    existing,
-    open_files,
-    plain_suffix,
-    reading,
-)
+from wave_jax.data.formats import FORMATS, Row, open_rows, parse_json
+from wave_jax.data.streams import DECODE_ERRORS, Errors, Input, existing, open_files, plain_suffix
 from wave_jax.data.table import Columns, ColumnSpec, Table, remarks, row_name, whole_numbers
 from wave_jax.errors import UserError, listed, shorten
 
@@ -46,14 +29,10 @@ def read_source(path: Path, spec: ColumnSpec) -> tuple[dict[str, Table], str]:
     """Reads a single file, or train.*, test.* and validation.* of a folder or tar archive.
 
     Splits of a folder may be in shards. A csv without a header line has the layout of Zhang et al.
-    (2015), with classes.txt naming the classes, one per line. labels.json, a list, fixes their
-    order.
+    (2015), with classes.txt naming the classes. labels.json, a list, fixes their order.
 
-    Returns:
-      The tables by split, a file being 'train', and a description.
-
-    Raises:
-      UserError: it cannot be read or used; the message names the row.
+    Returns the tables by split, a file being 'train', and a description. Raises UserError, naming
+    the row where there is one: something cannot be read or used.
     """
     if not (path.is_dir() or path.name.lower().endswith(_ARCHIVES)):
         table = read_file(path, spec)
@@ -68,7 +47,8 @@ def read_source(path: Path, spec: ColumnSpec) -> tuple[dict[str, Table], str]:
             there = f"it holds {listed(list(files)) or 'no files'}"
             raise UserError(f"{path} has no train.csv (or .tsv, .jsonl, .parquet); {there}")
         if LABELS in files:
-            tables["train"] = replace(tables["train"], classes=_read_label_order(files[LABELS]))
+            order = _read_label_order(files[LABELS], spec.errors)
+            tables["train"] = replace(tables["train"], classes=order)
     sizes = ", ".join(f"{split} {len(table):,}" for split, table in tables.items())
     return tables, f"{path}: {sizes}{remarks(*tables.values())}"
 
@@ -90,7 +70,7 @@ def open_texts(path: Path, spec: ColumnSpec) -> tuple[str, Iterator[str]]:
     goes; errors are raised when their row is reached.
     """
     spec = replace(spec, unlabelled="ignore", zhang=(path.parent / _CLASSES).is_file())
-    columns, rows = _open(Input.file(existing(path)), spec)
+    columns, rows = open_rows(Input.file(existing(path)), spec)
     return str(columns), (text for text, _ in clean_rows(columns, rows, spec))
 
 
@@ -134,7 +114,7 @@ def make_table(columns: Columns, rows: Iterable[Row], spec: ColumnSpec, origin: 
 def encodable(text: str, errors: Errors, where: str) -> str:
     """Returns `text` if it can be written as UTF-8; else raises or substitutes U+FFFD.
 
-    Bad bytes arrive here as lone surrogates (see `streams.DECODE_ERRORS`); JSON can spell them too.
+    Bad bytes arrive here as lone surrogates (see `DECODE_ERRORS`); JSON can spell them too.
     """
     if text.isascii() or not (found := _SURROGATE.search(text)):
         return text
@@ -150,29 +130,12 @@ def encodable(text: str, errors: Errors, where: str) -> str:
 
 def _read(source: Input, spec: ColumnSpec, names: Input | None) -> Table:
     """Reads a file whose classes, if it has the layout of Zhang et al., are named by `names`."""
-    columns, rows = _open(source, spec)
+    columns, rows = open_rows(source, spec)
     table = make_table(columns, rows, spec, source.name)
     if not table.texts:
         which = f"; {table.skipped:,} rows have no label" if table.skipped else ""
         raise UserError(f"{source.name} holds no rows to learn from{which}")
     return _name_classes(table, names, spec.errors) if columns.headerless and names else table
-
-
-def _open(source: Input, spec: ColumnSpec) -> Rows:
-    """Opens a file in the format of its suffix, or else of its first bytes."""
-    if reader := FORMATS.get(plain_suffix(Path(source.name))):
-        return reader(source, spec)
-    with reading(source.name), source.open() as stream:
-        start = stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
-    signs = {FASTTEXT_LABEL.encode(): read_fasttext, b"PAR1": read_parquet, b"{": read_jsonl}
-    for sign, reader in signs.items():
-        if start.startswith(sign):
-            return reader(source, spec)
-    raise UserError(
-        f"{source.name}: unknown format; expected a .csv, .tsv, .jsonl or .parquet file (gzip'd or "
-        f"not), text whose lines begin with {FASTTEXT_LABEL}, or a folder with train.csv and "
-        "test.csv"
-    )
 
 
 def _find(place: Path, files: dict[str, Input], stems: tuple[str, ...]) -> list[Input]:
@@ -209,12 +172,11 @@ def _name_classes(table: Table, source: Input, errors: Errors) -> Table:
     return replace(table, labels=[names[label] for label in table.labels], classes=classes)
 
 
-def _read_label_order(source: Input) -> tuple[str, ...]:
-    with reading(source.name), source.open() as stream:
-        names = parse_json(stream.read(), source.name)
+def _read_label_order(source: Input, errors: Errors) -> tuple[str, ...]:
+    names = parse_json("".join(source.lines(errors, newline="")), source.name)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UserError(f"{source.name}: expected a list of class names")
-    return tuple(names)
+    return tuple(encodable(name, errors, source.name) for name in names)
 
 
 def _class_name(value: Any, where: str) -> str | None:

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wave_jax.data.streams import LONGEST_LINE, Errors, Input, reading
+from wave_jax.data.streams import LONGEST_LINE, Errors, Input, plain_suffix, reading
 from wave_jax.data.table import Columns, ColumnSpec, check_named, choose_columns, row_name
 from wave_jax.errors import UserError, one_line, shorten
 
@@ -100,6 +101,23 @@ FORMATS: dict[str, Reader] = {
 }
 
 
+def open_rows(source: Input, spec: ColumnSpec) -> Rows:
+    """Opens a file in the format of its suffix, or else of its first bytes."""
+    if reader := FORMATS.get(plain_suffix(Path(source.name))):
+        return reader(source, spec)
+    with reading(source.name), source.open() as stream:
+        start = stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
+    signs = {FASTTEXT_LABEL.encode(): read_fasttext, b"PAR1": read_parquet, b"{": read_jsonl}
+    for sign, reader in signs.items():
+        if start.startswith(sign):
+            return reader(source, spec)
+    raise UserError(
+        f"{source.name}: unknown format; expected a .csv, .tsv, .jsonl or .parquet file (gzip'd or "
+        f"not), text whose lines begin with {FASTTEXT_LABEL}, or a folder with train.csv and "
+        "test.csv"
+    )
+
+
 def mapped_rows(
     columns: Columns, records: Iterable[tuple[str, Mapping[str, Any]]]
 ) -> Iterator[Row]:
@@ -114,9 +132,8 @@ def mapped_rows(
         label = None if columns.label is None else record.get(columns.label)
         label = label.item() if isinstance(label, np.generic) else label
         if columns.classes is not None and label is not None:
-            if not _UNLABELLED <= label < len(columns.classes):
-                known = f"the file names {len(columns.classes)} classes"
-                raise UserError(f"{where}: the label {label}, but {known}")
+            if not _UNLABELLED <= label < (count := len(columns.classes)):
+                raise UserError(f"{where}: the label {label}, but the file names {count} classes")
             label = None if label == _UNLABELLED else columns.classes[label]
         yield where, [record[key] for key in columns.text], label
 

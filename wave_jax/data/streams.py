@@ -10,7 +10,7 @@ import os
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -121,12 +121,9 @@ def plain_suffix(path: Path) -> str:
 def default_cache_dir() -> Path | None:
     """Returns wave_jax in the user's cache folder; None for a user without a home."""
     base = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(base):
-        return Path(base, "wave_jax")
-    try:
-        return Path.home() / ".cache" / "wave_jax"
-    except RuntimeError:
-        return None
+    with suppress(RuntimeError):  # no home
+        return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "wave_jax"
+    return None
 
 
 def _open_file(path: Path) -> IO[bytes]:

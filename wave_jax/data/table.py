@@ -23,7 +23,6 @@ LABEL_NAMES = (
     *("sentiment", "topic", "coarse_label", "label-coarse"),
 )
 _WHOLE = re.compile(r"[+-]?\d+(\.0+)?")
-_STREAMS = {"test": 1, "validation": 2}  # independent random streams of a seed
 
 
 @dataclass(frozen=True)
@@ -70,14 +69,16 @@ def choose_columns(names: Sequence[str], spec: ColumnSpec, origin: str) -> Colum
     else:
         label = check_named(names, spec.label, origin)
     if label is None and not ignored:
-        raise _missing("label", names, origin, "name it with --data.label-column")
+        what = f"for the label (such as 'label'){nearest('label', names)}"
+        raise _missing(what, names, origin, "name it with --data.label-column")
     text = tuple(check_named(names, name, origin) for name in spec.text)
     if not text:
         others = [name for name in names if name != label]
         found = (_first(others, TITLE_NAMES), _first(others, TEXT_NAMES))
         text = tuple(name for name in found if name is not None)
     if not text:
-        raise _missing("text", names, origin, "name one or more with --data.text-columns")
+        what = f"for the text (such as 'text'){nearest('text', names)}"
+        raise _missing(what, names, origin, "name one or more with --data.text-columns")
     return Columns(text, None if ignored else label)
 
 
@@ -87,10 +88,8 @@ def check_named(names: Sequence[str], name: str, origin: str) -> str:
     if count > 1:
         raise UserError(f"{origin} has {count} columns named {name!r}; names must differ")
     if not count:
-        raise UserError(
-            f"{origin} has no column {name!r}{nearest(name, names)}; columns there: "
-            f"{listed(names)}; others are named with --data.text-columns and --data.label-column"
-        )
+        option = "others are named with --data.text-columns and --data.label-column"
+        raise _missing(f"{name!r}{nearest(name, names)}", names, origin, option)
     return name
 
 
@@ -134,26 +133,6 @@ class Table:
         return replace(self, texts=texts, labels=labels)
 
 
-def complete_splits(
-    tables: dict[str, Table], validation_fraction: float, test_fraction: float, seed: int
-) -> dict[str, Table]:
-    """Returns all three splits; those that are missing are drawn from the training rows.
-
-    The draw depends on the number of rows, the fractions and the seed alone: first the test split,
-    then validation from what is left.
-    """
-    tables = dict(tables)
-    for name, fraction in (("test", test_fraction), ("validation", validation_fraction)):
-        if name in tables:
-            continue
-        if not 0 < fraction < 1:
-            raise UserError(f"--data.{name}-fraction is {fraction}, expected between 0 and 1")
-        if seed < 0:
-            raise UserError(f"--data.split-seed is {seed}, expected 0 or more")
-        tables["train"], tables[name] = tables["train"].split(fraction, (seed, _STREAMS[name]))
-    return tables
-
-
 def row_name(origin: str, row: int, line: int | None = None) -> str:
     """Returns what messages call a row: 'mail.csv, row 2 (line 3)'."""
     return f"{origin}, row {row}" if line is None else f"{origin}, row {row} (line {line})"
@@ -168,11 +147,7 @@ def remarks(*tables: Table, columns: bool = True) -> str:
 
 
 def whole_numbers(labels: list[str]) -> list[str]:
-    """Drops the fraction of labels such as '1.0', if all of them are whole numbers.
-
-    >>> whole_numbers(["1.0", "0.0"]), whole_numbers(["1.0", "1.5"])
-    (['1', '0'], ['1.0', '1.5'])
-    """
+    """Drops the fraction of labels such as '1.0', if all of them are whole numbers."""
     are_whole = all(map(_WHOLE.fullmatch, set(labels)))
     return [label.partition(".")[0] for label in labels] if are_whole else labels
 
@@ -194,7 +169,4 @@ def _first(names: Sequence[str], known: tuple[str, ...]) -> str | None:
 
 
 def _missing(what: str, names: Sequence[str], origin: str, option: str) -> UserError:
-    return UserError(
-        f"{origin} has no column for the {what} (such as {what!r}){nearest(what, names)}; "
-        f"columns there: {listed(names)}; {option}"
-    )
+    return UserError(f"{origin} has no column {what}; columns there: {listed(names)}; {option}")

@@ -35,11 +35,7 @@ def read_tfds(
     A data set already prepared in `folder` is read as it is; others are downloaded and prepared
     there. Where the test labels are withheld (-1), validation serves as the test split.
 
-    `folder` is by default TFDS_DATA_DIR, else ~/tensorflow_datasets; that of manual downloads is by
-    default `downloads/manual` in it.
-
-    Returns:
-      The tables by split, and a description.
+    Returns the tables by split, and a description.
 
     Raises:
       UserError: no such data set, no network, prepared in another format, or unusable features.
@@ -59,8 +55,10 @@ def read_tfds(
     may_skip = spec.unlabelled == "skip"  # else a split has all its labels, or they are withheld
     tables = {n: t for n, t in read.items() if t.texts and (may_skip or not t.skipped)}
     if "train" not in tables:
-        hint = "--data.on-unlabelled skip leaves them out"
-        raise UserError(f"{origin}: its training split has rows without a label; {hint}")
+        raise UserError(
+            f"{origin}: its training split has rows without a label; --data.on-unlabelled skip "
+            "leaves them out"
+        )
     counts = ", ".join(f"{split} {count:,}" for split, count in sizes.items())
     description = f"{builder.info.full_name}: {counts}{remarks(*tables.values())}"
     if "test" not in tables and "validation" in tables:
@@ -69,10 +67,7 @@ def read_tfds(
 
 
 class Dbpedia14(tfds.core.GeneratorBasedBuilder):
-    """The 14 ontology classes of Zhang et al. (2015), 560,000 + 70,000 rows; TFDS lacks it.
-
-    Reads the original archive in place, or the folder that it holds.
-    """
+    """The 14 ontology classes of Zhang et al. (2015), from the original archive; TFDS lacks it."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}  # noqa: RUF012 - TFDS's own spelling
@@ -92,7 +87,6 @@ class Dbpedia14(tfds.core.GeneratorBasedBuilder):
             builder=self,
             description="DBpedia ontology classification, 14 classes.",
             features=tfds.features.FeaturesDict({"title": text, "content": text, "label": label}),
-            supervised_keys=("content", "label"),
             homepage="https://arxiv.org/abs/1509.01626",
         )
 
@@ -106,15 +100,15 @@ class Dbpedia14(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, place: Path, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
         spec = ColumnSpec(("title", "content"), "label", ("label", "title", "content"))
+        numbers = [str(number) for number in range(1, len(self.CLASSES) + 1)]
         with open_files(place) as files:
             if f"{split}.csv" not in files:
                 raise UserError(f"{place.name} holds no {split}.csv")
             _, rows = read_delimited(files[f"{split}.csv"], spec, ",")
             for row, (where, texts, number) in enumerate(rows, 1):
                 title, content = (encodable(str(t).strip(), "strict", where) for t in texts)
-                if number not in map(str, range(1, len(self.CLASSES) + 1)):
-                    last = len(self.CLASSES)
-                    raise UserError(f"{where}: class {number!r}, expected 1 to {last}")
+                if number not in numbers:
+                    raise UserError(f"{where}: class {number!r}, expected 1 to {numbers[-1]}")
                 yield row, {"title": title, "content": content, "label": int(number) - 1}
 
 

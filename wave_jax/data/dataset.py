@@ -66,10 +66,8 @@ class Dataset:
 def load_dataset(config: DataConfig) -> Dataset:
     """Reads `config.source` and draws the splits that it lacks from its training rows.
 
-    Exact duplicates are kept, except in 'docstrings'.
-
-    Raises:
-      UserError: the source cannot be read or used; one line says where and what to do.
+    Exact duplicates are kept, except in 'docstrings'. Raises UserError where the source cannot be
+    read or used: one line that says where and what to do.
     """
     source, description = _read(config)
     given = [source[name] for name in ("train", "validation") if name in source]
@@ -109,7 +107,7 @@ def load_split(
     Raises UserError as `load_dataset` does, and where a label is none of `label_names`.
     """
     trained_on = trained_on or config
-    same = _is_same(config.source, trained_on.source)
+    same = user_path(config.source).resolve() == user_path(trained_on.source).resolve()
     if same and split != "test":  # a test file given now replaces the test split alone
         config = replace(config, test=trained_on.test)
     tables, _ = _read(config)
@@ -181,13 +179,6 @@ def _existing_source(source: str) -> Path:
     return existing(path)
 
 
-def _is_same(a: str, b: str) -> bool:
-    """Returns whether two sources are one, however their paths are written."""
-    if a == b or DOCSTRINGS in (a, b) or a.startswith(TFDS) or b.startswith(TFDS):
-        return a == b
-    return user_path(a).resolve() == user_path(b).resolve()
-
-
 def _check_labels(train: Table, found: tuple[str, ...]) -> None:
     rows = len(train)
     if len(found) < 2:
@@ -197,9 +188,8 @@ def _check_labels(train: Table, found: tuple[str, ...]) -> None:
         )
     if rows >= _FEW_ROWS and len(found) > rows / 2:
         raise UserError(
-            f"{train.origin}: {len(found):,} different labels in {rows:,} rows "
-            f"({listed(found[:3])}, ...); is this the label column? "
-            "Another is named with --data.label-column"
+            f"{train.origin}: {len(found):,} different labels in {rows:,} rows ({listed(found[:3])}"
+            ", ...); is this the label column? Another is named with --data.label-column"
         )
 
 

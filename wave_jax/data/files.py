@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator
@@ -40,9 +41,8 @@ def read_source(path: Path, spec: ColumnSpec) -> tuple[dict[str, Table], str]:
     tables, spec = {}, replace(spec, zhang=True)
     with open_files(path) as files:
         for split, stems in _STEMS.items():
-            read = [_read(file, spec, files.get(_CLASSES)) for file in _find(path, files, stems)]
-            if read:
-                tables[split] = _concatenate(read)
+            if shards := _find(path, files, stems):
+                tables[split] = _read(shards, spec, files.get(_CLASSES))
         if "train" not in tables:
             there = f"it holds {listed(list(files)) or 'no files'}"
             raise UserError(f"{path} has no train.csv (or .tsv, .jsonl, .parquet); {there}")
@@ -60,7 +60,7 @@ def read_file(path: Path, spec: ColumnSpec) -> Table:
     """
     source, names = Input.file(existing(path)), path.parent / _CLASSES
     zhang = names.is_file()
-    return _read(source, replace(spec, zhang=zhang), Input.file(names) if zhang else None)
+    return _read([source], replace(spec, zhang=zhang), Input.file(names) if zhang else None)
 
 
 def open_texts(path: Path, spec: ColumnSpec) -> tuple[str, Iterator[str]]:
@@ -128,13 +128,15 @@ def encodable(text: str, errors: Errors, where: str) -> str:
     )
 
 
-def _read(source: Input, spec: ColumnSpec, names: Input | None) -> Table:
-    """Reads a file whose classes, if it has the layout of Zhang et al., are named by `names`."""
-    columns, rows = open_rows(source, spec)
-    table = make_table(columns, rows, spec, source.name)
+def _read(shards: list[Input], spec: ColumnSpec, names: Input | None) -> Table:
+    """Reads files whose classes, if they have the layout of Zhang et al., are named by `names`."""
+    columns, rows = open_rows(shards[0], spec)
+    others = (row for shard in shards[1:] for row in open_rows(shard, spec)[1])
+    origin = shards[0].name
+    table = make_table(columns, itertools.chain(rows, others), spec, origin)
     if not table.texts:
         which = f"; {table.skipped:,} rows have no label" if table.skipped else ""
-        raise UserError(f"{source.name} holds no rows to learn from{which}")
+        raise UserError(f"{origin} holds no rows to learn from{which}")
     return _name_classes(table, names, spec.errors) if columns.headerless and names else table
 
 
@@ -145,15 +147,6 @@ def _find(place: Path, files: dict[str, Input], stems: tuple[str, ...]) -> list[
     if len(found) > 1 and not all(map(_SHARD.search, found)):
         raise UserError(f"{place} holds several files for one split: {listed(found)}")
     return [files[name] for name in found]
-
-
-def _concatenate(shards: list[Table]) -> Table:
-    return replace(
-        shards[0],
-        texts=[text for shard in shards for text in shard.texts],
-        labels=[label for shard in shards for label in shard.labels],
-        skipped=sum(shard.skipped for shard in shards),
-    )
 
 
 def _name_classes(table: Table, source: Input, errors: Errors) -> Table:

@@ -175,7 +175,7 @@ def _read_delimited(source: Input, spec: ColumnSpec, delimiter: str, quoting: in
 def _csv_records(
     source: Input, errors: Errors, delimiter: str, quoting: int
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yields the first line's number and the fields of each record that is not a blank line."""
+    """Yields the number of the first line and the fields of each record that is not blank."""
     csv.field_size_limit(LONGEST_LINE)  # the default of 128 KiB would refuse long texts
     line = 1
     lines = source.lines(errors, newline="")

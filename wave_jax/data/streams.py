@@ -110,11 +110,7 @@ def existing(path: Path) -> Path:
 
 
 def plain_suffix(path: Path) -> str:
-    """Returns the suffix in lower case, not counting that of a compression.
-
-    >>> plain_suffix(Path("reviews.CSV.gz"))
-    '.csv'
-    """
+    """Returns the suffix in lower case, without that of a compression: '.csv' of 'a.CSV.gz'."""
     return Path(path.stem if path.suffix.lower() in COMPRESSED else path).suffix.lower()
 
 

@@ -55,10 +55,7 @@ class Columns:
 
 
 def choose_columns(names: Sequence[str], spec: ColumnSpec, origin: str) -> Columns:
-    """Finds the text and the label among the columns `names` of `origin`.
-
-    Raises:
-      UserError: a column is missing or ambiguous; the message lists those present.
+    """Finds the text and the label among the columns `names` of `origin`, or raises UserError.
 
     >>> choose_columns(["id", "title", "text", "label"], ColumnSpec(), "news.csv").text
     ('title', 'text')

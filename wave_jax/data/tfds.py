@@ -33,9 +33,8 @@ def read_tfds(
     """Reads the data set `name` ('imdb_reviews', 'glue/sst2', 'trec:1.0.0', ...).
 
     A data set already prepared in `folder` is read as it is; others are downloaded and prepared
-    there. Where the test labels are withheld (-1), validation serves as the test split.
-
-    Returns the tables by split, and a description.
+    there. Where the test labels are withheld (-1), validation serves as the test split. Returns the
+    tables by split, and a description.
 
     Raises:
       UserError: no such data set, no network, prepared in another format, or unusable features.
@@ -92,7 +91,7 @@ class Dbpedia14(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         folder = Path(dl_manager.manual_dir)
-        names = ("dbpedia_csv", "dbpedia_csv.tar.gz", "dbpedia_csv.tgz", "dbpedia_csv.tar")
+        names = (f"dbpedia_csv{suffix}" for suffix in ("", ".tar.gz", ".tgz", ".tar"))
         place = next((folder / name for name in names if (folder / name).exists()), folder)
         if place == folder and not (folder / "train.csv").is_file():
             raise UserError(f"{folder} holds no dbpedia_csv. {self.MANUAL_DOWNLOAD_INSTRUCTIONS}")

@@ -136,7 +136,7 @@ def _load_split(
     own, asked = with_snapshot(trained_on, workdir), with_snapshot(data, workdir)
     if asked == own and (workdir / ENVIRONMENT_FILE).is_file():
         dataset = load_dataset(own)
-        check_unchanged(workdir, data_hash=dataset.fingerprint, data=dataset.description)
+        check_unchanged(workdir, dataset)
         split: Split = getattr(dataset, name)
     else:
         split = load_split(asked, name, tuple(labels), trained_on=own)

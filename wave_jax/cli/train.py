@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from wave_jax.cli.app import USER_ERROR, parse, report
+from wave_jax.cli.app import FAILED, USER_ERROR, parse, report
 from wave_jax.cli.recipes import DEFAULT, load_recipe
 from wave_jax.errors import Interrupted, PeerLost, UserError
 from wave_jax.training.config import Config
@@ -82,17 +81,15 @@ def main(argv: Sequence[str], *, prog: str) -> int:
         from wave_jax.training.distributed import alone, is_primary, on_primary
 
         name = Path(arguments.config).stem
-        workdir = Path(arguments.workdir or on_primary(lambda: str(new_folder(name))))
-        guard = no_trace_of_failed_start(workdir) if is_primary() else nullcontext()
-        again = argv if arguments.workdir else [*argv, "--workdir", str(workdir)]
+        workdir = arguments.workdir or on_primary(lambda: str(new_folder(name)))
+        again = argv if arguments.workdir else [*argv, "--workdir", workdir]
         try:
-            with guard:
-                train(
-                    Config(**_fields_of(Config, arguments)),
-                    workdir=workdir,
-                    console=Console(soft_wrap=True),
-                    resume_command=f"{prog} {shlex.join(again)}",
-                )
+            train(
+                Config(**_fields_of(Config, arguments)),
+                workdir=Path(workdir),
+                console=Console(soft_wrap=True),
+                resume_command=f"{prog} {shlex.join(again)}",
+            )
         except Interrupted as stop:
             if not alone():  # the other processes must be notified first
                 raise
@@ -102,7 +99,7 @@ def main(argv: Sequence[str], *, prog: str) -> int:
             sys.stderr.flush()
             os._exit(128 + stop.signal)
         if is_primary():
-            folder = shlex.quote(str(workdir))
+            folder = shlex.quote(workdir)
             print("Next:")
             print(f"  python -m wave_jax evaluate {folder}")
             print(f'  python -m wave_jax predict {folder} --text "any text"')
@@ -112,7 +109,7 @@ def main(argv: Sequence[str], *, prog: str) -> int:
 
 @contextmanager
 def join_processes(options: Distributed) -> Iterator[None]:
-    """Connects this process with the others, if there are any; an error ends it right here.
+    """Connects this process with the others, if any; an error ends it right here.
 
     The ordinary exit would wait for processes that wait for this one.
     """
@@ -127,14 +124,12 @@ def join_processes(options: Distributed) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        status = 1
+        status = 128 + error.signal if isinstance(error, Interrupted) else FAILED
         if isinstance(error, UserError) and not distributed.is_primary():
             status = USER_ERROR  # which all processes have, and the first one reports
         elif isinstance(error, UserError | PeerLost | KeyboardInterrupt):
             status = report(error)
-        elif isinstance(error, SystemExit):
-            status = error.code if isinstance(error.code, int) else 1
-        else:
+        elif not isinstance(error, Interrupted):
             traceback.print_exception(error)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -143,55 +138,27 @@ def join_processes(options: Distributed) -> Iterator[None]:
 
 def read_arguments(argv: Sequence[str], *, prog: str) -> Arguments:
     """Returns the arguments, over the defaults of the recipe that they choose."""
-    recipe, _ = tyro.cli(
-        Recipe, args=list(argv), prog=prog, add_help=False, return_unknown_args=True
-    )
+    options: dict[str, Any] = {"add_help": False, "return_unknown_args": True}
+    recipe, _ = tyro.cli(Recipe, args=list(argv), prog=prog, **options)
     config = load_recipe(recipe.config, recipe.preset)
-    return parse(
-        Arguments(**_fields_of(Recipe, recipe), **_fields_of(Config, config)),
-        argv,
-        prog=prog,
-        description=_DESCRIPTION.format(prog=prog),
-        file_option="--data.source",
-    )
+    default = Arguments(**_fields_of(Recipe, recipe), **_fields_of(Config, config))
+    description = _DESCRIPTION.format(prog=prog)
+    return parse(default, argv, prog=prog, description=description, file_option="--data.source")
 
 
 def new_folder(name: str) -> Path:
     """Makes and returns runs/NAME-DATE-TIME; never one that exists."""
-    stem = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder, attempt = stem, 1
+    stem = Path("runs", f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    folder, number = stem, 1
     while True:
         try:
             folder.mkdir(parents=True)
             return folder
         except FileExistsError:
-            attempt += 1
-            folder = stem.with_name(f"{stem.name}-{attempt}")
+            number += 1
+            folder = Path(f"{stem}-{number}")
         except OSError as error:
             raise UserError(f"cannot make {folder}: {error.strerror}; give --workdir") from error
-
-
-@contextmanager
-def no_trace_of_failed_start(workdir: Path) -> Iterator[None]:
-    """Removes a new workdir after a user-fixable error, so that the next try may name it again."""
-    try:
-        existed = workdir.is_dir()
-        fresh = not existed or not any(workdir.iterdir())
-    except OSError as error:
-        raise UserError(f"--workdir {workdir} cannot be used: {error.strerror}") from error
-    try:
-        yield
-    except UserError as error:
-        from wave_jax.runs.workdir import Occupied
-
-        results = [*workdir.glob("checkpoints/*"), *workdir.glob("nonfinite/*")]
-        results += [path for path in workdir.glob("metrics.jsonl") if path.stat().st_size]
-        # Occupied: another training has claimed the folder meanwhile.
-        if fresh and not results and not isinstance(error, Occupied):
-            shutil.rmtree(workdir, ignore_errors=True)
-            if existed:
-                workdir.mkdir(exist_ok=True)
-        raise
 
 
 def _check_processes(options: Distributed) -> None:

@@ -43,9 +43,9 @@ class Summary:
     texts_cut: dict[str, int]  # texts longer than `data.max_length` tokens, by split
 
     def save(self) -> None:
-        """Writes summary.json atomically: it marks the run as finished."""
-        path = Path(self.workdir) / SUMMARY_FILE
-        write_whole(path, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+        """Writes summary.json, which marks the run as finished."""
+        text = json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        write_whole(Path(self.workdir) / SUMMARY_FILE, text)
 
     @classmethod
     def load(cls, workdir: Path) -> Summary:
@@ -55,12 +55,9 @@ class Summary:
 
     def table(self) -> Table:
         """Returns the table to be printed."""
-        memory = {
-            "process": self.process_bytes,
-            "training step": self.step_bytes,
-            "device": self.device_bytes,
-        }
-        sizes = [f"{k} {v / 2**20:,.0f} MiB" for k, v in memory.items() if v is not None]
+        memory = (self.process_bytes, self.step_bytes, self.device_bytes)
+        used = zip(("process", "training step", "device"), memory, strict=True)
+        sizes = [f"{what} {size / 2**20:,.0f} MiB" for what, size in used if size is not None]
         cut = [f"{count:,} in {split}" for split, count in self.texts_cut.items()]
         best = f"{self.validation_accuracy:.2%}, best at step {self.best_step:,} of {self.steps:,}"
         without = f"{self.parameters_without_table:,} without the embedding table"
@@ -85,7 +82,7 @@ def summarize_run(
     full, without = parameter_counts(trainer.state.params, texts.tokenizer.vocab_size)
     epochs, rest = divmod(progress.step, task.steps_per_epoch)
     examples = epochs * len(texts.splits["train"].labels) + rest * task.config.batch_size
-    sizes = [size for size in map(program_bytes, trainer.programs.values()) if size is not None]
+    sizes = filter(None, map(program_bytes, trainer.programs.values()))
     memory = jax.local_devices()[0].memory_stats() or {}
     return Summary(
         workdir=str(workdir),

@@ -1,4 +1,4 @@
-"""The folder of a run: its owner, its lock, and what it keeps of environment and data."""
+"""The folder of a run: whose it is, its lock, and what it keeps of environment and data."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import numpy as np
 
 import wave_jax
 from wave_jax.data.config import DataConfig
+from wave_jax.data.dataset import Dataset
 from wave_jax.errors import UserError
 from wave_jax.runs.files import CONFIG_FILE, differences, load_config, save_config, write_whole
 from wave_jax.training.config import Config
@@ -38,23 +39,21 @@ def claim(workdir: Path, config: Config) -> Literal["new", "unfinished", "finish
     A new or empty folder gets config.json. UserError where the folder holds something else or a run
     whose configuration differs in more than paths, devices and trackers.
     """
-    if workdir.is_file():
-        raise UserError(f"{workdir} is a file: expected a folder for --workdir")
-    if not (workdir / CONFIG_FILE).is_file():
-        others = workdir.iterdir() if workdir.is_dir() else ()
-        if any(path.suffix != ".part" for path in others):  # those a killed process left
-            raise UserError(
-                f"{workdir} is not empty and not the folder of a run (no {CONFIG_FILE} in it): "
-                "give a new or empty folder as --workdir"
-            )
-        try:
+    try:
+        if workdir.is_file():
+            raise UserError(f"{workdir} is a file: expected a folder for --workdir")
+        if not (workdir / CONFIG_FILE).is_file():
             workdir.mkdir(parents=True, exist_ok=True)
+            if any(path.suffix != ".part" for path in workdir.iterdir()):  # a killed process's
+                raise UserError(
+                    f"{workdir} is not empty and not the folder of a run (no {CONFIG_FILE} in it): "
+                    "give a new or empty folder as --workdir"
+                )
             save_config(config, workdir)
-        except OSError as error:
-            raise UserError(f"cannot write to {workdir}: {error.strerror}") from None
-        return "new"
-    different = differences(load_config(workdir), config)
-    if different:
+            return "new"
+    except OSError as error:
+        raise UserError(f"cannot write to --workdir {workdir}: {error.strerror}") from None
+    if different := differences(load_config(workdir), config):
         raise UserError(
             f"{workdir} holds a run of another configuration ({'; '.join(different)}): give the "
             "same options to resume it, or another --workdir. A run cannot be made longer by "
@@ -63,13 +62,9 @@ def claim(workdir: Path, config: Config) -> Literal["new", "unfinished", "finish
     return "finished" if (workdir / SUMMARY_FILE).is_file() else "unfinished"
 
 
-class Occupied(UserError):
-    """Another training is running in the folder; nothing in it may be touched."""
-
-
 @contextmanager
-def occupied(workdir: Path) -> Iterator[None]:
-    """Locks a claimed folder against other trainings, which get Occupied.
+def locked(workdir: Path) -> Iterator[None]:
+    """Locks a claimed folder; UserError if another training has done so.
 
     The lock is the operating system's, on config.json: it ends with the process, however that ends.
     """
@@ -77,7 +72,7 @@ def occupied(workdir: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Occupied(
+            raise UserError(
                 f"another training is running in {workdir}: wait for it, stop it, or give another "
                 "--workdir"
             ) from None
@@ -101,14 +96,11 @@ def device_name() -> str:
     return f"{devices[0].device_kind} x {len(devices)}"
 
 
-def record_environment(workdir: Path, *, data_hash: str, data: str) -> None:
-    """Writes environment.json, or compares the texts with those of the run that is resumed.
-
-    `data_hash` is of all texts, labels and the split; `data` names their source in one line.
-    """
+def record_environment(workdir: Path, dataset: Dataset) -> None:
+    """Writes environment.json, or compares the texts with those of the run that is resumed."""
     path = workdir / ENVIRONMENT_FILE
     if path.is_file():
-        check_unchanged(workdir, data_hash=data_hash, data=data)
+        check_unchanged(workdir, dataset)
         return
     facts = {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -119,32 +111,31 @@ def record_environment(workdir: Path, *, data_hash: str, data: str) -> None:
         "backend": jax.default_backend(),
         "device": device_name(),
         "processes": jax.process_count(),
-        "data": data,
-        "data_hash": data_hash,
+        "data": dataset.description,
+        "data_hash": dataset.fingerprint,
     }
     write_whole(path, json.dumps(facts, indent=2) + "\n")
 
 
-def check_unchanged(workdir: Path, *, data_hash: str, data: str) -> None:
+def check_unchanged(workdir: Path, dataset: Dataset) -> None:
     """Raises UserError if the texts are not those that environment.json was written for.
 
     Changed texts are split differently: some that were trained on would be tested on.
     """
-    path = workdir / ENVIRONMENT_FILE
-    if json.loads(path.read_text(encoding="utf-8"))["data_hash"] != data_hash:
+    recorded = json.loads((workdir / ENVIRONMENT_FILE).read_text(encoding="utf-8"))
+    if recorded["data_hash"] != dataset.fingerprint:
         raise UserError(
-            f"the texts have changed since the run in {workdir} began ({data}): bring the old "
-            "ones back, start anew with another --workdir, or evaluate on a file of its own with "
-            "--data.test"
+            f"the texts have changed since the run in {workdir} began ({dataset.description}): "
+            "bring the old ones back, start anew with another --workdir, or evaluate on a file of "
+            "its own with --data.test"
         )
 
 
 def with_snapshot(data: DataConfig, workdir: Path) -> DataConfig:
     """Returns the data options, with the workdir's snapshot of docstrings as source if any."""
     folder = workdir / SNAPSHOT
-    if data.source == "docstrings" and (folder / "labels.json").is_file():
-        return dataclasses.replace(data, source=str(folder))
-    return data
+    kept = data.source == "docstrings" and (folder / "labels.json").is_file()
+    return dataclasses.replace(data, source=str(folder)) if kept else data
 
 
 def save_batch(workdir: Path, batches: Any, error: NonFiniteError, process: int) -> Path:

@@ -18,10 +18,7 @@ def load_recipe(name: str, preset: str | None = None) -> Config:
 
     A bare name such as 'ag_news' is a recipe installed with the package, anything else
     ('configs/ag_news.py') the path of a file, which is executed: name only files that you trust.
-
-    Raises:
-      UserError: no such recipe or preset (with the nearest one), no `get_config`, an exception in
-        the file (with its line), or a result that is not a `Config`.
+    UserError where there is no such recipe or preset, or the file does not give a `Config`.
     """
     path = find_recipe(name)
     try:

@@ -10,13 +10,13 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from wave_jax.cli.app import FAILED, USER_ERROR, parse, report
+from wave_jax.cli.app import FAILED, USER_ERROR, fields_of, parse, report
 from wave_jax.cli.recipes import DEFAULT, load_recipe
 from wave_jax.errors import Interrupted, PeerLost, UserError
 from wave_jax.training.config import Config
@@ -71,8 +71,8 @@ class Arguments(Config, Recipe):
     """The other processes of the same training, on this machine or others."""
 
 
-def main(argv: Sequence[str], *, prog: str) -> int:
-    """Runs a training; returns the exit status."""
+def main(argv: Sequence[str], *, prog: str) -> None:
+    """Runs a training."""
     arguments = read_arguments(argv, prog=prog)
     with join_processes(arguments.distributed):
         from rich.console import Console
@@ -85,7 +85,7 @@ def main(argv: Sequence[str], *, prog: str) -> int:
         again = argv if arguments.workdir else [*argv, "--workdir", workdir]
         try:
             train(
-                Config(**_fields_of(Config, arguments)),
+                Config(**fields_of(Config, arguments)),
                 workdir=Path(workdir),
                 console=Console(soft_wrap=True),
                 resume_command=f"{prog} {shlex.join(again)}",
@@ -104,7 +104,6 @@ def main(argv: Sequence[str], *, prog: str) -> int:
             print(f"  python -m wave_jax evaluate {folder}")
             print(f'  python -m wave_jax predict {folder} --text "any text"')
             print(f"  {prog} --data.source YOUR.csv    (--help explains every option)")
-    return 0
 
 
 @contextmanager
@@ -141,7 +140,7 @@ def read_arguments(argv: Sequence[str], *, prog: str) -> Arguments:
     options: dict[str, Any] = {"add_help": False, "return_unknown_args": True}
     recipe, _ = tyro.cli(Recipe, args=list(argv), prog=prog, **options)
     config = load_recipe(recipe.config, recipe.preset)
-    default = Arguments(**_fields_of(Recipe, recipe), **_fields_of(Config, config))
+    default = Arguments(**fields_of(Recipe, recipe), **fields_of(Config, config))
     description = _DESCRIPTION.format(prog=prog)
     return parse(default, argv, prog=prog, description=description, file_option="--data.source")
 
@@ -178,7 +177,3 @@ def _check_processes(options: Distributed) -> None:
         value = getattr(options, name)
         if value is not None and not fits(value):
             raise UserError(f"--distributed.{name} is {value}, expected {expected}")
-
-
-def _fields_of(cls: type, instance: Any) -> dict[str, Any]:
-    return {each.name: getattr(instance, each.name) for each in fields(cls)}

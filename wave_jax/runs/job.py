@@ -22,18 +22,11 @@ from wave_jax.runs.files import explaining_disk_errors
 from wave_jax.runs.inputs import eval_batches, little_data, read_dataset, train_batches
 from wave_jax.runs.progress import ProgressDisplay
 from wave_jax.runs.signals import Interrupt
-from wave_jax.runs.summary import Summary, summarize_run
-from wave_jax.runs.workdir import check_shared, claim, device_name, locked, save_batch
+from wave_jax.runs.workdir import Summary, check_shared, claim, device_name, locked, save_batch
+from wave_jax.training import distributed
 from wave_jax.training.callbacks import Callback, CallbackFactory, DivergenceGuard, GradientProbe
 from wave_jax.training.compilation import enable_compilation_cache, keep_freed_memory
 from wave_jax.training.config import Config, check_config
-from wave_jax.training.distributed import (
-    is_primary,
-    meet,
-    noticing_lost_peers,
-    on_primary,
-    primary_first,
-)
 from wave_jax.training.mesh import make_mesh, put, state_shardings
 from wave_jax.training.metrics import NonFiniteError
 from wave_jax.training.task import Task
@@ -64,9 +57,9 @@ def train(
     """
     console, workdir = console or Console(), Path(workdir)
     check_config(config)
-    found = on_primary(lambda: claim(workdir, config))
+    found = distributed.on_primary(lambda: claim(workdir, config))
     check_shared(workdir)
-    if not is_primary():
+    if not distributed.is_primary():
         console.quiet = True
     if found == "finished":
         console.print(f"The run in {workdir} is finished:", markup=False, highlight=False)
@@ -76,8 +69,8 @@ def train(
     enable_compilation_cache()
     keep_freed_memory()
     with Interrupt() as interrupt, ExitStack() as stack:
-        on_primary(lambda: stack.enter_context(locked(workdir)))
-        stack.enter_context(noticing_lost_peers())
+        distributed.on_primary(lambda: stack.enter_context(locked(workdir)))
+        stack.enter_context(distributed.noticing_lost_peers())
         stack.enter_context(explaining_disk_errors(workdir, "what was saved before stays"))
         try:
             summary = _run(config, workdir, console, interrupt, callbacks)
@@ -91,8 +84,8 @@ def train(
             raise
         except UserError:
             begun = (workdir / metrics_log.METRICS_FILE).exists()
-            if found == "new" and is_primary() and not begun:  # the next try may name it again
-                shutil.rmtree(workdir, ignore_errors=True)
+            if found == "new" and distributed.is_primary() and not begun:
+                shutil.rmtree(workdir, ignore_errors=True)  # so the next try may name it again
             raise
     console.print(summary.table())
     return summary
@@ -106,9 +99,9 @@ def _run(
     factories: Sequence[CallbackFactory],
 ) -> Summary:
     mesh = make_mesh(config.mesh.data, config.mesh.model)
-    if is_primary():
+    if distributed.is_primary():
         metrics_log.check_trackers(config.train)
-    texts = primary_first(lambda: read_dataset(config, workdir))
+    texts = distributed.primary_first(lambda: read_dataset(config, workdir))
     task = make_task(config, texts, mesh)
     _announce(console, texts, task)
     callbacks: list[Callback] = [make(task) for make in factories]
@@ -129,7 +122,7 @@ def _run(
         )
         if trainer.restore():
             display.line(f"Resuming from the checkpoint of step {trainer.progress.step:,}")
-        if is_primary():
+        if distributed.is_primary():
             metrics_log.trim(workdir, trainer.progress.step)
             trainer.writers += metrics_log.make_writers(workdir, config)
         trainer.writers.append(DivergenceGuard(display.line, seen=metrics_log.read_rows(workdir)))
@@ -139,7 +132,7 @@ def _run(
             trainer.run()
         except NonFiniteError as error:
             path = save_batch(workdir, task.batches, error, jax.process_index())
-            meet()  # before the first to leave takes the others along
+            distributed.meet()  # before the first to leave takes the others along
             raise UserError(f"{error}. The batch is kept in {path}") from error
     return _test_best(config, workdir, texts, trainer)
 
@@ -150,8 +143,8 @@ def _test_best(config: Config, workdir: Path, texts: TokenizedDataset, trainer: 
     params, _ = restore_params(workdir, "best")
     params = put(params, state_shardings(mesh, {"params": params})["params"])
     test = trainer.evaluator(params, eval_batches(texts, "test", config, mesh, shapes))
-    summary = summarize_run(workdir, texts, trainer, test)
-    if is_primary():
+    summary = Summary.of(workdir, texts, trainer, test)
+    if distributed.is_primary():
         metrics_log.draw_curves(workdir)
         summary.save()
     return summary

@@ -1,4 +1,4 @@
-"""The folder of a run: whose it is, its lock, and what it keeps of environment and data."""
+"""The folder of a run: whose it is, its lock, and the records in it, as of what a run gave."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import fcntl
 import importlib.metadata
 import json
 import platform
+import resource
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +17,20 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
+from rich.table import Table
 
 import wave_jax
 from wave_jax.data.config import DataConfig
 from wave_jax.data.dataset import Dataset
+from wave_jax.data.tokenize import TokenizedDataset
 from wave_jax.errors import UserError
 from wave_jax.runs.files import CONFIG_FILE, differences, load_config, save_config, write_whole
+from wave_jax.training.compilation import program_bytes
 from wave_jax.training.config import Config
+from wave_jax.training.evaluation import EvalResult
 from wave_jax.training.metrics import NonFiniteError
+from wave_jax.training.state import parameter_counts
+from wave_jax.training.trainer import Trainer
 
 ENVIRONMENT_FILE, SUMMARY_FILE = "environment.json", "summary.json"
 SNAPSHOT = "corpus"  # a copy of texts that exist nowhere else as files
@@ -149,3 +157,94 @@ def save_batch(workdir: Path, batches: Any, error: NonFiniteError, process: int)
         facts = {"step": error.step, "groups": error.groups, "saved": error.saved, "texts": texts}
         write_whole(folder / f"step-{error.step + 1}.json", json.dumps(facts) + "\n")
     return path
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """The result of a finished run; accuracies and shares are fractions."""
+
+    workdir: str
+    device: str  # kind and number
+    steps: int
+    best_step: int  # of the best validation accuracy; its parameters were tested
+    validation_accuracy: float  # of that step
+    test_accuracy: float
+    test_loss: float  # mean cross-entropy
+    test_examples: int
+    majority_share: float  # share of the test texts that have the most frequent class
+    parameters: int  # padding rows of the table excluded
+    parameters_without_table: int
+    seconds: float  # of training, without compilation and evaluation
+    examples_per_s: float  # over all of it, loading included
+    step_bytes: int | None  # of the largest compiled step: arguments, results, temporaries
+    process_bytes: int  # peak
+    device_bytes: int | None  # peak of the first device, where it is known
+    texts_cut: dict[str, int]  # texts longer than `data.max_length` tokens, by split
+
+    @classmethod
+    def of(
+        cls, workdir: Path, texts: TokenizedDataset, trainer: Trainer, test: EvalResult
+    ) -> Summary:
+        """Returns the summary of a training that has ended."""
+        progress, task = trainer.progress, trainer.task
+        full, without = parameter_counts(trainer.state.params, texts.tokenizer.vocab_size)
+        epochs, rest = divmod(progress.step, task.steps_per_epoch)
+        examples = epochs * len(texts.splits["train"].labels) + rest * task.config.batch_size
+        sizes = filter(None, map(program_bytes, trainer.programs.values()))
+        memory = jax.local_devices()[0].memory_stats() or {}
+        return cls(
+            workdir=str(workdir),
+            device=device_name(),
+            steps=progress.step,
+            best_step=progress.best_step,
+            validation_accuracy=progress.best_accuracy,
+            test_accuracy=test.accuracy,
+            test_loss=test.loss,
+            test_examples=test.examples,
+            majority_share=texts.majority_share,
+            parameters=full,
+            parameters_without_table=without,
+            seconds=progress.elapsed,
+            examples_per_s=examples / max(progress.elapsed, 1e-9),
+            step_bytes=max(sizes, default=None),
+            process_bytes=process_peak_bytes(),
+            device_bytes=memory.get("peak_bytes_in_use"),
+            texts_cut=texts.texts_cut,
+        )
+
+    def save(self) -> None:
+        """Writes summary.json, which marks the run as finished."""
+        text = json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        write_whole(Path(self.workdir) / SUMMARY_FILE, text)
+
+    @classmethod
+    def load(cls, workdir: Path) -> Summary:
+        """Returns the summary of a finished run."""
+        values = json.loads((workdir / SUMMARY_FILE).read_text(encoding="utf-8"))
+        return cls(**values | {"workdir": str(workdir)})
+
+    def table(self) -> Table:
+        """Returns the table to be printed."""
+        memory = (self.process_bytes, self.step_bytes, self.device_bytes)
+        used = zip(("process", "training step", "device"), memory, strict=True)
+        sizes = [f"{what} {size / 2**20:,.0f} MiB" for what, size in used if size is not None]
+        cut = [f"{count:,} in {split}" for split, count in self.texts_cut.items()]
+        best = f"{self.validation_accuracy:.2%}, best at step {self.best_step:,} of {self.steps:,}"
+        without = f"{self.parameters_without_table:,} without the embedding table"
+        table = Table(show_header=False, box=None, pad_edge=False)
+        table.add_row("test accuracy", f"{self.test_accuracy:.2%} of {self.test_examples:,} texts")
+        table.add_row("majority class", f"{self.majority_share:.2%}")
+        table.add_row("validation", best)
+        table.add_row("parameters", f"{self.parameters:,} ({without})")
+        table.add_row("training", f"{self.seconds:.1f} s, {self.examples_per_s:,.0f} examples/s")
+        table.add_row("device", self.device)
+        table.add_row("peak memory", ", ".join(sizes))
+        table.add_row("texts truncated", ", ".join(cut))
+        table.add_row("written to", self.workdir)
+        return table
+
+
+def process_peak_bytes() -> int:
+    """Returns the peak memory of this process."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes, except on macOS

@@ -19,14 +19,12 @@ if TYPE_CHECKING:
     import wave_jax.probe as probe
     from wave_jax.inference import load
 
-_SUBMODULES = ("ops", "models", "probe")
-
 
 def __getattr__(name: str) -> Any:
-    if name in _SUBMODULES:
-        return importlib.import_module(f"wave_jax.{name}")
     if name == "load":
         return importlib.import_module("wave_jax.inference").load
+    if name in __all__:
+        return importlib.import_module(f"wave_jax.{name}")
     raise AttributeError(f"module 'wave_jax' has no attribute {name!r}")
 
 

@@ -13,7 +13,7 @@ _MOST_LISTED = 12
 class UserError(ValueError):
     """Input that cannot be used: the text says what was expected, what came and what to do.
 
-    Commands print the text on one line and exit with status 2; from Python it is a ValueError.
+    Commands print the text on one line and exit with status 2.
     """
 
 
@@ -64,25 +64,20 @@ def nearest(name: str, options: Iterable[str]) -> str:
 def nearest_path(path: Path, suffix: str = "") -> str:
     """Returns `", did you mean 'x'?"` for the existing path closest to `path`, or an empty string.
 
-    Folders that do not exist are looked for in the same way, so each part may have its typo. With a
-    `suffix`, only names that end in it are suggested.
+    Each part of the path may have its typo. With a `suffix`, only names that end in it are
+    suggested.
     """
     found = _nearest_path(path, suffix)
     return f", did you mean {str(found)!r}?" if found is not None else ""
 
 
 def _nearest_path(path: Path, suffix: str = "") -> Path | None:
-    folder: Path | None = path.parent
     try:
-        if folder != path and not path.parent.is_dir():
-            folder = _nearest_path(path.parent)
-        if folder is None or not folder.is_dir():
-            return None
-        names = [entry.name for entry in folder.iterdir() if entry.name.endswith(suffix)]
+        folder = path.parent if path.parent.is_dir() else _nearest_path(path.parent)
+        files = [file for file in folder.iterdir() if file.name.endswith(suffix)] if folder else []
     except OSError:
         return None
-    if path.name in names:
-        return folder / path.name
-    stems = {Path(name).stem: name for name in names}  # 'reviews' is near to 'reviews.csv'
-    found = difflib.get_close_matches(path.name, [*names, *stems], n=1, cutoff=0.6)
-    return folder / stems.get(found[0], found[0]) if found else None
+    # 'reviews' is near to 'reviews.csv'
+    named = {file.stem: file for file in files} | {file.name: file for file in files}
+    found = difflib.get_close_matches(path.name, named, n=1, cutoff=0.6)
+    return named[found[0]] if found else None

@@ -6,9 +6,10 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from wave_jax import __version__
 from wave_jax.errors import PeerLost, UserError, nearest
@@ -22,7 +23,7 @@ COMMANDS = {
     "reproduce": "measure and draw one of the papers' tables and figures, or all of them",
     "probe": "gradients of a text through the magnitude and the phase of its waves",
 }
-"""What each command does; the module wave_jax.cli.NAME has its `main(argv, prog) -> int`."""
+"""What each command does; the module wave_jax.cli.NAME has its `main(argv, prog)`."""
 
 _T = TypeVar("_T")
 
@@ -49,9 +50,9 @@ def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | Non
             near = nearest(name, COMMANDS)
             raise UserError(f"no command {name!r}: expected {', '.join(COMMANDS)}{near}")
         module = importlib.import_module(f"wave_jax.cli.{name}")
-        status: int = module.main(arguments, prog=prog or f"python -m wave_jax {name}")
+        module.main(arguments, prog=prog or f"python -m wave_jax {name}")
         sys.stdout.flush()  # a closed pipe shows here, not while the interpreter shuts down
-        return status
+        return OK
     except BrokenPipeError:  # the reader has gone, as in `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
@@ -82,15 +83,20 @@ def parse(
     found, unknown = call(args=list(argv), return_unknown_args=True)
     if not unknown:
         return found
-    if unknown[0].startswith("-"):
+    stray = unknown[0]
+    if stray.startswith("-"):
         return call(args=list(argv))
-    hint = ""
-    if file_option and Path(unknown[0]).exists():
-        hint = f", did you mean '{file_option} {unknown[0]}'?"
+    meant = file_option and Path(stray).exists()
+    hint = f", did you mean '{file_option} {stray}'?" if meant else ""
     raise UserError(
-        f"unexpected argument {unknown[0]!r}: options begin with --, and a value with spaces needs "
+        f"unexpected argument {stray!r}: options begin with --, and a value with spaces needs "
         f"quotes (--help has examples){hint}"
     )
+
+
+def fields_of(cls: type, instance: Any) -> dict[str, Any]:
+    """Returns the values of the fields of the dataclass `cls` that an instance has too."""
+    return {each.name: getattr(instance, each.name) for each in fields(cls)}
 
 
 def print_table(

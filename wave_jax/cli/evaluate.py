@@ -6,15 +6,14 @@ import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
 
-from wave_jax.cli.app import parse, print_table
+from wave_jax.cli.app import fields_of, parse, print_table
 from wave_jax.data.config import DataConfig, SourceConfig
 from wave_jax.data.dataset import Split, SplitName, load_dataset, load_split
 from wave_jax.errors import UserError
@@ -55,8 +54,8 @@ class Options:
     """The data set: that of the run, unless given here."""
 
 
-def main(argv: Sequence[str], *, prog: str) -> int:
-    """Prints the scores; returns the exit status."""
+def main(argv: Sequence[str], *, prog: str) -> None:
+    """Prints the scores."""
     options, data, trained_on = _read(argv, prog)
     workdir = Path(options.workdir)
     enable_compilation_cache()
@@ -71,17 +70,16 @@ def main(argv: Sequence[str], *, prog: str) -> int:
     name = re.sub(r"[^\w.-]+", "_", "-".join([options.split, options.checkpoint, *sources]))
     picture = _write(workdir / "evaluation", name, record)
     if options.json:
-        print(json.dumps(record | {"picture": str(picture)}, ensure_ascii=True))
+        print(json.dumps(record | {"picture": str(picture)}))
     else:
         source = data.test if data.test and options.split == "test" else data.source
         print(f"{options.split} split of {source}, {options.checkpoint} checkpoint")
         print_report(report)
         print(f"Written: {picture} and {picture.with_suffix('.json').name} beside it")
-    return 0
 
 
 def print_report(report: Mapping[str, Any]) -> None:
-    """Prints overall scores, the scores of each class, and the confusions."""
+    """Prints overall scores, those of each class, and the confusions."""
     labels, confusion = list(report["per_class"]), np.array(report["confusion"])
     print(f"accuracy        {report['accuracy']:.4f} of {report['examples']:,} texts")
     print(f"majority class  {report['majority']:.4f}")
@@ -100,14 +98,9 @@ def print_report(report: Mapping[str, Any]) -> None:
     wrong = confusion - np.diag(np.diag(confusion))
     order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_CONFUSIONS]
     true, predicted = np.divmod(order, len(labels))
-    print_table(
-        "Most frequent confusions",
-        {
-            "true": [labels[k] for k in true],
-            "predicted": [labels[k] for k in predicted],
-            "examples": wrong[true, predicted].tolist(),
-        },
-    )
+    names = {"true": [labels[k] for k in true], "predicted": [labels[k] for k in predicted]}
+    counts = wrong[true, predicted].tolist()
+    print_table("Most frequent confusions", {**names, "examples": counts})
 
 
 def _read(argv: Sequence[str], prog: str) -> tuple[Options, DataConfig, DataConfig]:
@@ -115,18 +108,14 @@ def _read(argv: Sequence[str], prog: str) -> tuple[Options, DataConfig, DataConf
 
     The arguments are parsed twice, as the defaults of the data options are those of the workdir.
     """
-    read = partial(
-        parse, argv=argv, prog=prog, description=_DESCRIPTION, file_option="--data.source"
-    )
-    options = read(Options(tyro.MISSING))
+    given: dict[str, Any] = {"description": _DESCRIPTION, "file_option": "--data.source"}
+    options = parse(Options(tyro.MISSING), argv, prog=prog, **given)
     trained_on = load_config(Path(options.workdir)).data
-    names = [each.name for each in fields(SourceConfig)]
-    own = SourceConfig(**{name: getattr(trained_on, name) for name in names})
-    options = read(replace(options, data=own))
-    if options.data.source != own.source and options.data.test == own.test:
-        # the run's test file belongs to the run's source
-        options = replace(options, data=replace(options.data, test=None))
-    data = replace(trained_on, **{name: getattr(options.data, name) for name in names})
+    own = SourceConfig(**fields_of(SourceConfig, trained_on))
+    options = parse(replace(options, data=own), argv, prog=prog, **given)
+    data = replace(trained_on, **vars(options.data))
+    if data.source != own.source and data.test == own.test:
+        data = replace(data, test=None)  # the run's test file belongs to the run's source
     return options, data, trained_on
 
 
@@ -136,7 +125,7 @@ def _load_split(
     own, asked = with_snapshot(trained_on, workdir), with_snapshot(data, workdir)
     if asked == own and (workdir / ENVIRONMENT_FILE).is_file():
         dataset = load_dataset(own)
-        check_unchanged(workdir, data_hash=dataset.fingerprint, data=dataset.description)
+        check_unchanged(workdir, dataset)
         split: Split = getattr(dataset, name)
     else:
         split = load_split(asked, name, tuple(labels), trained_on=own)

@@ -43,8 +43,8 @@ class Options(TextOptions):
     token's wave have none."""
 
 
-def main(argv: Sequence[str], *, prog: str) -> int:
-    """Writes the predictions; returns the exit status."""
+def main(argv: Sequence[str], *, prog: str) -> None:
+    """Writes the predictions."""
     default = Options(tyro.MISSING)
     options = parse(default, argv, prog=prog, description=_DESCRIPTION, file_option="--input")
     options.check()
@@ -57,11 +57,10 @@ def main(argv: Sequence[str], *, prog: str) -> int:
         classifier = load(options.workdir, options.checkpoint, fold=fold)
         for predictions in classifier.predict_stream(chunks):
             rows = ({"label": p.label, "probabilities": p.probabilities} for p in predictions)
-            lines = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+            lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             # UTF-8 whatever the terminal's encoding: this output is for programs
             sys.stdout.buffer.write(lines.encode("utf-8", "replace"))
             sys.stdout.buffer.flush()
-    return 0
 
 
 @contextmanager

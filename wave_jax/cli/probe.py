@@ -59,8 +59,8 @@ class Options(TextOptions):
     """Write a page to this file."""
 
 
-def main(argv: Sequence[str], *, prog: str) -> int:
-    """Prints the gradients; returns the exit status."""
+def main(argv: Sequence[str], *, prog: str) -> None:
+    """Prints the gradients."""
     default = Options(tyro.MISSING)
     options = parse(default, argv, prog=prog, description=_DESCRIPTION, file_option="--input")
     options.check()
@@ -69,11 +69,11 @@ def main(argv: Sequence[str], *, prog: str) -> int:
     enable_compilation_cache()
     classifier = load(options.workdir, options.checkpoint, fold=False)
     probes = _probe(classifier, options)
-    for probe in probes:
+    for record in map(probe_record, probes):
         if options.json:
-            print(json.dumps(probe_record(probe), ensure_ascii=True))
+            print(json.dumps(record))
         else:
-            _print_probe(probe_record(probe))
+            _print_probe(record)
     if options.html is not None:
         page = Path(options.html)
         try:
@@ -82,7 +82,6 @@ def main(argv: Sequence[str], *, prog: str) -> int:
             raise UserError(f"cannot write {page}: {error.strerror}") from error
         if not options.json:
             print(f"Written: {page} ({page.stat().st_size / 1e6:.2f} MB)")
-    return 0
 
 
 def _probe(classifier: Classifier, options: Options) -> list[TextProbe]:
@@ -98,28 +97,25 @@ def _probe(classifier: Classifier, options: Options) -> list[TextProbe]:
 
 def _texts(options: Options, classifier: Classifier) -> list[tuple[str, str, str | None]]:
     """Returns each text with a name for error messages and the class to probe."""
-    if options.text:
-        found = [(f"text {i}", text, options.label) for i, text in enumerate(options.text, 1)]
-    elif options.input is not None:
+    what, texts = "text", list(options.text)
+    if options.input is not None:
+        what = "row" if is_table(Path(options.input)) else "line"
         with open_input(options, classifier.config.data) as chunks:
             texts = list(itertools.islice(itertools.chain.from_iterable(chunks), _MOST_TEXTS + 1))
-        what = "row" if is_table(Path(options.input)) else "line"
-        found = [(f"{what} {i}", text, options.label) for i, text in enumerate(texts, 1)]
-        if not found:
+        if not texts:
             raise UserError(f"{options.input} has no {what}, so there is nothing to probe")
-    else:
+    found = [(f"{what} {i}", text, options.label) for i, text in enumerate(texts, 1)]
+    if options.example:
         data = with_snapshot(classifier.config.data, Path(options.workdir))
         split, name = load_split(data, options.split, classifier.labels), options.split
-        found = []
         for index in options.example:
             if not 0 <= index < len(split):
                 last = len(split) - 1
                 raise UserError(f"the {name} split has the examples 0 to {last}; got {index}")
             label = options.label or classifier.labels[int(split.labels[index])]
             found.append((f"{name} example {index}", split.texts[index], label))
-    most = _MOST_TEXTS if options.html is None else _MOST_ON_PAGE
+    most, where = (_MOST_TEXTS, "one call") if options.html is None else (_MOST_ON_PAGE, "a page")
     if len(found) > most:
-        where = "one call" if options.html is None else "a page"
         raise UserError(f"too many texts for {where}: at most {most} can be shown")
     return found
 
@@ -139,28 +135,23 @@ def _print_probe(record: dict[str, Any]) -> None:
         for index, layer in enumerate(layers)
         for name in ("magnitude", "phase")
     }
-    print_table(
-        "Each token: gradient at its embedding, its two paths, attributions",
-        {
-            "token": record["tokens"],
-            "": ["█" * round(_BAR * value / longest) for value in gradient],
-            "gradient": gradient,
-            **paths,
-            "x input": record["gradient_times_input"],
-            "integrated": integrated["tokens"],
-        },
-        floats=".3g",
-    )
-    print_table(
-        "Each layer, over both variants",
-        {
-            "layer": list(range(len(layers))),
-            "share of magnitude": [layer["magnitude_share"] for layer in layers],
-            "mean |dL/dG|": [layer["mean_abs_d_magnitude"] for layer in layers],
-            "mean |dL/dalpha|": [layer["mean_abs_d_phase"] for layer in layers],
-        },
-        floats=".3g",
-    )
+    tokens = {
+        "token": record["tokens"],
+        "": ["█" * round(_BAR * value / longest) for value in gradient],
+        "gradient": gradient,
+        **paths,
+        "x input": record["gradient_times_input"],
+        "integrated": integrated["tokens"],
+    }
+    title = "Each token: gradient at its embedding, its two paths, attributions"
+    print_table(title, tokens, floats=".3g")
+    per_layer = {
+        "layer": list(range(len(layers))),
+        "share of magnitude": [layer["magnitude_share"] for layer in layers],
+        "mean |dL/dG|": [layer["mean_abs_d_magnitude"] for layer in layers],
+        "mean |dL/dalpha|": [layer["mean_abs_d_phase"] for layer in layers],
+    }
+    print_table("Each layer, over both variants", per_layer, floats=".3g")
     gap = "unbounded" if integrated["gap"] is None else f"{integrated['gap']:.2%}"
     print(
         f"Integrated gradients {'add up' if integrated['converged'] else 'do NOT add up'} from "

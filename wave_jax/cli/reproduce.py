@@ -47,8 +47,8 @@ class Options:
     """Only redraw tables and figures; the records say of which data sets, scale and checkpoint."""
 
 
-def main(argv: Sequence[str], *, prog: str) -> int:
-    """Measures and draws; returns the exit status."""
+def main(argv: Sequence[str], *, prog: str) -> None:
+    """Measures and draws."""
     options = parse(Options(), argv, prog=prog, description=_DESCRIPTION, file_option="--data")
     from rich.console import Console
 
@@ -58,7 +58,7 @@ def main(argv: Sequence[str], *, prog: str) -> int:
 
     if options.list:
         print("\n".join(list_items(options.name or "all")))
-        return 0
+        return
     if not options.name:
         raise UserError("name an item, or 'all'; --list shows them")
     named = {argument.partition("=")[0] for argument in argv}
@@ -80,4 +80,3 @@ def main(argv: Sequence[str], *, prog: str) -> int:
         console=Console(soft_wrap=True),
     )
     print(f"Report: {report}")
-    return 0

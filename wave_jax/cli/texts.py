@@ -16,11 +16,9 @@ import tyro
 
 from wave_jax.data.config import ColumnsConfig, DataConfig
 from wave_jax.data.files import FORMATS, open_texts
-from wave_jax.data.streams import existing, plain_suffix, user_path
+from wave_jax.data.streams import Errors, existing, plain_suffix, reading, user_path
 from wave_jax.data.table import ColumnSpec
 from wave_jax.errors import UserError
-
-Errors = Literal["strict", "replace"]
 
 _BLOCK = 1 << 20  # bytes asked for at once; a pipe or terminal gives what it has
 _CHUNK = 8192  # texts
@@ -62,8 +60,7 @@ def is_table(path: Path) -> bool:
 @contextmanager
 def open_input(options: TextOptions, trained_on: DataConfig) -> Iterator[Iterator[list[str]]]:
     """Opens `--input` and yields its texts in lists: the rows of a table, or lines."""
-    assert options.input is not None
-    path = user_path(options.input)
+    path = user_path(options.input or "")
     if is_table(path):
         columns = ColumnSpec(
             options.data.text_columns or trained_on.text_columns,
@@ -73,14 +70,10 @@ def open_input(options: TextOptions, trained_on: DataConfig) -> Iterator[Iterato
         )
         yield _rows(path, columns)
         return
-    try:
+    if not path.exists():
+        existing(path)  # raises, with a similar name
+    with reading(str(path)):
         file = path.open("rb")
-        file.peek()  # some systems open a folder, and fail here
-    except FileNotFoundError:
-        existing(path)
-        raise
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
     with file:
         yield read_lines(file, options.errors, str(path))
 

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shlex
-import shutil
 import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, fields
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_type_hints
 
 import tyro
 
-from wave_jax.cli.app import USER_ERROR, parse, report
-from wave_jax.cli.recipes import DEFAULT, load_recipe
-from wave_jax.errors import Interrupted, PeerLost, UserError
+from wave_jax.cli.app import FAILED, USER_ERROR, fields_of, parse, report
+from wave_jax.errors import Interrupted, PeerLost, UserError, nearest, nearest_path
 from wave_jax.training.config import Config
 
 _DESCRIPTION = """Trains a Wave Network and evaluates it on the test split.
@@ -39,7 +38,7 @@ workdir of an unfinished run resumes it; on that of a finished one it prints the
 class Recipe:
     """Where the defaults come from."""
 
-    config: str = DEFAULT
+    config: str = "default"
     """Recipe installed with the package (ag_news, dbpedia14, default, imdb, sst2), or the path of a
     Python file with get_config(preset), which is executed."""
     preset: str | None = None
@@ -72,8 +71,8 @@ class Arguments(Config, Recipe):
     """The other processes of the same training, on this machine or others."""
 
 
-def main(argv: Sequence[str], *, prog: str) -> int:
-    """Runs a training; returns the exit status."""
+def main(argv: Sequence[str], *, prog: str) -> None:
+    """Runs a training."""
     arguments = read_arguments(argv, prog=prog)
     with join_processes(arguments.distributed):
         from rich.console import Console
@@ -82,17 +81,15 @@ def main(argv: Sequence[str], *, prog: str) -> int:
         from wave_jax.training.distributed import alone, is_primary, on_primary
 
         name = Path(arguments.config).stem
-        workdir = Path(arguments.workdir or on_primary(lambda: str(new_folder(name))))
-        guard = no_trace_of_failed_start(workdir) if is_primary() else nullcontext()
-        again = argv if arguments.workdir else [*argv, "--workdir", str(workdir)]
+        workdir = arguments.workdir or on_primary(lambda: str(new_folder(name)))
+        again = argv if arguments.workdir else [*argv, "--workdir", workdir]
         try:
-            with guard:
-                train(
-                    Config(**_fields_of(Config, arguments)),
-                    workdir=workdir,
-                    console=Console(soft_wrap=True),
-                    resume_command=f"{prog} {shlex.join(again)}",
-                )
+            train(
+                Config(**fields_of(Config, arguments)),
+                workdir=Path(workdir),
+                console=Console(soft_wrap=True),
+                resume_command=f"{prog} {shlex.join(again)}",
+            )
         except Interrupted as stop:
             if not alone():  # the other processes must be notified first
                 raise
@@ -102,17 +99,16 @@ def main(argv: Sequence[str], *, prog: str) -> int:
             sys.stderr.flush()
             os._exit(128 + stop.signal)
         if is_primary():
-            folder = shlex.quote(str(workdir))
+            folder = shlex.quote(workdir)
             print("Next:")
             print(f"  python -m wave_jax evaluate {folder}")
             print(f'  python -m wave_jax predict {folder} --text "any text"')
             print(f"  {prog} --data.source YOUR.csv    (--help explains every option)")
-    return 0
 
 
 @contextmanager
 def join_processes(options: Distributed) -> Iterator[None]:
-    """Connects this process with the others, if there are any; an error ends it right here.
+    """Connects this process with the others, if any; an error ends it right here.
 
     The ordinary exit would wait for processes that wait for this one.
     """
@@ -127,14 +123,12 @@ def join_processes(options: Distributed) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        status = 1
+        status = 128 + error.signal if isinstance(error, Interrupted) else FAILED
         if isinstance(error, UserError) and not distributed.is_primary():
             status = USER_ERROR  # which all processes have, and the first one reports
         elif isinstance(error, UserError | PeerLost | KeyboardInterrupt):
             status = report(error)
-        elif isinstance(error, SystemExit):
-            status = error.code if isinstance(error.code, int) else 1
-        else:
+        elif not isinstance(error, Interrupted):
             traceback.print_exception(error)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -143,55 +137,81 @@ def join_processes(options: Distributed) -> Iterator[None]:
 
 def read_arguments(argv: Sequence[str], *, prog: str) -> Arguments:
     """Returns the arguments, over the defaults of the recipe that they choose."""
-    recipe, _ = tyro.cli(
-        Recipe, args=list(argv), prog=prog, add_help=False, return_unknown_args=True
-    )
+    options: dict[str, Any] = {"add_help": False, "return_unknown_args": True}
+    recipe, _ = tyro.cli(Recipe, args=list(argv), prog=prog, **options)
     config = load_recipe(recipe.config, recipe.preset)
-    return parse(
-        Arguments(**_fields_of(Recipe, recipe), **_fields_of(Config, config)),
-        argv,
-        prog=prog,
-        description=_DESCRIPTION.format(prog=prog),
-        file_option="--data.source",
-    )
+    default = Arguments(**fields_of(Recipe, recipe), **fields_of(Config, config))
+    description = _DESCRIPTION.format(prog=prog)
+    return parse(default, argv, prog=prog, description=description, file_option="--data.source")
+
+
+def load_recipe(name: str, preset: str | None = None) -> Config:
+    """Returns the configuration of a recipe, by default that of its own default preset.
+
+    A bare name such as 'ag_news' is a recipe installed with the package, anything else
+    ('configs/ag_news.py') the path of a file, which is executed: name only files that you trust.
+    UserError where there is no such recipe or preset, or the file does not give a `Config`.
+    """
+    path = find_recipe(name)
+    try:
+        get_config = runpy.run_path(str(path)).get("get_config")
+        if not callable(get_config):
+            raise UserError(f"{path} has no function get_config(preset) that returns a Config")
+        presets = get_args(get_type_hints(get_config).get("preset"))
+        if preset is not None and presets and preset not in presets:
+            near = nearest(preset, presets)
+            raise UserError(f"{path} has no preset {preset!r}, only {', '.join(presets)}{near}")
+        config = get_config() if preset is None else get_config(preset)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{path}{_line(path, error)}: {type(error).__name__}: {error}") from error
+    if not isinstance(config, Config):
+        raise UserError(
+            f"{path}: get_config must return a wave_jax.training.config.Config, "
+            f"got {type(config).__name__}"
+        )
+    return config
+
+
+def find_recipe(name: str) -> Path:
+    """Returns the file of an installed recipe's name, or of a path; UserError if there is none."""
+    path, installed = Path(name), {path.stem: path for path in recipe_folder().glob("*.py")}
+    if path.suffix or len(path.parts) != 1:
+        if not path.is_file():
+            near = nearest_path(path, ".py") or nearest(path.stem, installed)
+            raise UserError(f"no config file {name!r}{near}")
+        return path
+    if name not in installed:
+        raise UserError(
+            f"no recipe {name!r}: expected {', '.join(sorted(installed))}, or the path of a file "
+            f"that ends in .py{nearest(name, installed)}"
+        )
+    return installed[name]
+
+
+def recipe_folder() -> Path:
+    """Returns wave_jax/configs of an installation, or configs/ of a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "configs"
+    if not installed.is_dir() and (package.parent / "pyproject.toml").is_file():
+        return package.parent / "configs"
+    return installed
 
 
 def new_folder(name: str) -> Path:
     """Makes and returns runs/NAME-DATE-TIME; never one that exists."""
-    stem = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder, attempt = stem, 1
+    stem = Path("runs", f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    folder, number = stem, 1
     while True:
         try:
             folder.mkdir(parents=True)
             return folder
         except FileExistsError:
-            attempt += 1
-            folder = stem.with_name(f"{stem.name}-{attempt}")
+            number += 1
+            folder = Path(f"{stem}-{number}")
         except OSError as error:
             raise UserError(f"cannot make {folder}: {error.strerror}; give --workdir") from error
-
-
-@contextmanager
-def no_trace_of_failed_start(workdir: Path) -> Iterator[None]:
-    """Removes a new workdir after a user-fixable error, so that the next try may name it again."""
-    try:
-        existed = workdir.is_dir()
-        fresh = not existed or not any(workdir.iterdir())
-    except OSError as error:
-        raise UserError(f"--workdir {workdir} cannot be used: {error.strerror}") from error
-    try:
-        yield
-    except UserError as error:
-        from wave_jax.runs.workdir import Occupied
-
-        results = [*workdir.glob("checkpoints/*"), *workdir.glob("nonfinite/*")]
-        results += [path for path in workdir.glob("metrics.jsonl") if path.stat().st_size]
-        # Occupied: another training has claimed the folder meanwhile.
-        if fresh and not results and not isinstance(error, Occupied):
-            shutil.rmtree(workdir, ignore_errors=True)
-            if existed:
-                workdir.mkdir(exist_ok=True)
-        raise
 
 
 def _check_processes(options: Distributed) -> None:
@@ -213,5 +233,10 @@ def _check_processes(options: Distributed) -> None:
             raise UserError(f"--distributed.{name} is {value}, expected {expected}")
 
 
-def _fields_of(cls: type, instance: Any) -> dict[str, Any]:
-    return {each.name: getattr(instance, each.name) for each in fields(cls)}
+def _line(path: Path, error: Exception) -> str:
+    """Returns ', line N' for the deepest line of the file that the error came through, or ''."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        lines = [error.lineno]
+    return f", line {lines[-1]}" if lines else ""

@@ -36,18 +36,18 @@ _COMPLETE = "_CHECKPOINT_METADATA"
 
 
 class Checkpoints:
-    """The checkpoints of one workdir; a context manager that completes them on exit.
+    """The checkpoints of one workdir, saved in the background; leaving the context completes them.
 
-    Kept are the newest `keep` and the best one of each one's time, so that going back to an older
-    checkpoint still finds its best. Saving continues in the background.
+    The newest `keep` stay, and the best one of each one's time, so that going back to an older
+    checkpoint still finds its best.
     """
 
     def __init__(self, workdir: Path, keep: int) -> None:
         # absolute: a relative folder fails late, in the background thread
         self._folder = (Path(workdir) / FOLDER).absolute()
-        self._saving = 0
+        self._keep, self._saving = keep, 0
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=_KeepNewestAndBest(keep),
+            preservation_policy=self,
             cleanup_tmp_directories=True,
             async_options=ocp.AsyncOptions(post_finalization_callback=self._add_checksums),
         )
@@ -77,17 +77,13 @@ class Checkpoints:
 
         `meta` is a JSON object whose `position` holds `step` and `best_step`.
         """
-        position = meta["position"]
+        step, best = meta["position"]["step"], meta["position"]["best_step"]
         items = {name: ocp.args.StandardSave(tree) for name, tree in _to_items(state).items()}
+        args = ocp.args.Composite(**items, meta=ocp.args.JsonSave(dict(meta)))
         with self._writing():
             self._manager.wait_until_finished()  # before `_saving` names another one
-            self._saving = position["step"]
-            self._manager.save(
-                position["step"],
-                args=ocp.args.Composite(**items, meta=ocp.args.JsonSave(dict(meta))),
-                metrics={"best_step": position["best_step"]},
-                force=True,
-            )
+            self._saving = step
+            self._manager.save(step, args=args, metrics={"best_step": best}, force=True)
 
     def check(self) -> None:
         """Raises the error of the save in progress, without waiting for it."""
@@ -95,9 +91,16 @@ class Checkpoints:
             self._manager.check_for_errors()
 
     def wait(self) -> None:
-        """Returns when everything saved is complete on disk; UserError if the disk is full."""
+        """Returns when everything saved is complete on disk."""
         with self._writing():
             self._manager.wait_until_finished()
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        """Returns which ones to keep: this object is Orbax's `PreservationPolicy`."""
+        newest = sorted(checkpoints, key=lambda info: info.step)[-self._keep :]
+        steps = {info.step for info in newest}
+        steps |= {int(info.metrics["best_step"]) for info in newest if info.metrics}
+        return [info.step in steps for info in checkpoints]
 
     def restore_newest(
         self, like: State, report: Callable[[str], None]
@@ -111,47 +114,24 @@ class Checkpoints:
             UserError: an array is missing, or has another shape or dtype; it is named.
         """
         step = on_primary(lambda: self._newest_intact(report))
-        if step is not None:
-            found = self.restore(step, like)
-            self._discard(step, shutil.rmtree)  # training from there writes them again
-            return found
-        if on_primary(lambda: finished_steps(self._folder)):
-            report("No checkpoint is whole; all are kept as broken-*: starts over")
-            self._discard(-1, lambda path: _set_aside(path, "broken"))
-        return None
+        found = None if step is None else self.restore(step, like)
+        on_primary(lambda: self._discard_after(step, report))
+        self._manager.reload()
+        return found
 
     def restore(self, step: int, like: State) -> tuple[State, dict[str, Any]]:
         """Returns the state and `meta` of the checkpoint of `step`; see `restore_newest`."""
-        items = _to_items(like)
-        stored = self._manager.item_metadata(step)
+        items, stored = _to_items(like), self._manager.item_metadata(step)
         for name, tree in items.items():
             _check_arrays({name: tree}, {name: stored[name].tree}, f"checkpoint {step}")
-        targets = {name: ocp.args.StandardRestore(abstract(tree)) for name, tree in items.items()}
-        found = self._manager.restore(
-            step, args=ocp.args.Composite(**targets, meta=ocp.args.JsonRestore())
-        )
+        found = _restore_items(self._manager, step, abstract(items))
         return _from_items(found), dict(found["meta"])
-
-    def _discard(self, step: int, action: Callable[[Path], object]) -> None:
-        """Removes the checkpoints after `step` from Orbax's list by `action` on their folders."""
-        if is_primary():
-            for later in finished_steps(self._folder):
-                if later > step:
-                    action(self._folder / str(later))
-        meet()
-        self._manager.reload()
-
-    def _add_checksums(self) -> None:
-        """Adds checksums.json to the checkpoint just written, before it gets its final name."""
-        for folder in self._folder.glob(f"{self._saving}.*"):
-            write_checksums(folder)
 
     def _newest_intact(self, report: Callable[[str], None]) -> int | None:
         """Returns the newest step that is intact, and with it the best checkpoint of its time."""
         for step in reversed(finished_steps(self._folder)):
-            reason, best = damage(self._folder / str(step)), 0
-            if reason is None:
-                best = _best_step(self._folder, step)
+            reason = damage(self._folder / str(step))
+            best = step if reason else _best_step(self._folder, step)
             if best not in (0, step) and (found := damage(self._folder / str(best))):
                 reason = f"the best one of its time, of step {best}, is not: {found}"
             if reason is None:
@@ -159,23 +139,28 @@ class Checkpoints:
             report(f"The checkpoint of step {step} is not whole ({reason}); not used")
         return None
 
+    def _discard_after(self, step: int | None, report: Callable[[str], None]) -> None:
+        """Makes way for the checkpoints that training from `step` writes again."""
+        later = [each for each in finished_steps(self._folder) if step is None or each > step]
+        if step is None and later:
+            report("No checkpoint is whole; all are kept as broken-*: starts over")
+        for path in (self._folder / str(each) for each in later):
+            if step is None:
+                _set_aside(path, "broken")
+            else:
+                shutil.rmtree(path)
+
+    def _add_checksums(self) -> None:
+        """Adds checksums.json to the checkpoint just written, before it gets its final name."""
+        for folder in self._folder.glob(f"{self._saving}.*"):
+            write_checksums(folder)
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
         steps = ", ".join(map(str, finished_steps(self._folder)))
         kept = f"the checkpoints of step {steps} are kept" if steps else "nothing was saved before"
         with explaining_disk_errors(self._folder, kept):
             yield
-
-
-class _KeepNewestAndBest:
-    def __init__(self, keep: int) -> None:
-        self._keep = keep
-
-    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
-        newest = sorted(checkpoints, key=lambda info: info.step)[-self._keep :]
-        steps = {info.step for info in newest}
-        steps |= {int(info.metrics["best_step"]) for info in newest if info.metrics}
-        return [info.step in steps for info in checkpoints]
 
 
 def restore_params(
@@ -194,11 +179,10 @@ def restore_params(
         raise UserError(
             f"{workdir} holds no checkpoint yet: expected a run that saved at least one"
         )
-    newest = steps[-1]
-    named = {"last": newest, "best": _best_step(folder, newest) or newest}
-    step = which if isinstance(which, int) else named[which]
-    broken = damage(folder / str(step))
-    if broken is not None:
+    step = steps[-1] if isinstance(which, str) else which
+    if which == "best":
+        step = _best_step(folder, step) or step
+    if broken := damage(folder / str(step)):
         raise UserError(f"the checkpoint of step {step} in {folder} is not whole: {broken}")
     with _open_manager(folder, ocp.CheckpointManagerOptions(create=False)) as manager:
         metadata = manager.item_metadata(step)
@@ -207,10 +191,9 @@ def restore_params(
             for name in ("params", "decay")
             if (folder / str(step) / name).is_dir()
         }
-        items = {name: ocp.args.StandardRestore(target) for name, target in targets.items()}
-        found = manager.restore(step, args=ocp.args.Composite(**items, meta=ocp.args.JsonRestore()))
+        found = _restore_items(manager, step, targets)
     params: Params = found["params"]
-    if "decay" in items:
+    if "decay" in targets:
         rest, table = split_table(params)
         table = apply_pending_decay(table, found["decay"]["decay"], found["decay"]["settled"])
         params = jax.device_get(join_table(rest, table))
@@ -290,6 +273,11 @@ def _open_manager(folder: Path, options: ocp.CheckpointManagerOptions) -> ocp.Ch
     return ocp.CheckpointManager(folder, options=options, handler_registry=registry)
 
 
+def _restore_items(manager: ocp.CheckpointManager, step: int, like: Mapping[str, Any]) -> Any:
+    items = {name: ocp.args.StandardRestore(tree) for name, tree in like.items()}
+    return manager.restore(step, args=ocp.args.Composite(**items, meta=ocp.args.JsonRestore()))
+
+
 def _to_items(state: State) -> dict[str, Any]:
     """Splits a state into what prediction needs and what only training does."""
     optimizer: dict[str, Any] = {"step": state.step, "optax": state.opt_state}
@@ -302,9 +290,8 @@ def _to_items(state: State) -> dict[str, Any]:
 
 def _from_items(items: Mapping[str, Any]) -> State:
     """Inverts `_to_items`."""
-    optimizer, decay, table = items["optimizer"], items.get("decay"), None
-    if decay is not None:
-        table = SparseAdamWState(
-            decay=decay["decay"], applied=decay["settled"], **optimizer["table"]
-        )
+    optimizer, table = items["optimizer"], None
+    if (pending := items.get("decay")) is not None:
+        decay, applied = pending["decay"], pending["settled"]
+        table = SparseAdamWState(decay=decay, applied=applied, **optimizer["table"])
     return State(optimizer["step"], items["params"], optimizer["optax"], table)

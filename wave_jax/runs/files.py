@@ -21,10 +21,9 @@ from wave_jax.training.config import Config
 CONFIG_FILE = "config.json"
 
 # Fields that do not decide what a run computes: where it is, what it runs on, what else it logs.
-_FREE = ("workdir", "mesh", "data.cache_dir", "data.tfds_dir", "train.tensorboard", "train.wandb")
-_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES}
-# tensorstore reports the same errors in words only
-_WORDS = [*(os.strerror(number) for number in sorted(_ERRNOS)), "RESOURCE_EXHAUSTED"]
+_FREE = ("workdir", "data.cache_dir", "data.tfds_dir", "train.tensorboard", "train.wandb")
+_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES)
+_DISK_ERRORS = [os.strerror(number) for number in _ERRNOS]  # tensorstore reports words alone
 
 
 def save_config(config: Config, workdir: Path) -> None:
@@ -34,16 +33,12 @@ def save_config(config: Config, workdir: Path) -> None:
 
 
 def load_config(workdir: Path) -> Config:
-    """Returns the configuration in `workdir/config.json`.
-
-    Raises:
-        UserError: no such file, not JSON, or a field that is unknown or of the wrong type.
-    """
+    """Returns the configuration in `workdir/config.json`; UserError if there is none that fits."""
     path = Path(workdir) / CONFIG_FILE
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(_no_run(Path(workdir))) from None
+        raise UserError(_no_run(path.parent)) from None
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as JSON: {error}") from None
     return config_from_dict(values, str(path))
@@ -77,7 +72,7 @@ def differences(old: Config, new: Config) -> list[str]:
     return [
         f"{name}: {value!r} -> {after[name]!r}"
         for name, value in before.items()
-        if value != after[name] and not f"{name}.".startswith(tuple(f"{f}." for f in _FREE))
+        if value != after[name] and name not in _FREE and not name.startswith("mesh.")
     ]
 
 
@@ -104,16 +99,19 @@ def explaining_disk_errors(folder: Path, kept: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        if (reason := _reason(error)) is None:
+        text, cause = str(error), error.__cause__
+        while cause is not None:
+            text, cause = f"{text} {cause}", cause.__cause__
+        found = [reason for reason in _DISK_ERRORS if reason in text]
+        if not found:
             raise
         raise UserError(
-            f"cannot write to {folder}: {reason}; {kept}. Make room and give the same command "
+            f"cannot write to {folder}: {found[0]}; {kept}. Make room and give the same command "
             "again to resume"
         ) from error
 
 
 def _no_run(workdir: Path) -> str:
-    """Says that the folder is no run's, and which one may be meant."""
     what, near = f"no folder {str(workdir)!r}", nearest_path(workdir)
     if workdir.is_dir():
         inside = sorted(workdir.glob(f"*/{CONFIG_FILE}"), key=lambda file: file.stat().st_mtime)
@@ -125,10 +123,8 @@ def _no_run(workdir: Path) -> str:
 def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
+        nested = isinstance(value, dict)
+        flat |= _flatten(value, f"{prefix}{name}.") if nested else {prefix + name: value}
     return flat
 
 
@@ -145,12 +141,3 @@ def _spelled(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return f"one of {', '.join(map(repr, get_args(kind)))}"
     return f"a list ({kind})" if get_origin(kind) is tuple else getattr(kind, "__name__", str(kind))
-
-
-def _reason(error: BaseException) -> str | None:
-    if isinstance(error, OSError) and error.errno in _ERRNOS:
-        return os.strerror(error.errno)
-    found = [words for words in _WORDS if words in str(error)]
-    if found or error.__cause__ is None:
-        return found[0] if found else None
-    return _reason(error.__cause__)

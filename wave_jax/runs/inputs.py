@@ -33,12 +33,12 @@ _STEPS_PER_SHAPE, _MOST_SHAPES, _EVAL_SHAPES = 250, 7, 2
 
 
 def read_dataset(config: Config, workdir: Path) -> TokenizedDataset:
-    """Returns the run's texts; writes tokenizer, labels and data hash to the workdir.
+    """Returns the run's texts, which a resumed run must have unchanged, with its tokenizer.
 
-    A resumed run must have the texts that it began with, and reads its tokenizer from the workdir.
+    Writes tokenizer.json, labels.json and environment.json to the workdir.
     """
     dataset = load_dataset(with_snapshot(config.data, workdir))
-    record_environment(workdir, data_hash=dataset.fingerprint, data=dataset.description)
+    record_environment(workdir, dataset)
     if dataset.snapshot:
         write_snapshot(dataset, workdir / SNAPSHOT)
     path = workdir / TOKENIZER_FILE
@@ -62,11 +62,8 @@ def with_vocabulary(config: Config) -> DataConfig:
         )
     lowercase = lowercases(folder)
     if lowercase not in (None, config.data.lowercase):
-        given, wanted = (str(value).lower() for value in (config.data.lowercase, lowercase))
-        raise UserError(
-            f"--data.lowercase is {given}, but the checkpoint in {folder} was made with {wanted}: "
-            f"give --data.lowercase {wanted}"
-        )
+        option = "--data.lowercase" if lowercase else "--data.no-lowercase"
+        raise UserError(f"the checkpoint in {folder} was made with {option}: give it too")
     return dataclasses.replace(config.data, vocab=str(vocabulary_file(folder)))
 
 

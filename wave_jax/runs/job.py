@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+import shutil
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import jax
@@ -15,31 +16,17 @@ from rich.console import Console
 from wave_jax.data.tokenize import TokenizedDataset
 from wave_jax.errors import Interrupted, UserError
 from wave_jax.models import build_model, read_pretrained
+from wave_jax.runs import metrics_log
 from wave_jax.runs.checkpoints import FOLDER, Checkpoints, finished_steps, restore_params
 from wave_jax.runs.files import explaining_disk_errors
 from wave_jax.runs.inputs import eval_batches, little_data, read_dataset, train_batches
-from wave_jax.runs.metrics_log import (
-    MetricsLog,
-    check_trackers,
-    draw_curves,
-    make_trackers,
-    read_rows,
-    trim,
-)
 from wave_jax.runs.progress import ProgressDisplay
 from wave_jax.runs.signals import Interrupt
-from wave_jax.runs.summary import Summary, summarize_run
-from wave_jax.runs.workdir import check_shared, claim, device_name, occupied, save_batch
+from wave_jax.runs.workdir import Summary, check_shared, claim, device_name, locked, save_batch
+from wave_jax.training import distributed
 from wave_jax.training.callbacks import Callback, CallbackFactory, DivergenceGuard, GradientProbe
 from wave_jax.training.compilation import enable_compilation_cache, keep_freed_memory
 from wave_jax.training.config import Config, check_config
-from wave_jax.training.distributed import (
-    is_primary,
-    meet,
-    noticing_lost_peers,
-    on_primary,
-    primary_first,
-)
 from wave_jax.training.mesh import make_mesh, put, state_shardings
 from wave_jax.training.metrics import NonFiniteError
 from wave_jax.training.task import Task
@@ -56,25 +43,23 @@ def train(
 ) -> Summary:
     """Trains according to `config` in `workdir`; resumes where an earlier call was stopped.
 
+    A finished run gives the summary that it has.
+
     Args:
         workdir: a new folder, an empty one, or that of the same run.
         resume_command: shown after an interruption.
         callbacks: each makes a `Callback` for the task.
 
-    Returns:
-        The summary; of a finished run the one it had.
-
     Raises:
         PeerLost: another process of the same run has ended.
         UserError: a user-fixable error; what was saved before stays.
-        Interrupted: SIGINT or SIGTERM; the state is saved. Uncaught, it ends the process with
-            status 130 or 143.
+        Interrupted: SIGINT or SIGTERM; the state is saved.
     """
     console, workdir = console or Console(), Path(workdir)
     check_config(config)
-    found = on_primary(lambda: claim(workdir, config))
+    found = distributed.on_primary(lambda: claim(workdir, config))
     check_shared(workdir)
-    if not is_primary():
+    if not distributed.is_primary():
         console.quiet = True
     if found == "finished":
         console.print(f"The run in {workdir} is finished:", markup=False, highlight=False)
@@ -84,14 +69,23 @@ def train(
     enable_compilation_cache()
     keep_freed_memory()
     with Interrupt() as interrupt, ExitStack() as stack:
-        on_primary(lambda: stack.enter_context(occupied(workdir)))
-        stack.enter_context(noticing_lost_peers())
+        distributed.on_primary(lambda: stack.enter_context(locked(workdir)))
+        stack.enter_context(distributed.noticing_lost_peers())
         stack.enter_context(explaining_disk_errors(workdir, "what was saved before stays"))
         try:
             summary = _run(config, workdir, console, interrupt, callbacks)
         except Interrupted as error:
-            text = _interruption(error, workdir, resume_command)
+            kept = f"; what was learned so far is kept in {workdir}"
+            if not finished_steps(workdir / FOLDER):
+                kept = " before anything was learned and saved"
+            again = f"To resume:\n  {resume_command or 'repeat the call'}"
+            text = f"Stopped by {error.signal.name}{kept}. {again}"
             console.print(text, markup=False, soft_wrap=True)
+            raise
+        except UserError:
+            begun = (workdir / metrics_log.METRICS_FILE).exists()
+            if found == "new" and distributed.is_primary() and not begun:
+                shutil.rmtree(workdir, ignore_errors=True)  # so the next try may name it again
             raise
     console.print(summary.table())
     return summary
@@ -102,35 +96,63 @@ def _run(
     workdir: Path,
     console: Console,
     interrupt: Interrupt,
-    callbacks: Sequence[CallbackFactory],
+    factories: Sequence[CallbackFactory],
 ) -> Summary:
     mesh = make_mesh(config.mesh.data, config.mesh.model)
-    if is_primary():
-        check_trackers(config.train)
-    texts = primary_first(lambda: read_dataset(config, workdir))
+    if distributed.is_primary():
+        metrics_log.check_trackers(config.train)
+    texts = distributed.primary_first(lambda: read_dataset(config, workdir))
     task = make_task(config, texts, mesh)
     _announce(console, texts, task)
-    with _trainer(config, workdir, console, interrupt, texts, task, callbacks) as trainer:
+    callbacks: list[Callback] = [make(task) for make in factories]
+    if every := config.probe.every:
+        callbacks.insert(0, GradientProbe(task.model, texts.splits["validation"], mesh, every))
+    with (
+        Checkpoints(workdir, config.train.keep) as checkpoints,
+        ProgressDisplay(console, task.total_steps) as display,
+        ExitStack() as stack,
+    ):
+        trainer = Trainer(
+            task,
+            checkpoints,
+            display=display,
+            interrupt=interrupt,
+            config=dataclasses.asdict(config),
+            callbacks=callbacks,
+        )
+        if trainer.restore():
+            display.line(f"Resuming from the checkpoint of step {trainer.progress.step:,}")
+        if distributed.is_primary():
+            metrics_log.trim(workdir, trainer.progress.step)
+            trainer.writers += metrics_log.make_writers(workdir, config)
+        trainer.writers.append(DivergenceGuard(display.line, seen=metrics_log.read_rows(workdir)))
+        for writer in trainer.writers:
+            stack.callback(writer.close)
         try:
             trainer.run()
         except NonFiniteError as error:
             path = save_batch(workdir, task.batches, error, jax.process_index())
-            meet()  # before the first to leave takes the others along
+            distributed.meet()  # before the first to leave takes the others along
             raise UserError(f"{error}. The batch is kept in {path}") from error
+    return _test_best(config, workdir, texts, trainer)
 
+
+def _test_best(config: Config, workdir: Path, texts: TokenizedDataset, trainer: Trainer) -> Summary:
+    """Tests the best parameters, and writes what a finished run has."""
+    mesh, shapes = trainer.task.mesh, trainer.task.validation.shapes
     params, _ = restore_params(workdir, "best")
     params = put(params, state_shardings(mesh, {"params": params})["params"])
-    batches = eval_batches(texts, "test", config, mesh, task.validation.shapes)
-    summary = summarize_run(workdir, texts, trainer, trainer.evaluator(params, batches))
-    if is_primary():
-        draw_curves(workdir)
+    test = trainer.evaluator(params, eval_batches(texts, "test", config, mesh, shapes))
+    summary = Summary.of(workdir, texts, trainer, test)
+    if distributed.is_primary():
+        metrics_log.draw_curves(workdir)
         summary.save()
     return summary
 
 
 def make_task(config: Config, texts: TokenizedDataset, mesh: Mesh) -> Task:
     """Returns the task that `config` describes, on the dataset."""
-    vocab_size, max_length = texts.tokenizer.vocab_size, config.data.max_length
+    vocab_size, max_length, initial = texts.tokenizer.vocab_size, config.data.max_length, None
     model = build_model(
         config.model,
         vocab_size=vocab_size,
@@ -139,7 +161,6 @@ def make_task(config: Config, texts: TokenizedDataset, mesh: Mesh) -> Task:
         sentence_end_ids=texts.tokenizer.sentence_end_ids,
         sep_id=texts.tokenizer.sep_id,
     )
-    initial = None
     if config.model.pretrained is not None:
         example = jax.ShapeDtypeStruct((1, 4), jnp.int32)
         like = jax.eval_shape(model.init, jax.random.key(0), example)["params"]
@@ -157,45 +178,6 @@ def make_task(config: Config, texts: TokenizedDataset, mesh: Mesh) -> Task:
     )
 
 
-@contextmanager
-def _trainer(
-    config: Config,
-    workdir: Path,
-    console: Console,
-    interrupt: Interrupt,
-    texts: TokenizedDataset,
-    task: Task,
-    factories: Sequence[CallbackFactory],
-) -> Iterator[Trainer]:
-    """Gives a trainer restored from the newest checkpoint, with everything that it writes to."""
-    callbacks: list[Callback] = [make(task) for make in factories]
-    if config.probe.every:
-        split = texts.splits["validation"]
-        callbacks.insert(0, GradientProbe(task.model, split, task.mesh, config.probe.every))
-    with (
-        Checkpoints(workdir, config.train.keep) as checkpoints,
-        ProgressDisplay(console, task.total_steps) as display,
-        ExitStack() as stack,
-    ):
-        trainer = Trainer(
-            task,
-            checkpoints,
-            display=display,
-            interrupt=interrupt,
-            config=dataclasses.asdict(config),
-            callbacks=callbacks,
-        )
-        if trainer.restore():
-            display.line(f"Resuming from the checkpoint of step {trainer.progress.step:,}")
-        if is_primary():
-            trim(workdir, trainer.progress.step)
-            trainer.writers += [MetricsLog(workdir), *make_trackers(workdir, config)]
-        for writer in trainer.writers:
-            stack.callback(writer.close)
-        trainer.writers.append(DivergenceGuard(display.line, seen=read_rows(workdir)))
-        yield trainer
-
-
 def _announce(console: Console, texts: TokenizedDataset, task: Task) -> None:
     train, validation, test = (len(split.labels) for split in texts.splits.values())
     lines = (
@@ -207,11 +189,3 @@ def _announce(console: Console, texts: TokenizedDataset, task: Task) -> None:
     )
     for line in filter(None, lines):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _interruption(error: Interrupted, workdir: Path, resume_command: str | None) -> str:
-    kept = f"; what was learned so far is kept in {workdir}."
-    if not finished_steps(workdir / FOLDER):
-        kept = " before anything was learned and saved."
-    again = f"To resume:\n  {resume_command}" if resume_command else "The same call resumes it."
-    return f"Stopped by {error.signal.name}{kept} {again}"

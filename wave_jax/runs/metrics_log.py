@@ -6,7 +6,8 @@ import dataclasses
 import importlib.util
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,6 @@ from wave_jax.training.callbacks import MetricsWriter
 from wave_jax.training.config import Config, TrainConfig
 
 METRICS_FILE, CURVES_FILE = "metrics.jsonl", "curves.png"
-
-_TRACKERS = {"tensorboard": "tensorboardX", "wandb": "wandb"}  # options and their packages
 
 _SPLIT_STYLES: dict[str, dict[str, Any]] = {
     "train": {"color": "#7a9cc6", "marker": ".", "markersize": 2},
@@ -30,6 +29,7 @@ class MetricsLog:
 
     def __init__(self, workdir: Path) -> None:
         self._file = (workdir / METRICS_FILE).open("a", encoding="utf-8")
+        self.close = self._file.close
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Appends a row; numbers that are not finite become null, as JSON has none."""
@@ -40,20 +40,14 @@ class MetricsLog:
         self._file.write(json.dumps(plain) + "\n")
         self._file.flush()
 
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
-
 
 def read_rows(workdir: Path) -> list[dict[str, Any]]:
     """Returns the rows of metrics.jsonl, without a last line cut short by a crash."""
     path = Path(workdir) / METRICS_FILE
-    rows = []
+    rows: list[dict[str, Any]] = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        try:
+        with suppress(ValueError):
             rows.append(json.loads(line))
-        except ValueError:
-            continue
     return rows
 
 
@@ -83,29 +77,27 @@ def draw_curves(workdir: Path) -> None:
 
 def check_trackers(config: TrainConfig) -> None:
     """Raises UserError where the package of a tracker asked for is not installed."""
-    for option, package in _TRACKERS.items():
+    for option, (package, _) in _TRACKERS.items():
         if getattr(config, option) and importlib.util.find_spec(package) is None:
             raise UserError(f"--train.{option} needs a package: pip install {package}")
 
 
-def make_trackers(workdir: Path, config: Config) -> list[MetricsWriter]:
-    """Returns the trackers asked for."""
-    trackers: list[MetricsWriter] = [_TensorBoard(workdir)] if config.train.tensorboard else []
-    return [*trackers, _WandB(workdir, config)] if config.train.wandb else trackers
+def make_writers(workdir: Path, config: Config) -> list[MetricsWriter]:
+    """Returns the log and the trackers asked for."""
+    wanted = [make for option, (_, make) in _TRACKERS.items() if getattr(config.train, option)]
+    return [MetricsLog(workdir), *(make(workdir, config) for make in wanted)]
 
 
 class _TensorBoard:
-    def __init__(self, workdir: Path) -> None:
+    def __init__(self, workdir: Path, config: Config) -> None:
         from tensorboardX import SummaryWriter
 
         self._writer = SummaryWriter(str(workdir / "tensorboard"))
+        self.close = self._writer.close
 
     def write(self, row: Mapping[str, Any]) -> None:
         for name, value in _numbers(row).items():
             self._writer.add_scalar(name, value, row["step"])
-
-    def close(self) -> None:
-        self._writer.close()
 
 
 class _WandB:
@@ -114,12 +106,17 @@ class _WandB:
 
         options = {"dir": str(workdir), "config": dataclasses.asdict(config), "resume": "allow"}
         self._run = wandb.init(project="wave_jax", name=workdir.resolve().name, **options)
+        self.close = self._run.finish
 
     def write(self, row: Mapping[str, Any]) -> None:
         self._run.log(_numbers(row) | {"step": row["step"]})
 
-    def close(self) -> None:
-        self._run.finish()
+
+# by option: the package that it needs, and what writes to it
+_TRACKERS: dict[str, tuple[str, Callable[[Path, Config], MetricsWriter]]] = {
+    "tensorboard": ("tensorboardX", _TensorBoard),
+    "wandb": ("wandb", _WandB),
+}
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:

@@ -19,7 +19,6 @@ class ProgressDisplay:
     def __init__(self, console: Console, total_steps: int) -> None:
         self._console, self._total = console, total_steps
         self._last_line = 0.0
-        self._started = (0, 0.0)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -51,7 +50,7 @@ class ProgressDisplay:
 
     def training(self, step: int) -> None:
         """Starts the bar of the training steps at `step`."""
-        self._started = (step, time.monotonic())
+        self._started = step, time.monotonic()
         self._task = self._bar.add_task("training", total=self._total, completed=step, note="")
 
     def step(self, step: int) -> None:
@@ -62,15 +61,15 @@ class ProgressDisplay:
         """Shows a row of metrics of training or validation."""
         if row["split"] not in ("train", "validation"):
             return
-        note = f"loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}"
-        text = f"step {row['step']:>6}/{self._total}  {row['split']:<10}  {note}"
+        step, note = row["step"], f"loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}"
+        text = f"step {step:>6}/{self._total}  {row['split']:<10}  {note}"
         if row["split"] == "validation":
             self.line(text)
             return
         speed = f"  {row['examples_per_s']:,.0f} examples/s"
         self._bar.update(self._task, note=note + speed)
-        step, since = self._started
-        left = (time.monotonic() - since) / max(row["step"] - step, 1) * (self._total - row["step"])
+        first, since = self._started
+        left = (time.monotonic() - since) / max(step - first, 1) * (self._total - step)
         self._occasionally(f"{text}{speed}  {timedelta(seconds=round(left))} left")
 
     def line(self, text: str) -> None:

@@ -10,13 +10,11 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-import jax
-
 from wave_jax.errors import Interrupted
-from wave_jax.training.distributed import StopAgreement
+from wave_jax.training.distributed import StopAgreement, alone
 
-# JAX's callback of the garbage collector. Python prints an exception raised in it and continues,
-# so a signal that arrives there is sent again a moment later.
+# In JAX's callback of the garbage collector Python prints an exception and continues, so a signal
+# that arrives there is sent again a moment later.
 _SWALLOWING = "_xla_gc_callback"
 
 
@@ -29,8 +27,7 @@ class Interrupt:
 
     def __init__(self) -> None:
         self.received: int | None = None
-        self._agreement: StopAgreement | None = None
-        self._deferred = False
+        self._agreement: StopAgreement | None = None  # while signals are deferred
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupt:
@@ -46,12 +43,12 @@ class Interrupt:
     @contextmanager
     def deferred(self) -> Iterator[None]:
         """Within the block a signal waits for `poll`, at the latest the one at its end."""
-        self._deferred, self._agreement = True, StopAgreement()
+        self._agreement = StopAgreement()
         try:
             yield
         finally:
-            self._deferred, self._agreement = False, None
-        if jax.process_count() == 1:  # several processes end together, and little remains to do
+            self._agreement = None
+        if alone():  # several processes end together, and little remains to do
             self.poll()
 
     def poll(self) -> None:
@@ -63,9 +60,10 @@ class Interrupt:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received == number == signal.SIGINT:
             raise KeyboardInterrupt
-        if not self._deferred and frame is not None and frame.f_code.co_name == _SWALLOWING:
+        deferred = self._agreement is not None
+        if not deferred and frame is not None and frame.f_code.co_name == _SWALLOWING:
             threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
             return
         self.received = number
-        if not self._deferred:
+        if not deferred:
             raise Interrupted(number)

@@ -1,4 +1,4 @@
-"""The folder of a run: its owner, its lock, and what it keeps of environment and data."""
+"""The folder of a run: whose it is, its lock, and the records in it, as of what a run gave."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import fcntl
 import importlib.metadata
 import json
 import platform
+import resource
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,13 +17,20 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
+from rich.table import Table
 
 import wave_jax
 from wave_jax.data.config import DataConfig
+from wave_jax.data.dataset import Dataset
+from wave_jax.data.tokenize import TokenizedDataset
 from wave_jax.errors import UserError
 from wave_jax.runs.files import CONFIG_FILE, differences, load_config, save_config, write_whole
+from wave_jax.training.compilation import program_bytes
 from wave_jax.training.config import Config
+from wave_jax.training.evaluation import EvalResult
 from wave_jax.training.metrics import NonFiniteError
+from wave_jax.training.state import parameter_counts
+from wave_jax.training.trainer import Trainer
 
 ENVIRONMENT_FILE, SUMMARY_FILE = "environment.json", "summary.json"
 SNAPSHOT = "corpus"  # a copy of texts that exist nowhere else as files
@@ -38,23 +47,21 @@ def claim(workdir: Path, config: Config) -> Literal["new", "unfinished", "finish
     A new or empty folder gets config.json. UserError where the folder holds something else or a run
     whose configuration differs in more than paths, devices and trackers.
     """
-    if workdir.is_file():
-        raise UserError(f"{workdir} is a file: expected a folder for --workdir")
-    if not (workdir / CONFIG_FILE).is_file():
-        others = workdir.iterdir() if workdir.is_dir() else ()
-        if any(path.suffix != ".part" for path in others):  # those a killed process left
-            raise UserError(
-                f"{workdir} is not empty and not the folder of a run (no {CONFIG_FILE} in it): "
-                "give a new or empty folder as --workdir"
-            )
-        try:
+    try:
+        if workdir.is_file():
+            raise UserError(f"{workdir} is a file: expected a folder for --workdir")
+        if not (workdir / CONFIG_FILE).is_file():
             workdir.mkdir(parents=True, exist_ok=True)
+            if any(path.suffix != ".part" for path in workdir.iterdir()):  # a killed process's
+                raise UserError(
+                    f"{workdir} is not empty and not the folder of a run (no {CONFIG_FILE} in it): "
+                    "give a new or empty folder as --workdir"
+                )
             save_config(config, workdir)
-        except OSError as error:
-            raise UserError(f"cannot write to {workdir}: {error.strerror}") from None
-        return "new"
-    different = differences(load_config(workdir), config)
-    if different:
+            return "new"
+    except OSError as error:
+        raise UserError(f"cannot write to --workdir {workdir}: {error.strerror}") from None
+    if different := differences(load_config(workdir), config):
         raise UserError(
             f"{workdir} holds a run of another configuration ({'; '.join(different)}): give the "
             "same options to resume it, or another --workdir. A run cannot be made longer by "
@@ -63,13 +70,9 @@ def claim(workdir: Path, config: Config) -> Literal["new", "unfinished", "finish
     return "finished" if (workdir / SUMMARY_FILE).is_file() else "unfinished"
 
 
-class Occupied(UserError):
-    """Another training is running in the folder; nothing in it may be touched."""
-
-
 @contextmanager
-def occupied(workdir: Path) -> Iterator[None]:
-    """Locks a claimed folder against other trainings, which get Occupied.
+def locked(workdir: Path) -> Iterator[None]:
+    """Locks a claimed folder; UserError if another training has done so.
 
     The lock is the operating system's, on config.json: it ends with the process, however that ends.
     """
@@ -77,7 +80,7 @@ def occupied(workdir: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Occupied(
+            raise UserError(
                 f"another training is running in {workdir}: wait for it, stop it, or give another "
                 "--workdir"
             ) from None
@@ -101,14 +104,11 @@ def device_name() -> str:
     return f"{devices[0].device_kind} x {len(devices)}"
 
 
-def record_environment(workdir: Path, *, data_hash: str, data: str) -> None:
-    """Writes environment.json, or compares the texts with those of the run that is resumed.
-
-    `data_hash` is of all texts, labels and the split; `data` names their source in one line.
-    """
+def record_environment(workdir: Path, dataset: Dataset) -> None:
+    """Writes environment.json, or compares the texts with those of the run that is resumed."""
     path = workdir / ENVIRONMENT_FILE
     if path.is_file():
-        check_unchanged(workdir, data_hash=data_hash, data=data)
+        check_unchanged(workdir, dataset)
         return
     facts = {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -119,32 +119,31 @@ def record_environment(workdir: Path, *, data_hash: str, data: str) -> None:
         "backend": jax.default_backend(),
         "device": device_name(),
         "processes": jax.process_count(),
-        "data": data,
-        "data_hash": data_hash,
+        "data": dataset.description,
+        "data_hash": dataset.fingerprint,
     }
     write_whole(path, json.dumps(facts, indent=2) + "\n")
 
 
-def check_unchanged(workdir: Path, *, data_hash: str, data: str) -> None:
+def check_unchanged(workdir: Path, dataset: Dataset) -> None:
     """Raises UserError if the texts are not those that environment.json was written for.
 
     Changed texts are split differently: some that were trained on would be tested on.
     """
-    path = workdir / ENVIRONMENT_FILE
-    if json.loads(path.read_text(encoding="utf-8"))["data_hash"] != data_hash:
+    recorded = json.loads((workdir / ENVIRONMENT_FILE).read_text(encoding="utf-8"))
+    if recorded["data_hash"] != dataset.fingerprint:
         raise UserError(
-            f"the texts have changed since the run in {workdir} began ({data}): bring the old "
-            "ones back, start anew with another --workdir, or evaluate on a file of its own with "
-            "--data.test"
+            f"the texts have changed since the run in {workdir} began ({dataset.description}): "
+            "bring the old ones back, start anew with another --workdir, or evaluate on a file of "
+            "its own with --data.test"
         )
 
 
 def with_snapshot(data: DataConfig, workdir: Path) -> DataConfig:
     """Returns the data options, with the workdir's snapshot of docstrings as source if any."""
     folder = workdir / SNAPSHOT
-    if data.source == "docstrings" and (folder / "labels.json").is_file():
-        return dataclasses.replace(data, source=str(folder))
-    return data
+    kept = data.source == "docstrings" and (folder / "labels.json").is_file()
+    return dataclasses.replace(data, source=str(folder)) if kept else data
 
 
 def save_batch(workdir: Path, batches: Any, error: NonFiniteError, process: int) -> Path:
@@ -158,3 +157,94 @@ def save_batch(workdir: Path, batches: Any, error: NonFiniteError, process: int)
         facts = {"step": error.step, "groups": error.groups, "saved": error.saved, "texts": texts}
         write_whole(folder / f"step-{error.step + 1}.json", json.dumps(facts) + "\n")
     return path
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """The result of a finished run; accuracies and shares are fractions."""
+
+    workdir: str
+    device: str  # kind and number
+    steps: int
+    best_step: int  # of the best validation accuracy; its parameters were tested
+    validation_accuracy: float  # of that step
+    test_accuracy: float
+    test_loss: float  # mean cross-entropy
+    test_examples: int
+    majority_share: float  # share of the test texts that have the most frequent class
+    parameters: int  # padding rows of the table excluded
+    parameters_without_table: int
+    seconds: float  # of training, without compilation and evaluation
+    examples_per_s: float  # over all of it, loading included
+    step_bytes: int | None  # of the largest compiled step: arguments, results, temporaries
+    process_bytes: int  # peak
+    device_bytes: int | None  # peak of the first device, where it is known
+    texts_cut: dict[str, int]  # texts longer than `data.max_length` tokens, by split
+
+    @classmethod
+    def of(
+        cls, workdir: Path, texts: TokenizedDataset, trainer: Trainer, test: EvalResult
+    ) -> Summary:
+        """Returns the summary of a training that has ended."""
+        progress, task = trainer.progress, trainer.task
+        full, without = parameter_counts(trainer.state.params, texts.tokenizer.vocab_size)
+        epochs, rest = divmod(progress.step, task.steps_per_epoch)
+        examples = epochs * len(texts.splits["train"].labels) + rest * task.config.batch_size
+        sizes = filter(None, map(program_bytes, trainer.programs.values()))
+        memory = jax.local_devices()[0].memory_stats() or {}
+        return cls(
+            workdir=str(workdir),
+            device=device_name(),
+            steps=progress.step,
+            best_step=progress.best_step,
+            validation_accuracy=progress.best_accuracy,
+            test_accuracy=test.accuracy,
+            test_loss=test.loss,
+            test_examples=test.examples,
+            majority_share=texts.majority_share,
+            parameters=full,
+            parameters_without_table=without,
+            seconds=progress.elapsed,
+            examples_per_s=examples / max(progress.elapsed, 1e-9),
+            step_bytes=max(sizes, default=None),
+            process_bytes=process_peak_bytes(),
+            device_bytes=memory.get("peak_bytes_in_use"),
+            texts_cut=texts.texts_cut,
+        )
+
+    def save(self) -> None:
+        """Writes summary.json, which marks the run as finished."""
+        text = json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        write_whole(Path(self.workdir) / SUMMARY_FILE, text)
+
+    @classmethod
+    def load(cls, workdir: Path) -> Summary:
+        """Returns the summary of a finished run."""
+        values = json.loads((workdir / SUMMARY_FILE).read_text(encoding="utf-8"))
+        return cls(**values | {"workdir": str(workdir)})
+
+    def table(self) -> Table:
+        """Returns the table to be printed."""
+        memory = (self.process_bytes, self.step_bytes, self.device_bytes)
+        used = zip(("process", "training step", "device"), memory, strict=True)
+        sizes = [f"{what} {size / 2**20:,.0f} MiB" for what, size in used if size is not None]
+        cut = [f"{count:,} in {split}" for split, count in self.texts_cut.items()]
+        best = f"{self.validation_accuracy:.2%}, best at step {self.best_step:,} of {self.steps:,}"
+        without = f"{self.parameters_without_table:,} without the embedding table"
+        table = Table(show_header=False, box=None, pad_edge=False)
+        table.add_row("test accuracy", f"{self.test_accuracy:.2%} of {self.test_examples:,} texts")
+        table.add_row("majority class", f"{self.majority_share:.2%}")
+        table.add_row("validation", best)
+        table.add_row("parameters", f"{self.parameters:,} ({without})")
+        table.add_row("training", f"{self.seconds:.1f} s, {self.examples_per_s:,.0f} examples/s")
+        table.add_row("device", self.device)
+        table.add_row("peak memory", ", ".join(sizes))
+        table.add_row("texts truncated", ", ".join(cut))
+        table.add_row("written to", self.workdir)
+        return table
+
+
+def process_peak_bytes() -> int:
+    """Returns the peak memory of this process."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes, except on macOS

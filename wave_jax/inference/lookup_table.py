@@ -45,7 +45,7 @@ def table_bytes(model: WaveClassifier, table_rows: int) -> int:
 
 
 class LookupTable:
-    """The lookup table of a model, and prediction from it.
+    """A model's squared variants, and prediction from them.
 
     Attributes:
       squares: float32 [rows + 1, 2 d], (variants / scale)^2 of every token; the last row is zero.
@@ -54,17 +54,11 @@ class LookupTable:
     """
 
     def __init__(self, model: WaveClassifier, params: Any, *, cls_id: int) -> None:
-        """Computes the table; ValueError if the model does not support it."""
-        if not supports(model):
-            raise ValueError(
-                "a lookup table needs one wave layer under [CLS] pooling, without positions and "
-                "with the whole text as scope"
-            )
+        """Computes the table of a model that `supports` one."""
         self._head = {name: leaf for name, leaf in params.items() if name != "embed"}
         make = jax.jit(partial(_make_table, model, cls_id))
         with matmul_precision("float32"):
-            table = make(self._head, params["embed"]["embedding"])
-        self.squares, self.scale, self.cls = table
+            self.squares, self.scale, self.cls = make(self._head, params["embed"]["embedding"])
         self._forward = jax.jit(partial(_logits, model))
 
     def __call__(self, tokens: Tokens) -> np.ndarray:
@@ -72,12 +66,9 @@ class LookupTable:
         others = tokens.lengths - 1  # all but [CLS]
         order = np.argsort(others, kind="stable")
         batches = np.split(order, range(_ROWS[-1], len(order), _ROWS[-1]))
-        # All batches are dispatched before the first result is fetched.
-        results = [self._run(tokens, others, chosen) for chosen in batches]
+        results = [self._run(tokens, others, chosen) for chosen in batches]  # all are dispatched
         found = np.concatenate(jax.device_get(results))[: len(order)]
-        logits = np.empty_like(found)
-        logits[order] = found
-        return logits
+        return found[np.argsort(order)]
 
     def _run(self, tokens: Tokens, others: np.ndarray, chosen: np.ndarray) -> jax.Array:
         """Returns the logits of the chosen texts, followed by those of padding rows."""
@@ -108,11 +99,7 @@ def _make_table(
 
 
 def _logits(
-    model: WaveClassifier,
-    head: Any,
-    table: _Table,
-    ids: Int[Array, "b n"],
-    iterations: Int[Array, ""],
+    model: WaveClassifier, head: Any, table: _Table, ids: Int[Array, "b n"], loops: Int[Array, ""]
 ) -> Float[Array, "b c"]:
     """Sums the rows of each text's tokens, `_UNROLLED` per iteration, and runs the model's rest."""
     squares, scale, cls = table
@@ -123,7 +110,7 @@ def _logits(
         return total + sum(rows)
 
     zeros = jnp.zeros((ids.shape[0], squares.shape[1]), squares.dtype)
-    total = jax.lax.fori_loop(0, iterations, add, zeros)
+    total = jax.lax.fori_loop(0, loops, add, zeros)
     rest = ops.norm_from_squares(total, scale).reshape(-1, *cls.shape)
     own = jnp.broadcast_to(cls, rest.shape)
     found: Any = model.apply({"params": head}, own, rest, method="logits_of_first")

@@ -66,19 +66,15 @@ def make_report(
 def draw_confusion(
     confusion: np.ndarray, label_names: Sequence[str], path: Path, *, title: str
 ) -> None:
-    """Writes a confusion matrix as a PNG: colours are shares of the true class, numbers counts.
+    """Writes a confusion matrix [true, predicted] as a PNG: colours are shares of the true class.
 
-    Args:
-      confusion: int [classes, classes], row: true class, column: predicted class.
+    Up to 20 classes the counts are written into the cells.
     """
-    # A Figure of its own needs no display and leaves pyplot's global state alone.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # without pyplot: no display, no global state
 
     classes = len(label_names)
     side = min(max(4.5, 0.55 * classes + 2.0), 24.0)
     figure = Figure(figsize=(side + 1.0, side), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(shares, cmap="cividis", vmin=0.0, vmax=1.0)

@@ -1,14 +1,14 @@
 """Prediction of a one-layer network from a table of squared variants, without the projection.
 
-Under [CLS] pooling, without positions and with the whole text as scope, the logits depend on a text
-only through two vectors per variant: u_0 of [CLS], the same for every text, and
-r_0 = sqrt(sum_j u_j^2) over its other tokens. So the squares of every token's variants E W + b are
-computed once, and prediction is an embedding bag followed by a small feed-forward: the same numbers
-as the network's, up to rounding.
+Under [CLS] pooling, without positions and with the whole text as scope, a text's logits depend on
+two vectors per variant: u_0 of [CLS], always the same, and r_0 = sqrt(sum_j u_j^2) over its other
+tokens. So the squares of every token's variants E W + b are computed once, and prediction is an
+embedding bag and a small feed-forward: the network's numbers, up to rounding.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeGuard
 
@@ -59,7 +59,7 @@ class LookupTable:
         make = jax.jit(partial(_make_table, model, cls_id))
         with matmul_precision("float32"):
             self.squares, self.scale, self.cls = make(self._head, params["embed"]["embedding"])
-        self._forward = jax.jit(partial(_logits, model))
+        self._forward: Callable[..., jax.Array] = jax.jit(partial(_logits, model))
 
     def __call__(self, tokens: Tokens) -> np.ndarray:
         """Returns the logits float32 [texts, classes] of texts that begin with [CLS]."""
@@ -83,8 +83,7 @@ class LookupTable:
             ids[row, : others[text]] = tokens.ids[end - others[text] : end]
         table = self.squares, self.scale, self.cls
         with matmul_precision("float32"):
-            logits: jax.Array = self._forward(self._head, table, ids, -(-most // _UNROLLED))
-        return logits
+            return self._forward(self._head, table, ids, -(-most // _UNROLLED))
 
 
 _Table = tuple[Float[Array, "w 2d"], Float[Array, "1 2d"], Float[Array, "2 d"]]

@@ -48,11 +48,14 @@ def make_report(
         "f1": 2 * hits / np.maximum(true + predicted, 1),
     }
     seen = true + predicted > 0
+    wide = logits.astype(np.float64)
+    shifted = wide - wide.max(axis=1, keepdims=True)
+    losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
     rows = zip(*(each.tolist() for each in scores.values()), true.tolist(), strict=True)
     return {
         "accuracy": float(hits.sum() / len(labels)),
         "examples": len(labels),
-        "loss": _cross_entropy(logits, labels),
+        "loss": float(np.mean(losses)),
         "majority": float(true.max() / len(labels)),
         **{f"macro_{name}": float(np.mean(values[seen])) for name, values in scores.items()},
         "per_class": {
@@ -94,13 +97,6 @@ def draw_confusion(
         # Characters that the font lacks are drawn as boxes; the table has the full names.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(path)
-
-
-def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
-    wide = logits.astype(np.float64)
-    shifted = wide - wide.max(axis=1, keepdims=True)
-    log_total = np.log(np.exp(shifted).sum(axis=1))
-    return float(np.mean(log_total - shifted[np.arange(len(labels)), labels]))
 
 
 def _printable(name: str, most: int) -> str:

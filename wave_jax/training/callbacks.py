@@ -71,7 +71,7 @@ class GradientProbe:
 class DivergenceGuard:
     """Metrics writer that warns once when the training loss stays above its first value.
 
-    `seen` are rows of the same training before it was resumed, which are not warned of again.
+    `seen` are rows from before the training was resumed, which are not warned of again.
     """
 
     def __init__(self, warn: Callable[[str], None], seen: Iterable[Mapping[str, Any]] = ()) -> None:
@@ -92,7 +92,7 @@ class DivergenceGuard:
 
     def _diverges(self, row: Mapping[str, Any]) -> bool:
         loss = row.get("loss")
-        if row["split"] != "train" or loss is None:
+        if row["split"] != "train" or loss is None:  # null where it was not finite
             return False
         if math.isnan(self._start):
             self._start = loss

@@ -16,7 +16,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import jax
 from jax._src import distributed  # the key-value store has no public name; Orbax does the same
@@ -29,9 +29,7 @@ STEPS_TO_AGREE = 16  # more than one process can be ahead of another, see `StopA
 
 _ADVICE = "start all of them again with the same command: they resume from the newest checkpoint"
 _LOST = f"this process stops, as another of the run has ended; {_ADVICE}"
-_LOST_WORDS = re.compile(
-    r"gloo|nccl|unavailable|connection|barrier|coordination|deadline", re.IGNORECASE
-)
+_LOST_WORDS = re.compile(r"gloo|nccl|unavailable|connection|barrier|coordination|deadline", re.I)
 _LONG_MS = 24 * 3600 * 1000  # a dead process is noticed by its heartbeat long before
 _calls = itertools.count()  # every process makes the same calls, so the numbers name them
 
@@ -62,8 +60,7 @@ def on_primary(action: Callable[[], T]) -> T:
     found = json.loads(_store().blocking_key_value_get(key, _LONG_MS))
     if "error" in found:
         raise UserError(found["error"])
-    received: T = found["value"]
-    return received
+    return cast(T, found["value"])
 
 
 def primary_first(action: Callable[[], T]) -> T:

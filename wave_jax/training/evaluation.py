@@ -52,10 +52,7 @@ class Evaluator:
     def __call__(
         self, params: Params, batches: Any, poll: Callable[[], None] = lambda: None
     ) -> EvalResult:
-        """Returns the result on `batches` (EvalBatches) with `current_params`, on the mesh.
-
-        `poll` is called before every batch and may raise to stop.
-        """
+        """Returns the result of `current_params` on EvalBatches; `poll` may raise to stop."""
         self.warm(params, batches)
         waiting, found = deque[Any](), []
 

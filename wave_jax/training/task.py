@@ -42,9 +42,8 @@ class Task:
     @property
     def total_steps(self) -> int:
         """Steps of the whole training."""
-        if self.config.steps is not None:
-            return self.config.steps
-        return self.config.epochs * self.steps_per_epoch
+        c = self.config
+        return c.epochs * self.steps_per_epoch if c.steps is None else c.steps
 
     @property
     def sparse(self) -> bool:
@@ -60,9 +59,12 @@ class Task:
     @cached_property
     def optimizer(self) -> optax.GradientTransformation:
         """AdamW of all parameters, or all but the table; clipping is part of the step."""
-        betas = {"b1": self.config.b1, "b2": self.config.b2}
-        decay = {"weight_decay": self.config.weight_decay, "mask": decay_mask}
-        return optax.adamw(self.schedule, **betas, eps=EPSILON, **decay)
+        return optax.adamw(self.schedule, **self._constants, eps=EPSILON, mask=decay_mask)
+
+    @property
+    def _constants(self) -> dict[str, Any]:
+        """Constants of AdamW, of the table and of all else."""
+        return {name: getattr(self.config, name) for name in ("b1", "b2", "weight_decay")}
 
     @cached_property
     def learner(self) -> nn.Module:
@@ -100,7 +102,7 @@ class Task:
             self.optimizer,
             self.schedule,
             self.mesh,
-            update_rows=partial(update_rows, b1=c.b1, b2=c.b2, weight_decay=c.weight_decay),
+            update_rows=partial(update_rows, **self._constants),
             clip_norm=c.clip_norm,
             label_smoothing=c.label_smoothing,
         )

@@ -76,10 +76,7 @@ class StopSignal(Protocol):
 
 
 class Trainer:
-    """Trains a task, from its start or from the newest checkpoint.
-
-    Every checkpoint holds `config`, the resolved configuration.
-    """
+    """Trains a task, from its start or from the newest checkpoint, which also holds `config`."""
 
     def __init__(
         self,

@@ -90,9 +90,3 @@ def test_variants_of_any_scale(scale: float) -> None:
     rows = np.asarray(u, np.float64).reshape(len(u), -1)[[5, 7, 7, 9]]
     found = ops.norm_from_squares(table.squares[np.array([5, 7, 7, 9])].sum(axis=0), table.scale)
     np.testing.assert_allclose(found[0], np.sqrt((rows**2).sum(axis=0)), rtol=1e-6)
-
-
-def test_other_models_are_refused() -> None:
-    classifier = _classifier(ModelConfig(dim=8, pooling="mean"))
-    with pytest.raises(ValueError, match="under .CLS. pooling"):
-        LookupTable(classifier.model, classifier.params, cls_id=2)  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from wave_jax.runs.checkpoints import (
     restore_params,
     write_checksums,
 )
-from wave_jax.training.metrics import empty_metrics, sums_from_json, sums_to_json
+from wave_jax.training.metrics import MetricSums, empty_metrics
 from wave_jax.training.state import current_params
 
 
@@ -111,7 +111,7 @@ def test_a_folder_without_checkpoints(tmp_path):
 
 def test_sums_survive_json():
     sums = dataclasses.replace(empty_metrics(), loss=np.float32(0.1), steps=np.int32(3))
-    assert sums_from_json(sums_to_json(sums)) == sums
+    assert MetricSums.from_json(sums.to_json()) == sums
 
 
 @pytest.fixture(scope="module")

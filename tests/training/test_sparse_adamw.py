@@ -8,7 +8,6 @@ import numpy as np
 import optax
 
 from wave_jax.training.sparse_adamw import (
-    SparseAdamW,
     apply_pending_decay,
     init_rows,
     read_rows,
@@ -24,7 +23,7 @@ def rate(step):
 
 def run(touched, weight_decay=DECAY, seed=0):
     """Makes the steps; returns the initial table, the current one, the state and the gradients."""
-    optimizer = SparseAdamW(0.9, 0.999, weight_decay)
+    constants = {"b1": 0.9, "b2": 0.999, "weight_decay": weight_decay}
     rng = np.random.default_rng(seed)
     table = jnp.asarray(rng.normal(size=(ROWS, DIM)), jnp.float32)
     state = init_rows(table)
@@ -37,7 +36,7 @@ def run(touched, weight_decay=DECAY, seed=0):
             distinct,
             read_rows(table, state, distinct),
             grads,
-            optimizer=optimizer,
+            **constants,
             learning_rate=rate(step),
             step=step,
         )
@@ -113,14 +112,14 @@ def test_padding_is_never_written():
 
 
 def test_the_sum_of_decay_stays_exact_over_many_steps():
-    optimizer = SparseAdamW(0.9, 0.999, 0.01)
+    constants = {"b1": 0.9, "b2": 0.999, "weight_decay": 0.01}
     table = jnp.ones((2, 1))
     none, nothing = jnp.array([2, 3], jnp.int32), jnp.zeros((2, 1))
 
     def one(carry, step):
         table, state = carry
         return update_rows(
-            table, state, none, nothing, nothing, optimizer=optimizer, learning_rate=1e-3, step=step
+            table, state, none, nothing, nothing, **constants, learning_rate=1e-3, step=step
         ), None
 
     steps = 200_000

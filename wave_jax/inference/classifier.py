@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -23,7 +24,7 @@ from wave_jax.runs.files import load_config
 from wave_jax.training.compilation import matmul_precision
 from wave_jax.training.config import Config
 from wave_jax.training.prefetch import prefetch
-from wave_jax.training.step import make_eval_step
+from wave_jax.training.step import eval_step
 
 _TEXTS_AT_ONCE = 4096  # tokenized together, while the ones before are computed
 _MOST_TABLE_BYTES = 2**30  # of a lookup table that is made without being asked for
@@ -43,15 +44,12 @@ class Classifier:
     """A trained network with its tokenizer and labels, as `load(workdir)` returns it.
 
     A text's result does not depend on the other texts, up to rounding. Batches come in a few fixed
-    shapes, each compiled when it is first needed. A thread tokenizes the next texts while the
-    current ones are computed.
+    shapes, each compiled when first needed; a thread tokenizes the next texts meanwhile.
 
     Attributes:
-      model: the Flax module.
-      params: its parameters, a nested dict.
-      tokenizer: from texts to ids.
+      model, params: the Flax module and its parameters, a nested dict.
       labels: names of the classes, in the order of the logits.
-      config: of the training.
+      tokenizer, config: those of the training.
       max_length: tokens of a text that are read, [CLS] and [SEP] included.
       folded_bytes: memory of the lookup table that replaces the projection, 0 without one.
     """
@@ -73,15 +71,14 @@ class Classifier:
         self.labels = tuple(labels)
         self.config = config
         self.max_length = config.data.max_length if max_length is None else max_length
-        self._forward = jax.jit(make_eval_step(model))
+        self._forward = jax.jit(partial(eval_step, model))
         self._rows = table_rows(tokenizer.vocab_size)
-        self._table: LookupTable | None = None
-        self.folded_bytes = 0
+        self._table, self.folded_bytes = None, 0
         if fold and supports(model):
             size = table_bytes(model, self._rows)
             if fold != "auto" or size <= _MOST_TABLE_BYTES:
-                self.folded_bytes = size
                 self._table = LookupTable(model, self.params, cls_id=tokenizer.cls_id)
+                self.folded_bytes = size
         self._shapes = {
             size: Shapes.geometric(size, self.max_length, self._rows)
             for size in (1, max(1, min(_MOST_TEXTS, _MOST_TOKENS // self.max_length)))
@@ -105,8 +102,7 @@ class Classifier:
     def predict_stream(self, chunks: Iterable[Sequence[str]]) -> Iterator[list[Prediction]]:
         """Yields the predictions of each list of texts, in order and as soon as possible.
 
-        A thread reads and tokenizes at most two lists ahead, so memory does not depend on how many
-        there are.
+        At most two lists are read and tokenized ahead, so that memory does not grow with them.
         """
         for tokens in prefetch(chunks, self._encode):
             yield self._predictions(self._logits(tokens))
@@ -119,13 +115,13 @@ class Classifier:
         """
         if isinstance(texts, str):
             return self.logits([texts])[0]
-        checked = list(texts)
-        for i, text in enumerate(checked):
+        texts, size = list(texts), _TEXTS_AT_ONCE
+        for i, text in enumerate(texts):
             if not isinstance(text, str):
                 raise TypeError(f"text {i} is not a str but {type(text).__name__}: {text!r:.60}")
-        if len(checked) <= (size := _TEXTS_AT_ONCE):
-            return self._logits(self._encode(checked))
-        chunks = (checked[i : i + size] for i in range(0, len(checked), size))
+        if len(texts) <= size:
+            return self._logits(self._encode(texts))
+        chunks = (texts[i : i + size] for i in range(0, len(texts), size))
         return np.concatenate([self._logits(tokens) for tokens in prefetch(chunks, self._encode)])
 
     def _encode(self, texts: Sequence[str]) -> Tokens:
@@ -138,9 +134,8 @@ class Classifier:
             return self._table(tokens)
         result = np.empty((len(tokens), len(self.labels)), np.float32)
         size = min(self._shapes) if len(tokens) == 1 else max(self._shapes)
-        batches = EvalBatches(
-            tokens, None, batch_size=size, table_rows=self._rows, shapes=self._shapes[size]
-        )
+        sizes = {"batch_size": size, "table_rows": self._rows}
+        batches = EvalBatches(tokens, None, **sizes, shapes=self._shapes[size])
         for index in range(len(batches)):
             with matmul_precision("float32"):
                 logits = self._forward(self.params, batches.batch(index))
@@ -172,9 +167,9 @@ def load(
       workdir: the folder that training wrote.
       checkpoint: that of the best validation result, or the last one.
       max_length: tokens of a text that are read; by default as many as in training.
-      fold: whether a lookup table replaces the projection, which makes prediction several times
-        faster and takes `Classifier.folded_bytes` of memory (188 MB for 30,522 tokens and 768
-        dimensions); 'auto': up to 1 GiB. Models that do not support it predict without.
+      fold: whether a lookup table replaces the projection where the model allows it: several times
+        faster, for `Classifier.folded_bytes` of memory (188 MB for 30,522 tokens and 768
+        dimensions); 'auto': up to 1 GiB.
 
     Raises:
       UserError: the folder is not a run, has no checkpoint yet, or its files do not match.
@@ -199,15 +194,8 @@ def load(
     learned = sizes(config.model).position == "learned"
     if learned and max_length is not None and max_length > longest:
         raise UserError(f"this network learned {longest} positions; got max_length {max_length}")
-    return Classifier(
-        model,
-        params,
-        tokenizer=tokenizer,
-        labels=labels,
-        config=config,
-        max_length=max_length,
-        fold=fold,
-    )
+    fixed: dict[str, Any] = {"tokenizer": tokenizer, "labels": labels, "config": config}
+    return Classifier(model, params, **fixed, max_length=max_length, fold=fold)
 
 
 def _read_labels(path: Path) -> tuple[str, ...]:

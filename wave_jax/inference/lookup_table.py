@@ -1,14 +1,14 @@
 """Prediction of a one-layer network from a table of squared variants, without the projection.
 
-Under [CLS] pooling, without positions and with the whole text as scope, the logits depend on a text
-only through two vectors per variant: u_0 of [CLS], the same for every text, and
-r_0 = sqrt(sum_j u_j^2) over its other tokens. So the squares of every token's variants E W + b are
-computed once, and prediction is an embedding bag followed by a small feed-forward: the same numbers
-as the network's, up to rounding.
+Under [CLS] pooling, without positions and with the whole text as scope, a text's logits depend on
+two vectors per variant: u_0 of [CLS], always the same, and r_0 = sqrt(sum_j u_j^2) over its other
+tokens. So the squares of every token's variants E W + b are computed once, and prediction is an
+embedding bag and a small feed-forward: the network's numbers, up to rounding.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeGuard
 
@@ -45,7 +45,7 @@ def table_bytes(model: WaveClassifier, table_rows: int) -> int:
 
 
 class LookupTable:
-    """The lookup table of a model, and prediction from it.
+    """A model's squared variants, and prediction from them.
 
     Attributes:
       squares: float32 [rows + 1, 2 d], (variants / scale)^2 of every token; the last row is zero.
@@ -54,30 +54,21 @@ class LookupTable:
     """
 
     def __init__(self, model: WaveClassifier, params: Any, *, cls_id: int) -> None:
-        """Computes the table; ValueError if the model does not support it."""
-        if not supports(model):
-            raise ValueError(
-                "a lookup table needs one wave layer under [CLS] pooling, without positions and "
-                "with the whole text as scope"
-            )
+        """Computes the table of a model that `supports` one."""
         self._head = {name: leaf for name, leaf in params.items() if name != "embed"}
         make = jax.jit(partial(_make_table, model, cls_id))
         with matmul_precision("float32"):
-            table = make(self._head, params["embed"]["embedding"])
-        self.squares, self.scale, self.cls = table
-        self._forward = jax.jit(partial(_logits, model))
+            self.squares, self.scale, self.cls = make(self._head, params["embed"]["embedding"])
+        self._forward: Callable[..., jax.Array] = jax.jit(partial(_logits, model))
 
     def __call__(self, tokens: Tokens) -> np.ndarray:
         """Returns the logits float32 [texts, classes] of texts that begin with [CLS]."""
         others = tokens.lengths - 1  # all but [CLS]
         order = np.argsort(others, kind="stable")
         batches = np.split(order, range(_ROWS[-1], len(order), _ROWS[-1]))
-        # All batches are dispatched before the first result is fetched.
-        results = [self._run(tokens, others, chosen) for chosen in batches]
+        results = [self._run(tokens, others, chosen) for chosen in batches]  # all are dispatched
         found = np.concatenate(jax.device_get(results))[: len(order)]
-        logits = np.empty_like(found)
-        logits[order] = found
-        return logits
+        return found[np.argsort(order)]
 
     def _run(self, tokens: Tokens, others: np.ndarray, chosen: np.ndarray) -> jax.Array:
         """Returns the logits of the chosen texts, followed by those of padding rows."""
@@ -92,8 +83,7 @@ class LookupTable:
             ids[row, : others[text]] = tokens.ids[end - others[text] : end]
         table = self.squares, self.scale, self.cls
         with matmul_precision("float32"):
-            logits: jax.Array = self._forward(self._head, table, ids, -(-most // _UNROLLED))
-        return logits
+            return self._forward(self._head, table, ids, -(-most // _UNROLLED))
 
 
 _Table = tuple[Float[Array, "w 2d"], Float[Array, "1 2d"], Float[Array, "2 d"]]
@@ -108,11 +98,7 @@ def _make_table(
 
 
 def _logits(
-    model: WaveClassifier,
-    head: Any,
-    table: _Table,
-    ids: Int[Array, "b n"],
-    iterations: Int[Array, ""],
+    model: WaveClassifier, head: Any, table: _Table, ids: Int[Array, "b n"], loops: Int[Array, ""]
 ) -> Float[Array, "b c"]:
     """Sums the rows of each text's tokens, `_UNROLLED` per iteration, and runs the model's rest."""
     squares, scale, cls = table
@@ -123,7 +109,7 @@ def _logits(
         return total + sum(rows)
 
     zeros = jnp.zeros((ids.shape[0], squares.shape[1]), squares.dtype)
-    total = jax.lax.fori_loop(0, iterations, add, zeros)
+    total = jax.lax.fori_loop(0, loops, add, zeros)
     rest = ops.norm_from_squares(total, scale).reshape(-1, *cls.shape)
     own = jnp.broadcast_to(cls, rest.shape)
     found: Any = model.apply({"params": head}, own, rest, method="logits_of_first")

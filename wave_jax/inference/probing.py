@@ -18,7 +18,6 @@ from wave_jax.training.compilation import matmul_precision
 
 _SCALARS: dict[str, Scalar] = {"loss": cross_entropy, "logit": class_logit, "margin": margin}
 _SHORTEST = 16  # tokens that a text is padded to; longer ones to 32, 64, ..., for few compilations
-_UNLIMITED = 1 << 30  # tokens
 
 
 def probe_text(
@@ -31,12 +30,8 @@ def probe_text(
 ) -> TextProbe:
     """Returns every gradient of a trained Wave Network for one text.
 
-    Args:
-      classifier: as `wave_jax.load(workdir)` returns it.
-      label: the class whose loss, logit or margin is differentiated; by default the predicted one.
-      of: what is differentiated: the 'loss', the class's 'logit', or its 'margin' over the best
-        other class.
-      cut: truncate a text that is too long for the network, instead of raising an error.
+    Differentiated is the loss, logit, or margin over the best other class (`of`) of the class
+    `label`, by default the predicted one. `cut` truncates a text too long for the network.
 
     Raises:
       UserError: the text is empty or too long, the label unknown, or the network has no waves.
@@ -49,25 +44,21 @@ def probe_text(
             f"{', '.join(classifier.labels)}"
         )
     ids, tokens_cut = _encode(classifier, text, cut)
-    width = _SHORTEST
-    while width < len(ids):
-        width *= 2
-    width = max(len(ids), min(width, classifier.max_length))
+    width = min(max(_SHORTEST, 1 << (len(ids) - 1).bit_length()), classifier.max_length)
     mask = np.arange(width)[None] < len(ids)
     row = np.zeros((1, width), np.int32)
     row[mask] = ids
-    tokenizer = classifier.tokenizer
+    tokenizer, model, params = classifier.tokenizer, classifier.model, classifier.params
     special = (tokenizer.cls_id, tokenizer.sep_id)
     baseline = unknown_baseline(jnp.asarray(row), tokenizer.unk_id, special)
     if label is None:
-        logits = classifier.model.apply({"params": classifier.params}, row, mask)
-        index = int(np.argmax(logits[0]))
+        logits: Any = model.apply({"params": params}, row, mask)
+        index = int(np.argmax(logits))
     else:
         index = classifier.labels.index(label)
     with matmul_precision("float32"):
-        found: ProbeResult = _jitted(classifier.model, of)(
-            classifier.params, row, np.array([index]), mask=mask, baseline_ids=baseline
-        )
+        probe = _jitted(model, of)
+        found = probe(params, row, np.array([index]), mask=mask, baseline_ids=baseline)
     result = _without_padding(jax.device_get(found), len(ids), width)
     tokens = tuple(tokenizer.tokens(ids))
     return TextProbe(text, tokens, tokens_cut, index, classifier.labels, of, result)
@@ -81,7 +72,7 @@ def _jitted(model: Any, of: Of) -> Any:
 def _encode(classifier: Classifier, text: str, cut: bool) -> tuple[np.ndarray, int]:
     """Returns the ids that are read, and how many tokens are not."""
     tokenizer, longest = classifier.tokenizer, classifier.max_length
-    whole = tokenizer.encode([text], _UNLIMITED)[0]
+    whole = tokenizer.encode([text], 1 << 30)[0]  # unlimited
     if len(whole) <= 2:
         raise UserError(
             f"the text {text[:40]!r} is empty: it has no tokens but [CLS] and [SEP], and so no "

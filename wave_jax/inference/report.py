@@ -48,11 +48,14 @@ def make_report(
         "f1": 2 * hits / np.maximum(true + predicted, 1),
     }
     seen = true + predicted > 0
+    wide = logits.astype(np.float64)
+    shifted = wide - wide.max(axis=1, keepdims=True)
+    losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
     rows = zip(*(each.tolist() for each in scores.values()), true.tolist(), strict=True)
     return {
         "accuracy": float(hits.sum() / len(labels)),
         "examples": len(labels),
-        "loss": _cross_entropy(logits, labels),
+        "loss": float(np.mean(losses)),
         "majority": float(true.max() / len(labels)),
         **{f"macro_{name}": float(np.mean(values[seen])) for name, values in scores.items()},
         "per_class": {
@@ -66,19 +69,15 @@ def make_report(
 def draw_confusion(
     confusion: np.ndarray, label_names: Sequence[str], path: Path, *, title: str
 ) -> None:
-    """Writes a confusion matrix as a PNG: colours are shares of the true class, numbers counts.
+    """Writes a confusion matrix [true, predicted] as a PNG: colours are shares of the true class.
 
-    Args:
-      confusion: int [classes, classes], row: true class, column: predicted class.
+    Up to 20 classes the counts are written into the cells.
     """
-    # A Figure of its own needs no display and leaves pyplot's global state alone.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # without pyplot: no display, no global state
 
     classes = len(label_names)
     side = min(max(4.5, 0.55 * classes + 2.0), 24.0)
     figure = Figure(figsize=(side + 1.0, side), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(shares, cmap="cividis", vmin=0.0, vmax=1.0)
@@ -98,13 +97,6 @@ def draw_confusion(
         # Characters that the font lacks are drawn as boxes; the table has the full names.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(path)
-
-
-def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
-    wide = logits.astype(np.float64)
-    shifted = wide - wide.max(axis=1, keepdims=True)
-    log_total = np.log(np.exp(shifted).sum(axis=1))
-    return float(np.mean(log_total - shifted[np.arange(len(labels)), labels]))
 
 
 def _printable(name: str, most: int) -> str:

@@ -23,9 +23,9 @@ _DIVERGED_ROWS, _DIVERGED_STEPS = 5, 200  # rows above the start, and steps betw
 
 
 class Callback(Protocol):
-    """Called every `every` steps, for example to probe gradients; 0 is never."""
+    """Called every `every` steps, for example to probe gradients."""
 
-    every: int
+    every: int  # 0 is never
 
     def __call__(self, step: int, params: Params) -> Mapping[str, Any] | None:
         """Takes the current parameters, which it must not keep; returns fields of a metrics row.
@@ -54,11 +54,10 @@ class GradientProbe:
         self.every = every
         last = len(split.labels) - 1
         chosen = np.unique(np.linspace(0, last, _PROBED_TEXTS).round().astype(int))
-        texts = [split.tokens[int(index)] for index in chosen]
-        shape = len(texts), max(map(len, texts))
-        self._ids, self._mask = np.zeros(shape, np.int32), np.zeros(shape, bool)
-        for row, ids in enumerate(texts):
-            self._ids[row, : len(ids)], self._mask[row, : len(ids)] = ids, True
+        texts, lengths = [split.tokens[int(i)] for i in chosen], split.tokens.lengths[chosen]
+        self._mask = np.arange(lengths.max()) < lengths[:, None]
+        self._ids = np.zeros(self._mask.shape, np.int32)
+        self._ids[self._mask] = np.concatenate(texts)
         self._labels = split.labels[chosen]
         self._summarize = jax.jit(partial(summarize, model), out_shardings=replicated(mesh))
 
@@ -72,7 +71,7 @@ class GradientProbe:
 class DivergenceGuard:
     """Metrics writer that warns once when the training loss stays above its first value.
 
-    `seen` are rows of the same training before it was resumed, which are not warned of again.
+    `seen` are rows from before the training was resumed, which are not warned of again.
     """
 
     def __init__(self, warn: Callable[[str], None], seen: Iterable[Mapping[str, Any]] = ()) -> None:
@@ -93,7 +92,7 @@ class DivergenceGuard:
 
     def _diverges(self, row: Mapping[str, Any]) -> bool:
         loss = row.get("loss")
-        if row["split"] != "train" or loss is None:
+        if row["split"] != "train" or loss is None:  # null where it was not finite
             return False
         if math.isnan(self._start):
             self._start = loss

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
-from typing import Any, Literal
+from contextlib import AbstractContextManager
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,24 +16,22 @@ from jax.sharding import Mesh
 
 from wave_jax.data.streams import default_cache_dir
 from wave_jax.models.products import BFLOAT16_PRODUCTS
+from wave_jax.training.config import Precision
 from wave_jax.training.mesh import place
 from wave_jax.training.metrics import MetricSums
 from wave_jax.training.state import State
 from wave_jax.training.task import Task
 
-Precision = Literal["float32", "bfloat16"]
 Shape = tuple[int, ...]  # rows, tokens, distinct ids
 Report = Callable[[int, int], None]  # (programs compiled, programs in all)
 
-# True float32 products, where GPUs and TPUs default to less; or bfloat16 inputs summed in float32
-_MATMUL: dict[Precision, str] = {"float32": "float32", "bfloat16": BFLOAT16_PRODUCTS}
 
+def matmul_precision(precision: Precision) -> AbstractContextManager[Any]:
+    """Sets the precision of the products traced within the block.
 
-@contextmanager
-def matmul_precision(precision: Precision) -> Iterator[None]:
-    """Sets the precision of the products traced within the block."""
-    with jax.default_matmul_precision(_MATMUL[precision]):
-        yield
+    True float32, where GPUs and TPUs default to less, or bfloat16 inputs summed in float32.
+    """
+    return jax.default_matmul_precision(BFLOAT16_PRODUCTS if precision == "bfloat16" else "float32")
 
 
 def enable_compilation_cache() -> None:
@@ -70,13 +68,20 @@ def compile_shapes(
     Of `fixed`, arguments on their devices, only shapes and shardings matter; the shapes `known` are
     left out. `batches` are TrainBatches or EvalBatches.
     """
-    with matmul_precision(precision):
-        lowered = {
-            shape: function.lower(*abstract(fixed), abstract(place(batch, mesh)))
-            for shape, batch in _templates(batches)
-            if shape not in known
-        }
-    if report is not None and lowered:
+    example, lowered = batches.batch(0), {}
+    rows = len(example.mask)  # of this process
+    for tokens, distinct in batches.shapes.chain:
+        shape = (rows * jax.process_count(), tokens, distinct)
+        if shape in known:
+            continue
+        batch = example._replace(
+            distinct=np.zeros((distinct,), np.int32),
+            inverse=np.zeros((rows, tokens), np.int32),
+            mask=np.zeros((rows, tokens), bool),
+        )
+        with matmul_precision(precision):
+            lowered[shape] = function.lower(*abstract(fixed), abstract(place(batch, mesh)))
+    if report is not None:
         report(0, len(lowered))
     pool = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1))
     try:
@@ -112,19 +117,6 @@ def program_bytes(program: Any) -> int | None:
         return None
     results = stats.output_size_in_bytes - stats.alias_size_in_bytes
     return int(stats.argument_size_in_bytes + results + stats.temp_size_in_bytes)
-
-
-def _templates(batches: Any) -> Iterator[tuple[Shape, Any]]:
-    """Yields every shape that `batches` can have on the devices, with an empty host batch."""
-    example = batches.batch(0)
-    rows = example.inverse.shape[0]
-    for tokens, distinct in batches.shapes.chain:
-        batch = example._replace(
-            distinct=np.zeros((distinct,), np.int32),
-            inverse=np.zeros((rows, tokens), np.int32),
-            mask=np.zeros((rows, tokens), bool),
-        )
-        yield (rows * jax.process_count(), tokens, distinct), batch
 
 
 def keep_freed_memory() -> bool:

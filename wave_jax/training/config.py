@@ -9,6 +9,8 @@ from wave_jax.data.config import DataConfig
 from wave_jax.errors import UserError
 from wave_jax.models.config import ModelConfig
 
+Precision = Literal["float32", "bfloat16"]
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -38,7 +40,7 @@ class TrainConfig:
     """Share of the target spread evenly over all classes."""
     table_optimizer: Literal["rows", "dense"] = "rows"
     """AdamW of the embedding table: on the rows that a batch contains, or on all rows."""
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     """Precision of matrix products; sums and parameters stay in float32."""
     eval_every: int | None = None
     """Steps between validations; by default at the end of every epoch."""
@@ -94,9 +96,9 @@ class Config:
 def check_config(config: Config) -> None:
     """Raises UserError for a training or probing option out of its range, by its name."""
     train, probe = config.train, config.probe
-    least = dict.fromkeys(("early_stopping", "warmup_steps", "weight_decay", "clip_norm"), 0)
-    least |= dict.fromkeys(("epochs", "steps", "batch_size", "eval_batch_size", "log_every"), 1)
-    least |= dict.fromkeys(("keep", "eval_every", "checkpoint_every"), 1)
+    counts = "epochs steps batch_size eval_batch_size log_every keep eval_every checkpoint_every"
+    least = dict.fromkeys(counts.split(), 1)
+    least |= dict.fromkeys(("early_stopping", "warmup_steps", "weight_decay", "clip_norm"), 0)
     for name, value in vars(train).items():
         option = f"--train.{name.replace('_', '-')}"
         if name in least and value is not None and not value >= least[name]:

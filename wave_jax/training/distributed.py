@@ -16,7 +16,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import jax
 from jax._src import distributed  # the key-value store has no public name; Orbax does the same
@@ -29,11 +29,8 @@ STEPS_TO_AGREE = 16  # more than one process can be ahead of another, see `StopA
 
 _ADVICE = "start all of them again with the same command: they resume from the newest checkpoint"
 _LOST = f"this process stops, as another of the run has ended; {_ADVICE}"
-_LOST_WORDS = re.compile(
-    r"gloo|nccl|unavailable|connection|barrier|coordination|deadline", re.IGNORECASE
-)
+_LOST_WORDS = re.compile(r"gloo|nccl|unavailable|connection|barrier|coordination|deadline", re.I)
 _LONG_MS = 24 * 3600 * 1000  # a dead process is noticed by its heartbeat long before
-_STDERR = 2
 _calls = itertools.count()  # every process makes the same calls, so the numbers name them
 
 
@@ -63,15 +60,11 @@ def on_primary(action: Callable[[], T]) -> T:
     found = json.loads(_store().blocking_key_value_get(key, _LONG_MS))
     if "error" in found:
         raise UserError(found["error"])
-    received: T = found["value"]
-    return received
+    return cast(T, found["value"])
 
 
 def primary_first(action: Callable[[], T]) -> T:
-    """Calls `action` on every process, on the others after process 0 has returned from it.
-
-    So the others find and read the files that process 0 writes, such as a tokenizer.
-    """
+    """Calls `action` on process 0, then on the others, which read the files that it wrote."""
     results: list[T] = []
     on_primary(lambda: results.append(action()))
     return results[0] if results else action()
@@ -85,7 +78,7 @@ def meet() -> None:
 
 @contextmanager
 def noticing_lost_peers() -> Iterator[None]:
-    """Raises PeerLost instead of the error that another process leaves behind by ending."""
+    """Raises PeerLost in place of the error that another process leaves behind by ending."""
     try:
         yield
     except (UserError, PeerLost):
@@ -112,8 +105,7 @@ class StopAgreement:
     """Makes all processes of a run stop at the same tick, of one step or batch of evaluation.
 
     A process that wants to stop proposes in the store a tick STEPS_TO_AGREE ahead; the first
-    proposal stands. All see it in time: a step needs all processes, and each dispatches fewer than
-    STEPS_TO_AGREE steps that are not finished.
+    proposal stands. All see it in time, as no process dispatches that many unfinished steps.
     """
 
     def __init__(self) -> None:
@@ -143,7 +135,7 @@ def _store() -> Any:
     return distributed.global_state.client
 
 
-_on_abort = SimpleNamespace(line=_LOST, status=1, file=_STDERR)
+_on_abort = SimpleNamespace(line=_LOST, status=1, file=2)  # at first to stderr
 
 
 @ctypes.CFUNCTYPE(None, ctypes.c_int)
@@ -158,28 +150,20 @@ def _handle_abort(number: int) -> None:
 
 
 def join(
-    coordinator: str | None = None,
-    processes: int | None = None,
-    process: int | None = None,
-    *,
-    wait: int = 60,
-    timeout: int = 30,
+    coordinator: str | None, processes: int | None, process: int | None, *, wait: int, timeout: int
 ) -> None:
     """Makes this process one of several; to be called before anything asks for devices.
 
-    If some do not come, the process ends with one line and exit status 2.
-
-    Args:
-        coordinator: HOST:PORT of process 0. By default it, the number of processes and the index of
-            this one are found through SLURM, Open MPI or a TPU pod.
-        wait: seconds within which all must come.
-        timeout: seconds without a heartbeat after which a process counts as dead.
+    `coordinator` is HOST:PORT of process 0; without it, all is found through SLURM, Open MPI or a
+    TPU pod. If some processes do not come within `wait` seconds, this one ends with one line and
+    exit status 2; one without a heartbeat for `timeout` seconds counts as dead.
 
     Raises:
         UserError: the processes cannot find each other.
     """
-    where = f" at {coordinator}" if coordinator is not None else ""
+    where = ""
     if coordinator is not None:
+        where = f" at {coordinator}"
         if process == 0:
             _check_port(coordinator)
         print(f"Process {process} waits for all {processes}{where}, up to {wait} s", flush=True)
@@ -189,15 +173,10 @@ def join(
         "with the same --distributed.coordinator and --distributed.processes and a "
         "--distributed.process of its own, or wait longer with --distributed.wait"
     )
+    limits: dict[str, Any] = {"initialization_timeout": wait, "heartbeat_timeout_seconds": timeout}
     try:
         with _aborting_with(absent):
-            jax.distributed.initialize(
-                coordinator,
-                processes,
-                process,
-                initialization_timeout=wait,
-                heartbeat_timeout_seconds=timeout,
-            )
+            jax.distributed.initialize(coordinator, processes, process, **limits)
     except (ValueError, RuntimeError) as error:
         raise UserError(
             f"--distributed: the processes did not find each other ({one_line(error, 200)}). Under "
@@ -226,14 +205,15 @@ def _aborting_with(line: str) -> Iterator[None]:
     JAX waits in C++, where Python's handler of Ctrl-C would never run, and writes a stack trace to
     stderr before it calls abort().
     """
-    previous = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    _on_abort.line, _on_abort.status, _on_abort.file = line, 2, os.dup(_STDERR)
+    previous, stderr = signal.signal(signal.SIGINT, signal.SIG_DFL), os.dup(2)
+    usual = vars(_on_abort).copy()
+    vars(_on_abort).update(line=line, status=2, file=stderr)
     with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), _STDERR)
+        os.dup2(nowhere.fileno(), 2)
     try:
         yield
     finally:
-        os.dup2(_on_abort.file, _STDERR)
-        os.close(_on_abort.file)
-        _on_abort.line, _on_abort.status, _on_abort.file = _LOST, 1, _STDERR
+        os.dup2(stderr, 2)
+        vars(_on_abort).update(usual)
+        os.close(stderr)
         signal.signal(signal.SIGINT, previous)

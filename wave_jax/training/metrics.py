@@ -41,12 +41,23 @@ class MetricSums:
             "grad_norm": float(self.grad_norm) / steps,
         }
 
+    def to_json(self) -> dict[str, float]:
+        """Returns the sums as plain numbers, from which `from_json` restores them exactly."""
+        return {name: value.item() for name, value in vars(jax.device_get(self)).items()}
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> MetricSums:
+        """Inverts `to_json`; the sums are numpy scalars."""
+        empty = vars(empty_metrics())
+        return MetricSums(**{name: zero.dtype.type(values[name]) for name, zero in empty.items()})
+
 
 def empty_metrics() -> MetricSums:
     """Returns the sums of no step, as numpy scalars."""
     values: dict[str, Any] = {field.name: np.float32(0) for field in dataclasses.fields(MetricSums)}
-    counts = {"steps": np.int32(0), "bad_groups": np.int32(0), "bad_step": np.int32(-1)}
-    return MetricSums(**values | counts)
+    return MetricSums(
+        **values | {"steps": np.int32(0), "bad_groups": np.int32(0), "bad_step": np.int32(-1)}
+    )
 
 
 def add_step(
@@ -75,21 +86,10 @@ def add_step(
     )
 
 
-def sums_to_json(sums: MetricSums) -> dict[str, float]:
-    """Returns the sums as plain numbers, from which `sums_from_json` restores them exactly."""
-    return {name: value.item() for name, value in vars(jax.device_get(sums)).items()}
-
-
-def sums_from_json(values: Mapping[str, Any]) -> MetricSums:
-    """Returns the sums of `sums_to_json`, as numpy scalars."""
-    empty = vars(empty_metrics())
-    return MetricSums(**{name: zero.dtype.type(values[name]) for name, zero in empty.items()})
-
-
 def classification_sums(
     logits: jax.Array, labels: jax.Array, weights: jax.Array, label_smoothing: float = 0.0
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Returns the weighted sums (loss, correct, examples) of a batch, float32 scalars.
+) -> dict[str, jax.Array]:
+    """Returns the weighted sums 'loss', 'correct' and 'examples' of a batch, float32 scalars.
 
     `logits` are [B, C], `labels` int32 [B], `weights` float32 [B], 0 for padding rows.
     """
@@ -98,11 +98,11 @@ def classification_sums(
     losses = optax.softmax_cross_entropy(logits, targets)
     correct = (jnp.argmax(logits, axis=-1) == labels).astype(jnp.float32)
     # where, not only a product: an infinity in a padding row must not spread
-    return (
-        jnp.sum(jnp.where(weights > 0, losses * weights, 0.0)),
-        jnp.sum(correct * weights),
-        jnp.sum(weights),
-    )
+    return {
+        "loss": jnp.sum(jnp.where(weights > 0, losses * weights, 0.0)),
+        "correct": jnp.sum(correct * weights),
+        "examples": jnp.sum(weights),
+    }
 
 
 class NonFiniteError(UserError):
@@ -121,15 +121,10 @@ class NonFiniteError(UserError):
         )
 
 
-def group_bit(params: Mapping[str, Any], name: str) -> int:
-    """Returns the bit that stands for a parameter group."""
-    return 1 << min(sorted(params).index(name), _LAST_BIT)
+def group_bits(params: Mapping[str, Any]) -> dict[str, int]:
+    """Returns the bit of `MetricSums.bad_groups` that stands for each parameter group.
 
-
-def group_names(params: Mapping[str, Any], bits: int) -> list[str]:
-    """Returns the names of the parameter groups whose bits are set.
-
-    >>> group_names({"embed": {}, "classifier": {}}, 3)
-    ['classifier', 'embed']
+    >>> group_bits({"embed": {}, "classifier": {}})
+    {'classifier': 1, 'embed': 2}
     """
-    return [name for name in sorted(params) if bits & group_bit(params, name)]
+    return {name: 1 << min(i, _LAST_BIT) for i, name in enumerate(sorted(params))}

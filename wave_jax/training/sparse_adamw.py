@@ -35,25 +35,11 @@ class SparseAdamWState:
     carry: jax.Array  # scalar, the rounding error of that sum (Kahan), exact over millions of steps
 
 
-@dataclasses.dataclass(frozen=True)
-class SparseAdamW:
-    """Constants of the update."""
-
-    b1: float
-    b2: float
-    weight_decay: float
-
-
 def init_rows(table: jax.Array) -> SparseAdamWState:
     """Returns the state before the first step of a table [V, d]."""
-    zero = jnp.zeros((), jnp.float32)
-    return SparseAdamWState(
-        mu=jnp.zeros_like(table),
-        nu=jnp.zeros_like(table),
-        applied=jnp.zeros(table.shape[:1], jnp.float32),
-        decay=zero,
-        carry=zero,
-    )
+    applied, zero = jnp.zeros(table.shape[:1], jnp.float32), jnp.zeros((), jnp.float32)
+    mu, nu = jnp.zeros_like(table), jnp.zeros_like(table)
+    return SparseAdamWState(mu, nu, applied, decay=zero, carry=zero)
 
 
 @jax.named_scope("read_rows")
@@ -71,7 +57,9 @@ def update_rows(
     rows: jax.Array,
     grads: jax.Array,
     *,
-    optimizer: SparseAdamW,
+    b1: float,
+    b2: float,
+    weight_decay: float,
     learning_rate: jax.Array,
     step: jax.Array,
 ) -> tuple[jax.Array, SparseAdamWState]:
@@ -80,13 +68,12 @@ def update_rows(
     `rows` [U, d] are as `read_rows` returned them for `distinct` [U], `grads` [U, d] their
     gradient (clipped); `step` counts the steps made before this one.
     """
-    b1, b2 = optimizer.b1, optimizer.b2
     mu = (1 - b1) * grads + b1 * _take_rows(state.mu, distinct)
     nu = (1 - b2) * grads**2 + b2 * _take_rows(state.nu, distinct)
     steps = step + 1
     direction = mu / (1 - b1**steps) / (jnp.sqrt(nu / (1 - b2**steps)) + EPSILON)
-    new = rows - learning_rate * (direction + optimizer.weight_decay * rows)
-    term = jnp.log1p(-learning_rate * optimizer.weight_decay) - state.carry
+    new = rows - learning_rate * (direction + weight_decay * rows)
+    term = jnp.log1p(-learning_rate * weight_decay) - state.carry
     decay = state.decay + term
     return put_rows(table, distinct, new), SparseAdamWState(
         mu=put_rows(state.mu, distinct, mu),

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 import optax
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from wave_jax.training.mesh import put
 from wave_jax.training.sparse_adamw import SparseAdamWState, apply_pending_decay
@@ -20,11 +21,7 @@ Params = dict[str, Any]
 @partial(jax.tree_util.register_dataclass)
 @dataclasses.dataclass(frozen=True)
 class State:
-    """Parameters and optimizer state.
-
-    With sparse AdamW the embedding table in `params` has weight decay pending: use
-    `current_params`.
-    """
+    """Parameters and optimizer state; sparse AdamW's decay is pending: see `current_params`."""
 
     step: jax.Array  # int32 scalar, steps made
     params: Params  # nested dict of float32
@@ -34,13 +31,10 @@ class State:
 
 def with_params(state: State, given: Mapping[str, Any]) -> State:
     """Returns a state with some parameters replaced; `given` is nested like `state.params`."""
-
-    def replaced(params: Any, given: Any) -> Any:
-        if isinstance(given, Mapping):
-            return params | {name: replaced(params[name], given[name]) for name in given}
-        return put(np.asarray(given, params.dtype), params.sharding)
-
-    return dataclasses.replace(state, params=replaced(state.params, given))
+    params = flatten_dict(state.params)
+    for path, value in flatten_dict(given).items():
+        params[path] = put(np.asarray(value, params[path].dtype), params[path].sharding)
+    return dataclasses.replace(state, params=unflatten_dict(params))
 
 
 def current_params(state: State) -> Params:

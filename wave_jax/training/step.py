@@ -12,17 +12,9 @@ from flax import linen as nn
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from wave_jax.training.metrics import MetricSums, add_step, classification_sums, group_bit
-from wave_jax.training.sparse_adamw import (
-    SparseAdamW,
-    put_rows,
-    read_rows,
-    update_rows,
-)
+from wave_jax.training.metrics import MetricSums, add_step, classification_sums, group_bits
+from wave_jax.training.sparse_adamw import put_rows, read_rows
 from wave_jax.training.state import Params, State, join_table, split_table
-
-TrainStep = Callable[[State, MetricSums, jax.Array, Any], tuple[State, MetricSums]]
-EvalStep = Callable[[Params, Any], jax.Array]
 
 
 def make_train_step(
@@ -31,16 +23,17 @@ def make_train_step(
     schedule: optax.Schedule,
     mesh: Mesh,
     *,
-    sparse: SparseAdamW | None,
-    clip_norm: float = 1.0,
-    label_smoothing: float = 0.0,
-) -> TrainStep:
+    update_rows: Callable[..., tuple[jax.Array, Any]],
+    clip_norm: float,
+    label_smoothing: float,
+) -> Callable[..., tuple[State, MetricSums]]:
     """Returns (state, sums, root key, batch) -> (state, sums), to be jitted with donated state.
 
     The loss is the weighted mean over the batch; the step's randomness is fold_in(root, step).
     Models with `logits_from_rows` get the table's gradient as one row per distinct id; others get
-    ids and a dense gradient. `sparse` needs the former, and `optimizer` then updates all but the
-    table. The norm over all parameters together is clipped to `clip_norm`; 0 for no clipping.
+    ids and a dense gradient. Where `state.table` is given, `update_rows` updates the table, as in
+    `sparse_adamw` with its constants bound, and `optimizer` all else. The norm over all parameters
+    together is clipped to `clip_norm`; 0 for no clipping.
     """
     by_rows = has_rows(model)
 
@@ -49,40 +42,28 @@ def make_train_step(
     ) -> tuple[State, MetricSums]:
         key = jax.random.fold_in(root, state.step)
         rest, rows = _read_table(state, batch, mesh) if by_rows else (state.params, None)
-        grads, (loss, correct, examples) = _gradients(
-            model, rest, rows, batch, key, label_smoothing, mesh
-        )
+        grads, seen = _gradients(model, rest, rows, batch, key, label_smoothing, mesh)
         with jax.named_scope("clip"):
             norm = optax.tree.norm(grads)
             factor, rate = clip_factor(norm, clip_norm), schedule(state.step)
             clipped = jax.tree.map(lambda grad: grad * factor, grads)
+        bad = _bad_groups(state.params, *grads)
         sums = add_step(
-            sums,
-            step=state.step,
-            loss=loss,
-            correct=correct,
-            examples=examples,
-            grad_norm=norm,
-            learning_rate=rate,
-            bad_groups=_bad_groups(state.params, *grads),
+            sums, **seen, step=state.step, grad_norm=norm, learning_rate=rate, bad_groups=bad
         )
-        return _update(optimizer, sparse, state, rows, clipped, rate), sums
+        return _update(optimizer, update_rows, state, rows, clipped, rate), sums
 
     return step
 
 
-def make_eval_step(model: nn.Module) -> EvalStep:
-    """Returns (params, batch) -> logits float32 [B, C], without dropout; no decay is pending."""
-
-    def step(params: Params, batch: Any) -> jax.Array:
-        if hasattr(model, "logits_from_distinct"):
-            inputs = (batch.distinct, batch.inverse, batch.mask)
-            logits = model.apply({"params": params}, *inputs, method="logits_from_distinct")
-        else:
-            logits = model.apply({"params": params}, batch.distinct[batch.inverse], batch.mask)
-        return jnp.asarray(logits, jnp.float32)
-
-    return step
+def eval_step(model: nn.Module, params: Params, batch: Any) -> jax.Array:
+    """Returns the logits float32 [B, C], without dropout; `params` have no decay pending."""
+    if hasattr(model, "logits_from_distinct"):
+        inputs = (batch.distinct, batch.inverse, batch.mask)
+        logits = model.apply({"params": params}, *inputs, method="logits_from_distinct")
+    else:
+        logits = model.apply({"params": params}, batch.distinct[batch.inverse], batch.mask)
+    return jnp.asarray(logits, jnp.float32)
 
 
 def has_rows(model: nn.Module) -> bool:
@@ -128,8 +109,8 @@ def _gradients(
     key: jax.Array,
     smoothing: float,
     mesh: Mesh,
-) -> tuple[tuple[Params, Any], tuple[jax.Array, jax.Array, jax.Array]]:
-    """Returns the gradients of (rest, rows.values), and the sums (loss, correct, examples)."""
+) -> tuple[tuple[Params, Any], dict[str, jax.Array]]:
+    """Returns the gradients of (rest, rows.values), and `classification_sums`."""
     examples = jnp.maximum(jnp.sum(batch.weights), 1.0)
     rngs = {"dropout": jax.random.fold_in(key, 0), "word_dropout": jax.random.fold_in(key, 1)}
 
@@ -143,7 +124,7 @@ def _gradients(
             {"params": params}, *inputs, deterministic=False, rngs=rngs, method=method
         )
         sums = classification_sums(logits, batch.labels, batch.weights, smoothing)
-        return sums[0] / examples, sums
+        return sums["loss"] / examples, sums
 
     values = None
     if rows is not None:
@@ -157,7 +138,7 @@ def _gradients(
 
 def _update(
     optimizer: optax.GradientTransformation,
-    sparse: SparseAdamW | None,
+    update_rows: Callable[..., tuple[jax.Array, Any]],
     state: State,
     rows: _Rows | None,
     grads: tuple[Params, Any],
@@ -165,16 +146,10 @@ def _update(
 ) -> State:
     """Returns the state after the step."""
     (rest_grads, row_grads), rest, table_state = grads, state.params, None
-    if rows is not None and sparse is not None and state.table is not None:
+    if rows is not None and state.table is not None:
         rest, table = split_table(state.params)
         table, table_state = update_rows(
-            table,
-            state.table,
-            *rows,
-            row_grads,
-            optimizer=sparse,
-            learning_rate=learning_rate,
-            step=state.step,
+            table, state.table, *rows, row_grads, learning_rate=learning_rate, step=state.step
         )
     elif rows is not None:
         zeros = jnp.zeros_like(state.params["embed"]["embedding"])
@@ -188,9 +163,8 @@ def _update(
 
 def _bad_groups(params: Params, rest: Params, rows: jax.Array | None) -> jax.Array:
     """Returns the bits of the groups whose gradient is not finite; XLA shares the norms."""
-    groups = {name: (rest.get(name, {}), rows if name == "embed" else None) for name in params}
     bits = jnp.zeros((), jnp.int32)
-    for name, gradients in groups.items():
-        bad = ~jnp.isfinite(optax.tree.norm(gradients))
-        bits |= jnp.where(bad, group_bit(params, name), 0)
+    for name, bit in group_bits(params).items():
+        norm = optax.tree.norm((rest.get(name, {}), rows if name == "embed" else None))
+        bits |= jnp.where(jnp.isfinite(norm), 0, bit)
     return bits

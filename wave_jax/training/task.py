@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import jax
@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 
 from wave_jax.training.config import TrainConfig
 from wave_jax.training.mesh import put, replicated, state_shardings
-from wave_jax.training.sparse_adamw import EPSILON, SparseAdamW, init_rows
+from wave_jax.training.sparse_adamw import EPSILON, init_rows, update_rows
 from wave_jax.training.state import State, split_table, with_params
 from wave_jax.training.step import has_rows, make_train_step
 
@@ -42,16 +42,13 @@ class Task:
     @property
     def total_steps(self) -> int:
         """Steps of the whole training."""
-        if self.config.steps is not None:
-            return self.config.steps
-        return self.config.epochs * self.steps_per_epoch
+        c = self.config
+        return c.epochs * self.steps_per_epoch if c.steps is None else c.steps
 
     @property
-    def sparse(self) -> SparseAdamW | None:
-        """The optimizer of the table at the rows of a batch; None where optax updates all rows."""
-        c = self.config
-        rows = c.table_optimizer == "rows" and has_rows(self.model)
-        return SparseAdamW(c.b1, c.b2, c.weight_decay) if rows else None
+    def sparse(self) -> bool:
+        """Whether sparse AdamW updates the table, at the rows of a batch; optax updates all."""
+        return self.config.table_optimizer == "rows" and has_rows(self.model)
 
     @cached_property
     def schedule(self) -> optax.Schedule:
@@ -62,15 +59,12 @@ class Task:
     @cached_property
     def optimizer(self) -> optax.GradientTransformation:
         """AdamW of all parameters, or all but the table; clipping is part of the step."""
-        c = self.config
-        return optax.adamw(
-            self.schedule,
-            b1=c.b1,
-            b2=c.b2,
-            eps=EPSILON,
-            weight_decay=c.weight_decay,
-            mask=decay_mask,
-        )
+        return optax.adamw(self.schedule, **self._constants, eps=EPSILON, mask=decay_mask)
+
+    @property
+    def _constants(self) -> dict[str, Any]:
+        """Constants of AdamW, of the table and of all else."""
+        return {name: getattr(self.config, name) for name in ("b1", "b2", "weight_decay")}
 
     @cached_property
     def learner(self) -> nn.Module:
@@ -82,9 +76,8 @@ class Task:
     def root_key(self) -> jax.Array:
         """Returns the key that every step's randomness is folded from, on all devices."""
         key = jax.random.key(self.seed)
-        return jax.random.wrap_key_data(
-            put(jax.random.key_data(key), replicated(self.mesh)), impl=jax.random.key_impl(key)
-        )
+        data = put(jax.random.key_data(key), replicated(self.mesh))
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(key))
 
     def new_state(self) -> State:
         """Returns the state before the first step, created sharded by one jitted call."""
@@ -93,12 +86,8 @@ class Task:
             ids = jnp.zeros(_EXAMPLE, jnp.int32)
             params = dict(self.model.init(key, ids, jnp.ones(_EXAMPLE, bool))["params"])
             rest, table = split_table(params) if self.sparse else (params, None)
-            return State(
-                step=jnp.zeros((), jnp.int32),
-                params=params,
-                opt_state=self.optimizer.init(rest),
-                table=None if table is None else init_rows(table),
-            )
+            rows = None if table is None else init_rows(table)
+            return State(jnp.zeros((), jnp.int32), params, self.optimizer.init(rest), rows)
 
         key = jax.random.split(jax.random.key(self.seed))[0]  # initialisation has one of its own
         shardings = state_shardings(self.mesh, jax.eval_shape(create, key))
@@ -113,7 +102,7 @@ class Task:
             self.optimizer,
             self.schedule,
             self.mesh,
-            sparse=self.sparse,
+            update_rows=partial(update_rows, **self._constants),
             clip_norm=c.clip_norm,
             label_smoothing=c.label_smoothing,
         )

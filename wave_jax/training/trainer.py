@@ -17,16 +17,9 @@ from wave_jax.training.compilation import Report, shape_of, training_programs
 from wave_jax.training.distributed import noticing_lost_peers
 from wave_jax.training.evaluation import EvalResult, Evaluator
 from wave_jax.training.mesh import place, put, replicated
-from wave_jax.training.metrics import (
-    MetricSums,
-    NonFiniteError,
-    empty_metrics,
-    group_names,
-    sums_from_json,
-    sums_to_json,
-)
+from wave_jax.training.metrics import MetricSums, NonFiniteError, empty_metrics, group_bits
 from wave_jax.training.prefetch import prefetch
-from wave_jax.training.state import State, current_params
+from wave_jax.training.state import Params, State, current_params
 from wave_jax.training.task import Task
 
 _RUN_AHEAD = 8  # steps dispatched beyond the last finished one
@@ -35,12 +28,9 @@ _PREFETCH = 4  # batches waiting on the devices
 
 @dataclasses.dataclass
 class TrainProgress:
-    """How far a training has come: all that resuming needs besides the arrays of the state.
+    """How far a training has come: all that resuming needs besides the arrays of the state."""
 
-    The batch of a step is a pure function of seed and step, so `step` is the data position too.
-    """
-
-    step: int = 0  # steps made
+    step: int = 0  # steps made, and the data position: a batch depends on seed and step alone
     elapsed: float = 0.0  # seconds of training, without compilation and evaluation
     window: float = 0.0  # seconds of `elapsed` since the last training row
     validated: int = 0  # step of the last completed validation
@@ -58,7 +48,7 @@ class TrainProgress:
 
 
 class Store(Protocol):
-    """Where checkpoints are kept; see `wave_jax.runs.checkpoints.Checkpoints`."""
+    """What keeps checkpoints: `wave_jax.runs.checkpoints.Checkpoints`."""
 
     def restore_newest(
         self, like: State, report: Callable[[str], None]
@@ -69,7 +59,7 @@ class Store(Protocol):
 
 
 class Display(Protocol):
-    """Shows progress; see `wave_jax.runs.progress.ProgressDisplay`."""
+    """What shows progress: `wave_jax.runs.progress.ProgressDisplay`."""
 
     def compiling(self, what: str) -> Report: ...
     def training(self, step: int) -> None: ...
@@ -79,17 +69,14 @@ class Display(Protocol):
 
 
 class StopSignal(Protocol):
-    """Ctrl-C and SIGTERM; see `wave_jax.runs.signals.Interrupt`."""
+    """What notes Ctrl-C and SIGTERM: `wave_jax.runs.signals.Interrupt`."""
 
     def deferred(self) -> AbstractContextManager[None]: ...
     def poll(self) -> None: ...
 
 
 class Trainer:
-    """Trains a task, from its start or from the newest checkpoint.
-
-    `config`, the resolved configuration, is kept in every checkpoint.
-    """
+    """Trains a task, from its start or from the newest checkpoint, which also holds `config`."""
 
     def __init__(
         self,
@@ -121,7 +108,7 @@ class Trainer:
             return False
         self.state, meta = found
         self.progress = TrainProgress(**meta["position"])
-        self._sums = put(sums_from_json(meta["sums"]), replicated(self.task.mesh))
+        self._sums = put(MetricSums.from_json(meta["sums"]), replicated(self.task.mesh))
         self._saved = self.progress.step
         return True
 
@@ -133,15 +120,12 @@ class Trainer:
             PeerLost: another process has ended.
             NonFiniteError: the loss or gradient was not finite; older checkpoints stay.
         """
-        task, display = self.task, self._display
-        self.programs = training_programs(
-            task, self.state, self._no_sums, display.compiling("training")
-        )
-        params = current_params(self.state)
-        self.evaluator.warm(params, task.validation, display.compiling("validation"))
+        task, report = self.task, self._display.compiling
+        self.programs = training_programs(task, self.state, self._no_sums, report("training"))
+        self.evaluator.warm(current_params(self.state), task.validation, report("validation"))
         steps = range(self.progress.step, task.total_steps)
-        work = prefetch(steps, lambda i: place(task.batches.batch(i), task.mesh), _PREFETCH)
-        batches: Any = work  # a generator, whose close ends the thread
+        # a generator, whose close ends the thread
+        batches: Any = prefetch(steps, lambda i: place(task.batches.batch(i), task.mesh), _PREFETCH)
         with closing(batches), noticing_lost_peers(), self._interrupt.deferred():
             try:
                 self._loop(batches)
@@ -164,8 +148,8 @@ class Trainer:
         self._after_step()  # completes what an interruption at this step left undone
         while not self._ended:
             batch = next(batches)
-            program = self.programs[shape_of(batch)]
-            self.state, self._sums = program(self.state, self._sums, root, batch)
+            step = self.programs[shape_of(batch)]
+            self.state, self._sums = step(self.state, self._sums, root, batch)
             self.progress.step += 1
             self._display.step(self.progress.step)
             self._flush()  # the row of earlier steps, while this one is running
@@ -181,36 +165,34 @@ class Trainer:
     def _after_step(self) -> None:
         """Calls back, validates and saves as due; called again, it does nothing twice."""
         progress, config = self.progress, self.task.config
-        if progress.step == 0:
+        step, better, epoch = progress.step, False, self.task.steps_per_epoch
+        if step == 0:
             return
-        better, epoch = False, self.task.steps_per_epoch
         for callback in self._callbacks:
-            due = callback.every and progress.step % callback.every == 0
-            if due and progress.step != self._saved:
-                self._call(callback)
-        if self._due(config.eval_every or epoch) and progress.validated < progress.step:
+            if callback.every and step % callback.every == 0 and step != self._saved:
+                row = callback(step, self._current_params())
+                if row is not None:
+                    self._write({"split": "probe", **row})
+                self._mark = time.perf_counter()
+        if self._due(config.eval_every or epoch) and progress.validated < step:
             better = self._validate()
-        if better or self._ended or self._due(config.checkpoint_every or epoch, last=False):
+        if better or self._ended or step % (config.checkpoint_every or epoch) == 0:
             self._save()
 
-    def _due(self, every: int, last: bool = True) -> bool:
-        step = self.progress.step
-        return step % every == 0 or (last and step >= self.task.total_steps)
+    def _due(self, every: int) -> bool:
+        return self.progress.step % every == 0 or self.progress.step >= self.task.total_steps
 
     def _validate(self) -> bool:
-        self._drain()
-        params = current_params(self.state)
+        """Returns whether the parameters are the best so far."""
+        params = self._current_params()
         result: EvalResult = self.evaluator(params, self.task.validation, self._interrupt.poll)
         self._write({"split": "validation", "loss": result.loss, "accuracy": result.accuracy})
         self._mark = time.perf_counter()
         return self.progress.record(result.accuracy)
 
-    def _call(self, callback: Callback) -> None:
+    def _current_params(self) -> Params:
         self._drain()
-        row = callback(self.progress.step, current_params(self.state))
-        if row is not None:
-            self._write({"split": "probe", **row})
-        self._mark = time.perf_counter()
+        return current_params(self.state)
 
     def _save(self) -> None:
         if self._saved == self.progress.step:
@@ -218,7 +200,7 @@ class Trainer:
         self._drain()
         meta = {
             "position": dataclasses.asdict(self.progress),
-            "sums": sums_to_json(self._sums),
+            "sums": self._sums.to_json(),
             "config": self._config,
         }
         self._store.save(self.state, meta)
@@ -244,7 +226,8 @@ class Trainer:
     def _fetch(self, sums: MetricSums) -> MetricSums:
         fetched: MetricSums = jax.device_get(sums)
         if fetched.bad_step >= 0:
-            groups = group_names(self.state.params, int(fetched.bad_groups))
+            bits = group_bits(self.state.params).items()
+            groups = [name for name, bit in bits if bit & int(fetched.bad_groups)]
             raise NonFiniteError(int(fetched.bad_step), groups, self._saved)
         return fetched
 

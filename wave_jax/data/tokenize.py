@@ -37,10 +37,10 @@ class TokenizedSplit:
 
 @dataclass(frozen=True)
 class TokenizedDataset:
-    """Tokenized splits with their tokenizer and classes, ready for batches.
+    """Tokenized splits ('train', 'validation', 'test') with their tokenizer and classes.
 
-    `splits` are 'train', 'validation' and 'test'; `label_names` are in the order of the logits;
-    `description` says in one line where the texts come from.
+    `label_names` are in the order of the logits; `description` is one line on where the texts come
+    from.
     """
 
     tokenizer: WordPiece
@@ -48,28 +48,16 @@ class TokenizedDataset:
     label_names: tuple[str, ...]
     description: str
 
-    @property
-    def texts_cut(self) -> dict[str, int]:
-        """Number of truncated texts, by split."""
-        return {name: split.tokens.cut for name, split in self.splits.items()}
-
-    @property
-    def majority_share(self) -> float:
-        """Fraction of the test texts that have their most frequent class."""
-        labels = self.splits["test"].labels
-        return float(np.bincount(labels).max() / len(labels))
-
 
 def tokenize_dataset(
     config: DataConfig, dataset: Dataset, tokenizer: WordPiece | None = None
 ) -> TokenizedDataset:
     """Tokenizes a data set with a given tokenizer, with that of `config.vocab`, or a learned one.
 
-    Raises:
-      UserError: the vocabulary or a size in the config cannot be used.
+    UserError if the vocabulary or a size in the config cannot be used.
     """
-    folder = default_cache_dir() if config.cache_dir is None else Path(config.cache_dir)
-    folder = folder and folder.expanduser()
+    given = config.cache_dir
+    folder = default_cache_dir() if given is None else Path(given).expanduser()
     if tokenizer is None:
         tokenizer = _make_tokenizer(config, dataset.train.texts, folder)
     splits = {
@@ -84,13 +72,10 @@ def cached(
 ) -> Mapping[str, np.ndarray]:
     """Returns the arrays kept in a folder under `key`, or makes and keeps them.
 
-    An entry is an .npz file, whose checksums detect damage. It is written elsewhere and then moved,
-    so that a reader sees a complete entry or none, whoever writes at the same time. A damaged entry
-    is replaced, and where nothing can be written nothing is kept, both with a warning in the log: a
-    cache must not stop a run.
-
-    The folder need not exist; None keeps nothing. The key says everything about how the arrays are
-    made.
+    The key says everything about how the arrays are made. An entry is an .npz file, whose checksums
+    detect damage, written elsewhere and then moved, so that readers see a complete one or none. A
+    cache must not stop a run: a damaged entry is made anew, and where nothing can be written
+    nothing is kept, both with a warning. The folder need not exist; None keeps nothing.
     """
     if folder is None:
         return make()

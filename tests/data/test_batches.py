@@ -109,7 +109,7 @@ def test_evaluation_sees_every_text_once_shortest_first(batch_size):
 def test_prediction_needs_no_labels_and_keeps_its_shapes(monkeypatch):
     nothing = EvalBatches(make_tokens(0), None, batch_size=8, table_rows=ROWS)
     assert every(nothing) == []
-    monkeypatch.delattr(BatchBuilder, "measure")  # a stream is not gone through twice
+    monkeypatch.delattr(BatchBuilder, "_sizes")  # a stream is not gone through twice
     shapes = Shapes.geometric(8, 30, ROWS)
     for chunk in range(5):
         tokens = make_tokens(50, seed=chunk)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import math
 import re
 import sysconfig
 import warnings
@@ -18,25 +19,22 @@ from pathlib import Path
 from wave_jax.data.table import Splits, Table
 from wave_jax.errors import UserError
 
-# Top-level packages; each is a class
+# Top-level packages, each a class; run-time dependencies only, so that every installation has them
 PACKAGES = (
-    *("flax", "grain", "jax", "matplotlib", "numpy", "optax", "orbax", "_pytest", "rich"),
+    *("flax", "jax", "matplotlib", "numpy", "optax", "orbax", "pyarrow", "rich", "scipy"),
     "tensorflow_datasets",
 )
 # Modules of the standard library that every supported version of Python has.
 STANDARD_LIBRARY = "python"
-STANDARD_MODULES = (
-    *("argparse", "ast", "asyncio", "bdb", "calendar", "codecs", "collections", "concurrent"),
-    *("configparser", "contextlib", "csv", "ctypes", "datetime", "_pydatetime", "_pydecimal"),
-    *("difflib", "doctest", "email", "enum", "fractions", "ftplib", "functools", "gettext"),
-    *("gzip", "heapq", "html", "http", "imaplib", "importlib", "inspect", "ipaddress", "json"),
-    *("locale", "logging", "mailbox", "multiprocessing", "optparse", "os", "pathlib", "pdb"),
-    *("pickle", "platform", "poplib", "pprint", "pydoc", "_pyio", "random", "re", "sched"),
-    *("shelve", "shutil", "smtplib", "socket", "socketserver", "sqlite3", "ssl", "statistics"),
-    *("string", "subprocess", "tarfile", "tempfile", "textwrap", "threading", "timeit"),
-    *("tokenize", "trace", "traceback", "types", "typing", "unittest", "urllib", "uuid"),
-    *("warnings", "weakref", "xml", "xmlrpc", "zipfile", "zoneinfo"),
-)
+STANDARD_MODULES = """
+    argparse ast asyncio bdb calendar codecs collections concurrent configparser contextlib csv
+    ctypes datetime _pydatetime _pydecimal difflib doctest email enum fractions ftplib functools
+    gettext gzip heapq html http imaplib importlib inspect ipaddress json locale logging mailbox
+    multiprocessing optparse os pathlib pdb pickle platform poplib pprint pydoc _pyio random re
+    sched shelve shutil smtplib socket socketserver sqlite3 ssl statistics string subprocess tarfile
+    tempfile textwrap threading timeit tokenize trace traceback types typing unittest urllib uuid
+    warnings weakref xml xmlrpc zipfile zoneinfo
+""".split()  # noqa: SIM905
 MOST_TEXTS = 1_200  # of one class
 LEAST_WORDS = 8
 RUN = 4  # consecutive words by which texts are compared
@@ -77,7 +75,7 @@ def read_docstrings() -> Splits:
     texts: list[str] = []
     labels: list[str] = []
     seen: set[str] = set()
-    roots = {name.lstrip("_"): _package_roots(name) for name in PACKAGES}
+    roots = {name: _package_roots(name) for name in PACKAGES}
     roots[STANDARD_LIBRARY] = _standard_roots()
     for label in sorted(roots):
         texts += _texts(roots[label], seen)
@@ -95,16 +93,8 @@ def read_docstrings() -> Splits:
 def prose(docstring: str) -> str:
     """Returns the sentences of a docstring on one line; may be empty.
 
-    >>> prose('''Adds two waves.
-    ...
-    ... The sum is :func:`~waves.real` where ``phase`` vanishes.
-    ...
-    ... Args:
-    ...   a: the first wave.
-    ... >>> add(1, 2)
-    ... 3
-    ... ''')
-    'Adds two waves. The sum is waves.real where phase vanishes.'
+    >>> prose("Adds waves.\\n\\nSee :func:`~ops.real`.\\n\\nArgs:\\n  a: a wave.\\n>>> add(1)")
+    'Adds waves. See ops.real.'
     """
     kept = _without_sections(_without_code(docstring.expandtabs().splitlines()))
     text = " ".join(" ".join(kept).split())
@@ -185,48 +175,43 @@ def _documented(node: ast.AST) -> Iterator[str]:
 def _without_code(lines: list[str]) -> list[str]:
     """Drops fenced code, doctests with their output, directives and literal blocks."""
     kept: list[str] = []
-    block: int | None = None  # the indentation over which lines belong to a dropped block
+    block = math.inf  # lines indented by more than this belong to a dropped block
     fenced = doctest = False
     for line in lines:
-        indent = len(line) - len(line.lstrip())
-        blank = not line.strip()
-        if line.lstrip().startswith(("```", "~~~")):
+        text, indent = line.strip(), len(line) - len(line.lstrip())
+        if text.startswith(("```", "~~~")):
             fenced = not fenced
             continue
-        if block is not None and not blank and indent <= block:
-            block = None
-        doctest = not blank and (doctest or line.lstrip().startswith(">>>"))
-        if fenced or doctest or block is not None:
+        if text and indent <= block:
+            block = math.inf
+        doctest = bool(text) and (doctest or text.startswith(">>>"))
+        if fenced or doctest or block < math.inf:
             continue
-        if _DIRECTIVE.match(line):
+        directive, literal = _DIRECTIVE.match(line), text.endswith("::")
+        if directive or literal:
             block = indent
-        elif line.rstrip().endswith("::"):
-            kept.append(line.rstrip()[:-1])
-            block = indent
-        else:
-            kept.append(line)
+        if not directive:
+            kept.append(line.rstrip()[:-1] if literal else line)
     return kept
 
 
 def _without_sections(lines: list[str]) -> list[str]:
-    """Drops listing sections, headings, fields and tables."""
+    """Drops listing sections, headings, fields, tables and blank lines."""
     kept: list[str] = []
-    block: int | None = None
+    block = math.inf
     listing = False
-    for i, line in enumerate(lines):
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
         indent = len(line) - len(line.lstrip())
-        blank = not line.strip()
-        following = lines[i + 1] if i + 1 < len(lines) else ""
-        if not blank and _UNDERLINE.fullmatch(following):
-            listing = _HEADING.fullmatch(line) is not None
-            block = None
+        if not line.strip():
             continue
-        if block is not None and not blank and indent <= block:
-            block = None
-        if listing or block is not None:
+        if _UNDERLINE.fullmatch(following):
+            listing, block = _HEADING.fullmatch(line) is not None, math.inf
+        elif listing or indent > block:
             continue
-        if _GOOGLE.fullmatch(line) or _FIELD.match(line) or _ENTRY.fullmatch(line):
+        elif _GOOGLE.fullmatch(line) or _FIELD.match(line) or _ENTRY.fullmatch(line):
             block = indent
-        elif not (_CODE.fullmatch(line) or _TABLE.fullmatch(line)):
-            kept.append(line)
+        else:
+            block = math.inf
+            if not (_CODE.fullmatch(line) or _TABLE.fullmatch(line)):
+                kept.append(line)
     return kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -251,12 +252,9 @@ def _choose_characters(words: Counter[str], room: int) -> tuple[list[str], list[
             counts[character] += count
     inside = {character for word in words for character in word[1:]}
     room = min(room, max(1000, room // 2))  # leave half of a large vocabulary to words
-    chosen: list[str] = []
-    for character in sorted(counts, key=lambda c: (-counts[c], c)):
-        room -= 2 if character in inside else 1
-        if room < 0:
-            break
-        chosen.append(character)
+    ordered = sorted(counts, key=lambda character: (-counts[character], character))
+    used = itertools.accumulate(1 + (character in inside) for character in ordered)
+    chosen = [character for character, total in zip(ordered, used, strict=True) if total <= room]
     return sorted(chosen), sorted(inside.intersection(chosen))
 
 

@@ -76,8 +76,6 @@ class BatchBuilder(abc.ABC):
           process_index, process_count: this process, and those that share every batch.
           mesh_multiple: batches are padded so that it divides U and the rows of a batch.
         """
-        if batch_size < 1:
-            raise UserError(f"the batch size must be at least 1, got {batch_size}")
         if batch_size % process_count:
             raise UserError(
                 f"the batch size {batch_size} cannot be divided among {process_count} processes; "
@@ -219,8 +217,6 @@ class TrainBatches(BatchBuilder):
         `word_dropout` is the fraction of the tokens left out of each batch; the first of a text
         stays. The other arguments, and UserError, are as in `BatchBuilder`.
         """
-        if not len(tokens):
-            raise UserError("there are no training texts")
         if seed < 0:
             raise UserError(f"the seed must not be negative, got {seed}")
         super().__init__(tokens, labels, max_shapes=max_shapes, **options)

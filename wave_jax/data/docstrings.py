@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import itertools
 import math
 import re
 import sysconfig
@@ -40,6 +41,8 @@ LEAST_WORDS = 8
 RUN = 4  # consecutive words by which texts are compared
 MOST_BYTES = 400_000  # larger files are generated, and slow to parse
 _SKIPPED = {"test", "tests", "testing", "_vendor", "vendor", "__pycache__", "idle_test"}
+_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+_TEST_FILE = re.compile(r"(?:test_|conftest).*|.*_test\.py")
 _WORD = re.compile(r"[^\W\d_]+")
 
 # Sections that list names, values or code. They are dropped with their heading: up to the
@@ -130,8 +133,8 @@ def _texts(roots: list[Path], seen: set[str]) -> list[str]:
 def _package_roots(name: str) -> list[Path]:
     """Returns the folders of a top-level package, without importing it."""
     spec = importlib.util.find_spec(name)
-    places = (spec and spec.submodule_search_locations) or ()
-    return [Path(place) for place in places if Path(place).is_dir()]
+    places = map(Path, (spec and spec.submodule_search_locations) or ())
+    return [place for place in places if place.is_dir()]
 
 
 def _standard_roots() -> list[Path]:
@@ -141,35 +144,26 @@ def _standard_roots() -> list[Path]:
     return [root for root in found if root.exists()]
 
 
-def _files(root: Path) -> Iterator[Path]:
-    if root.is_file():
-        yield root
-        return
-    for file in root.rglob("*.py"):
-        inside = file.relative_to(root)
-        tested = file.name.startswith(("test_", "conftest")) or file.name.endswith("_test.py")
-        if not tested and _SKIPPED.isdisjoint(inside.parts):
-            yield file
+def _files(root: Path) -> list[Path]:
+    files = [root] if root.is_file() else root.rglob("*.py")
+    untested = (file for file in files if not _TEST_FILE.fullmatch(file.name))
+    return [file for file in untested if _SKIPPED.isdisjoint(file.relative_to(root).parts)]
 
 
 def _docstrings(file: Path) -> Iterator[str]:
+    """Yields the docstrings of a module, its classes and their methods; none inside functions."""
     try:
         source = file.read_bytes()
         with warnings.catch_warnings(action="ignore"):  # of the parsed file, not of ours
-            tree = ast.parse(source if len(source) <= MOST_BYTES else "")
+            nodes: list[ast.AST] = [ast.parse(source if len(source) <= MOST_BYTES else "")]
     except (OSError, SyntaxError, ValueError, RecursionError):
         return
-    yield from _documented(tree)
-
-
-def _documented(node: ast.AST) -> Iterator[str]:
-    """Yields the docstrings of a module or class and of what it defines; none inside functions."""
-    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-    if isinstance(node, documented) and (docstring := ast.get_docstring(node)):
-        yield docstring
-    if isinstance(node, ast.Module | ast.ClassDef):
-        for child in node.body:
-            yield from _documented(child)
+    while nodes:
+        node = nodes.pop(0)
+        if isinstance(node, _DOCUMENTED) and (docstring := ast.get_docstring(node)):
+            yield docstring
+        if isinstance(node, ast.Module | ast.ClassDef):
+            nodes[:0] = node.body
 
 
 def _without_code(lines: list[str]) -> list[str]:
@@ -200,7 +194,7 @@ def _without_sections(lines: list[str]) -> list[str]:
     kept: list[str] = []
     block = math.inf
     listing = False
-    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+    for line, following in itertools.pairwise([*lines, ""]):
         indent = len(line) - len(line.lstrip())
         if not line.strip():
             continue

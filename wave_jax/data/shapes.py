@@ -17,9 +17,7 @@ _GOOD_ENOUGH = 1.005  # a longer chain must save more than this
 
 @dataclass(frozen=True)
 class Shapes:
-    """A chain of pairs (length L, distinct ids U), each at least as large as the one before.
-
-    A batch is padded to the first pair that holds it.
+    """A chain of growing pairs (length L, distinct ids U); the first that holds a batch is taken.
 
     >>> Shapes(((32, 512), (64, 512), (64, 2048))).pick(40, 300)
     (64, 512)
@@ -32,10 +30,8 @@ class Shapes:
         for pair in self.chain:
             if length <= pair[0] and distinct <= pair[1]:
                 return pair
-        raise ValueError(
-            f"a batch of {length} tokens a text and {distinct} distinct ids is larger than the "
-            f"largest shape {self.chain[-1]}"
-        )
+        size = f"{length} tokens a text and {distinct} distinct ids"
+        raise ValueError(f"a batch of {size} is larger than the largest shape {self.chain[-1]}")
 
     def holding(self, length: int, distinct: int, *, multiple: int = DISTINCT_MULTIPLE) -> Shapes:
         """Returns the same chain, with one more pair at its end if it does not hold this much."""

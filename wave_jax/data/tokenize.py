@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from wave_jax.data.dataset import Dataset, Split
 
 _FORMAT = 2  # raised when cached arrays change their meaning
-_HASHED_AT_ONCE = 8192
 
 _log = logging.getLogger("wave_jax")
 
@@ -37,16 +36,12 @@ class TokenizedSplit:
 
 @dataclass(frozen=True)
 class TokenizedDataset:
-    """Tokenized splits ('train', 'validation', 'test') with their tokenizer and classes.
-
-    `label_names` are in the order of the logits; `description` is one line on where the texts come
-    from.
-    """
+    """Tokenized splits ('train', 'validation', 'test'); `label_names` are in logit order."""
 
     tokenizer: WordPiece
     splits: dict[str, TokenizedSplit]
     label_names: tuple[str, ...]
-    description: str
+    description: str  # one line on where the texts come from
 
 
 def tokenize_dataset(
@@ -105,8 +100,8 @@ def texts_digest(texts: Sequence[str]) -> str:
     False
     """
     digest = hashlib.blake2b(digest_size=16)
-    for start in range(0, len(texts), _HASHED_AT_ONCE):
-        block = texts[start : start + _HASHED_AT_ONCE]
+    for start in range(0, len(texts), 8192):
+        block = texts[start : start + 8192]
         digest.update(np.fromiter(map(len, block), np.int64, len(block)).tobytes())
         digest.update("".join(block).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
@@ -127,12 +122,8 @@ def _make_tokenizer(config: DataConfig, texts: Sequence[str], folder: Path | Non
 def _tokenize_split(
     split: Split, tokenizer: WordPiece, max_length: int, folder: Path | None
 ) -> TokenizedSplit:
-    def encode() -> dict[str, np.ndarray]:
-        tokens = tokenizer.encode(split.texts, max_length)
-        return {"ids": tokens.ids, "offsets": tokens.offsets, "cut": np.array(tokens.cut)}
-
     key = _key("tokens", texts_digest(split.texts), tokenizer.fingerprint, max_length)
-    kept = cached(folder, key, encode)
+    kept = cached(folder, key, lambda: vars(tokenizer.encode(split.texts, max_length)))
     tokens = Tokens(kept["ids"], kept["offsets"], int(kept["cut"]))
     return TokenizedSplit(tokens, np.asarray(split.labels, np.int32))
 

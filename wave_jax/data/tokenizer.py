@@ -82,10 +82,8 @@ class WordPiece:
         _check_special_tokens(vocabulary, origin)
         self.vocab_size = max(vocabulary.values()) + 1
         if self.vocab_size > 2 * len(vocabulary) + 10_000:
-            raise UserError(
-                f"{origin}: {len(vocabulary)} tokens have ids up to {self.vocab_size - 1}; "
-                "expected ids without wide gaps"
-            )
+            found = f"{len(vocabulary)} tokens have ids up to {self.vocab_size - 1}"
+            raise UserError(f"{origin}: {found}; expected ids without wide gaps")
         self.pad_id, self.unk_id, self.cls_id, self.sep_id = (vocabulary[t] for t in SPECIAL_TOKENS)
         self.sentence_end_ids = tuple(vocabulary[t] for t in ".!?" if t in vocabulary)
         self._tokens = {index: token for token, index in vocabulary.items()}
@@ -116,10 +114,8 @@ class WordPiece:
             with reading(origin):
                 text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
-            raise UserError(
-                f"{origin}: not UTF-8 text (byte {error.start}); expected a vocab.txt or "
-                "tokenizer.json"
-            ) from error
+            where = f"{origin}: not UTF-8 text (byte {error.start})"
+            raise UserError(f"{where}; expected a vocab.txt or tokenizer.json") from error
         if path.suffix.lower() == ".json":
             return cls.from_json(text, origin)
         return cls(_bert(_parse_vocabulary(text, origin), lowercase), origin)
@@ -141,10 +137,10 @@ class WordPiece:
         return self._json
 
     def encode(self, texts: Sequence[str], max_length: int) -> Tokens:
-        """Tokenizes the texts, many at a time in parallel threads.
+        """Tokenizes the texts, in parallel threads; a lone surrogate counts as U+FFFD.
 
-        A lone surrogate counts as U+FFFD. Texts of more than `max_length` tokens, [CLS] and [SEP]
-        included, are truncated; UserError if this leaves no room for a token.
+        Texts of more than `max_length` tokens, [CLS] and [SEP] included, are truncated; UserError
+        if this leaves no room for a token.
         """
         if max_length < 3:
             raise UserError(f"--data.max-length must be at least 3, got {max_length}")
@@ -200,10 +196,9 @@ def without_surrogates(text: str) -> str:
 def _learn_vocabulary(texts: Sequence[str], size: int, lowercase: bool) -> dict[str, int]:
     """Returns tokens and their ids 0, 1, ...: the same ones for the same texts, in any process.
 
-    The trainer of `tokenizers` numbers the '##x' tokens in the order of a hash map and breaks
-    ties between merges by these numbers, so that two runs differ. Given as special tokens, in
-    sorted order, they have fixed numbers; words come counted and sorted. Characters too rare to
-    keep are left out by (count, code point), since the trainer's own limit has random ties.
+    The trainer of `tokenizers` numbers the '##x' tokens in the order of a hash map and breaks ties
+    between merges by these numbers, so that two runs differ: as sorted special tokens they have
+    fixed ones. Characters too rare to keep are chosen here, as its own limit has random ties.
     """
     if size < _LEAST_SIZE:
         raise UserError(f"--data.vocab-size must be at least {_LEAST_SIZE}, got {size}")

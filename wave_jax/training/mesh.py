@@ -60,9 +60,8 @@ def put(tree: Any, shardings: Any) -> Any:
 def place(batch: Any, mesh: Mesh) -> Any:
     """Puts a host Batch on the devices: rows over 'data', the distinct ids split over 'data'.
 
-    In a run of several processes `batch.distinct` is global and the other leaves hold this
-    process's rows; the arrays returned are global. An array whose first axis 'data' does not
-    divide is replicated.
+    `batch.distinct` is global and the other leaves hold this process's rows; the arrays returned
+    are global. An array whose first axis 'data' does not divide is replicated.
     """
     arrays, processes = batch._asdict(), jax.process_count()
     shapes = {

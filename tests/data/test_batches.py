@@ -28,6 +28,10 @@ def make_labels(count):
     return np.arange(count, dtype=np.int32) % 5
 
 
+def every(batches):
+    return [batches.batch(index) for index in range(len(batches))]
+
+
 def check_batch(batch, tokens, labels, examples, rows):
     """Compares a batch of a single process with the texts it must hold."""
     b, length = batch.mask.shape
@@ -93,24 +97,25 @@ def test_evaluation_sees_every_text_once_shortest_first(batch_size):
     batches = EvalBatches(tokens, labels, batch_size=batch_size, table_rows=ROWS)
     assert sorted(batches.order.tolist()) == list(range(200))
     assert (np.diff(tokens.lengths[batches.order]) >= 0).all()
-    for index, batch in enumerate(batches):
+    made = every(batches)
+    for index, batch in enumerate(made):
         examples = batches.order[index * batch_size : (index + 1) * batch_size]
         check_batch(batch, tokens, labels, examples, batch_size)
         assert (batch.mask.shape[1], len(batch.distinct)) in batches.shapes.chain
-    assert sum(batch.weights.sum() for batch in batches) == 200
+    assert sum(batch.weights.sum() for batch in made) == 200
     assert len(batches.shapes.chain) <= 4
 
 
 def test_prediction_needs_no_labels_and_keeps_its_shapes(monkeypatch):
     nothing = EvalBatches(make_tokens(0), None, batch_size=8, table_rows=ROWS)
-    assert list(nothing) == []
-    monkeypatch.delattr(BatchBuilder, "measure")  # a stream is not gone through twice
+    assert every(nothing) == []
+    monkeypatch.delattr(BatchBuilder, "_sizes")  # a stream is not gone through twice
     shapes = Shapes.geometric(8, 30, ROWS)
     for chunk in range(5):
         tokens = make_tokens(50, seed=chunk)
         batches = EvalBatches(tokens, None, batch_size=8, table_rows=ROWS, shapes=shapes)
         assert batches.shapes is shapes
-        for index, batch in enumerate(batches):
+        for index, batch in enumerate(every(batches)):
             check_batch(batch, tokens, None, batches.examples(index), 8)
 
 
@@ -121,7 +126,7 @@ def test_shapes_of_another_split_are_extended_only_as_far_as_needed():
     )
     assert large.shapes.chain[:-1] == small.shapes.chain
     assert large.shapes.chain[-1][0] == 40
-    list(large)
+    every(large)
     again = EvalBatches(
         make_tokens(50, longest=9), None, batch_size=8, table_rows=ROWS, shapes=large.shapes
     )
@@ -238,16 +243,12 @@ def test_many_threads_get_what_one_gets():
 def test_sizes_that_do_not_fit_are_refused():
     tokens, labels = make_tokens(10), make_labels(10)
 
-    def train(tokens=tokens, labels=labels, **options):
+    def train(**options):
         given = {"batch_size": 4, "seed": 0, "table_rows": ROWS} | options
         return TrainBatches(tokens, labels, **given)
 
     with pytest.raises(UserError, match="batch size 4 cannot be divided among 3 processes"):
         train(process_count=3)
-    with pytest.raises(UserError, match="at least 1"):
-        train(batch_size=0)
-    with pytest.raises(UserError, match="no training texts"):
-        train(make_tokens(0), make_labels(0))
     with pytest.raises(UserError, match="beyond the embedding table of 128 rows"):
         train(table_rows=128)
     with pytest.raises(UserError, match="seed must not be negative"):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import abc
 import math
 import threading
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,11 +14,8 @@ from wave_jax.data.shapes import DISTINCT_MULTIPLE, TOKEN_COST, Shapes, round_up
 from wave_jax.data.tokenizer import Tokens
 from wave_jax.errors import UserError
 
-_TRAIN_SHAPES = 7  # AG News: U is 8 % too large on average; 10 % with 6, 6 % with 8
-_EVAL_SHAPES = 4
 _WINDOW = 50  # batches whose texts are sorted by length together
-_SIMULATED_BATCHES = 2000
-_SIMULATED_EPOCHS = 4
+_SIMULATED_BATCHES, _SIMULATED_EPOCHS = 2000, 4
 _DROPOUT = 1  # separates the random stream of word dropout from that of the order
 
 
@@ -43,12 +41,16 @@ class Batch(NamedTuple):
     weights: np.ndarray
 
 
-class BatchBuilder:
-    """Builds batches from the indices of their texts; safe to call from several threads.
+class BatchBuilder(abc.ABC):
+    """Builds the batch of a step from its texts; safe to call from several threads.
 
-    `rows` are those of a batch over all processes: batch_size, rounded up for the mesh. `lengths`
-    are the numbers of tokens of the texts, int64 [texts].
+    Attributes:
+      lengths: number of tokens of each text, int64 [texts].
+      rows: those of a batch over all processes: batch_size, rounded up for the mesh.
+      shapes: all that can occur.
     """
+
+    shapes: Shapes
 
     def __init__(
         self,
@@ -57,73 +59,70 @@ class BatchBuilder:
         *,
         batch_size: int,
         table_rows: int,
+        max_shapes: int,
+        token_cost: float = TOKEN_COST,
         process_index: int = 0,
         process_count: int = 1,
         mesh_multiple: int = 1,
     ) -> None:
-        """Checks that everything fits together.
+        """Checks that everything fits together; UserError if not.
 
         Args:
           tokens, labels: the texts and their classes, int [texts] or None.
           batch_size: texts of a batch, over all processes.
           table_rows: rows of the embedding table; every id is less.
+          max_shapes: maximum number of shapes; each takes a second or so to compile.
+          token_cost: time for a padded position, in those for a padded distinct id.
           process_index, process_count: this process, and those that share every batch.
           mesh_multiple: batches are padded so that it divides U and the rows of a batch.
-
-        Raises:
-          UserError: the batch size cannot be divided among processes, or an id is too large.
         """
-        if batch_size < 1:
-            raise UserError(f"the batch size must be at least 1, got {batch_size}")
         if batch_size % process_count:
             raise UserError(
                 f"the batch size {batch_size} cannot be divided among {process_count} processes; "
                 f"use a multiple of {process_count}"
             )
-        if len(tokens.ids) and int(tokens.ids.max()) >= table_rows:
+        if (largest := int(tokens.ids.max(initial=0))) >= table_rows:
             raise UserError(
-                f"token id {int(tokens.ids.max())} lies beyond the embedding table of {table_rows} "
-                "rows; the tokenizer is not the one the model was made with"
+                f"token id {largest} lies beyond the embedding table of {table_rows} rows; the "
+                "tokenizer is not the one the model was made with"
             )
         self.rows = round_up(batch_size, math.lcm(mesh_multiple, process_count))
-        self.multiple = math.lcm(DISTINCT_MULTIPLE, mesh_multiple)
         self.lengths = tokens.lengths
-        self._batch_size = batch_size
+        self.batch_size = batch_size
+        self._multiple = math.lcm(DISTINCT_MULTIPLE, mesh_multiple)
+        self._max_shapes, self._length_cost = max_shapes, token_cost * self.rows
         self._ids = tokens.ids
         self._starts = tokens.offsets[:-1]
-        self._labels = labels
+        self._labels = np.zeros(len(tokens), np.int32) if labels is None else labels
         self._table_rows = table_rows
         share = self.rows // process_count
         self._own = (process_index * share, (process_index + 1) * share)
         self._lock = threading.Lock()  # guards the two scratch arrays
         self._present = np.zeros(table_rows, bool)
         self._index = np.zeros(table_rows, np.int32)
+        self._newest: tuple[int, np.ndarray] = (-1, np.zeros(0, np.int64))
 
     def __len__(self) -> int:
         """Number of batches that hold every text once."""
-        return -(-len(self.lengths) // self._batch_size)
+        return -(-len(self.lengths) // self.batch_size)
 
-    @property
-    def bound(self) -> tuple[int, int]:
-        """Length and number of distinct ids that no batch of these texts exceeds."""
-        longest = int(self.lengths.max(initial=1))
-        return longest, min(self.rows * longest, self._table_rows)
+    def examples(self, step: int) -> np.ndarray:
+        """Returns the indices of the texts in a step's whole batch, int64 [at most batch_size]."""
+        epoch, index = divmod(step, max(1, len(self)))
+        newest, order = self._newest
+        if newest != epoch:
+            order = self._order(epoch)
+            self._newest = (epoch, order)
+        return order[index * self.batch_size : (index + 1) * self.batch_size]
 
-    def measure(self, texts: np.ndarray, kept: np.ndarray | None = None) -> tuple[int, int]:
-        """Returns the longest text and the number of distinct ids of a batch; see `build`."""
-        flat = self._flat_ids(texts)
-        with self._lock:
-            distinct = self._find_distinct(flat if kept is None else flat[kept])
-        return int(self.lengths[texts].max(initial=1)), max(1, len(distinct))
+    def batch(self, step: int) -> Batch:
+        """Builds this process's share of a step's batch, in the first of `shapes` that holds it.
 
-    def build(self, texts: np.ndarray, shapes: Shapes, kept: np.ndarray | None = None) -> Batch:
-        """Builds this process's share of a batch from the texts, int [at most rows], of the whole.
-
-        Tokens where `kept`, bool [tokens of all these texts], is False are left out of the mask and
-        of the distinct ids. Those that stay keep their positions.
+        Tokens that are not kept are left out of the mask and of the distinct ids. Those that stay
+        keep their positions.
         """
-        lengths, flat = self.lengths[texts], self._flat_ids(texts)
-        kept = np.ones(len(flat), bool) if kept is None else kept
+        texts = self.examples(step)
+        lengths, flat, kept = self.lengths[texts], self._flat_ids(texts), self._kept(texts, step)
         low, high = (min(edge, len(texts)) for edge in self._own)
         ends = np.concatenate([[0], np.cumsum(lengths)])
         own = slice(ends[low], ends[high])
@@ -131,10 +130,10 @@ class BatchBuilder:
             found = self._find_distinct(flat[kept])
             self._index[found] = np.arange(len(found), dtype=np.int32)
             indices = np.where(kept[own], self._index[flat[own]], 0)
-        length, width = shapes.pick(int(lengths.max(initial=1)), max(1, len(found)))
+        length, width = self.shapes.pick(int(lengths.max(initial=1)), max(1, len(found)))
 
-        distinct = np.arange(self._table_rows - len(found), self._table_rows - len(found) + width)
-        distinct[: len(found)] = found
+        padding = np.arange(self._table_rows, self._table_rows + width - len(found))
+        distinct = np.concatenate([found, padding]).astype(np.int32)
         rows, count = self._own[1] - self._own[0], high - low
         sizes = np.ones(rows, np.int64)  # tokens of each row
         sizes[:count] = lengths[low:high]
@@ -143,17 +142,46 @@ class BatchBuilder:
         inverse[:count][mask[:count]] = indices
         mask[:count][mask[:count]] = kept[own]
         labels = np.zeros(rows, np.int32)
-        if self._labels is not None:
-            labels[:count] = self._labels[texts[low:high]]
-        weights = np.zeros(rows, np.float32)
-        weights[:count] = 1
-        return Batch(distinct.astype(np.int32), inverse, mask, labels, weights)
+        labels[:count] = self._labels[texts[low:high]]
+        weights = (np.arange(rows) < count).astype(np.float32)
+        return Batch(distinct, inverse, mask, labels, weights)
+
+    @abc.abstractmethod
+    def _order(self, epoch: int) -> np.ndarray:
+        """Returns the indices of all texts, int64 [texts], in the order of an epoch's batches."""
+
+    def _kept(self, texts: np.ndarray, step: int) -> np.ndarray:
+        """Returns which tokens of the texts are read, bool [tokens]."""
+        return np.ones(int(self.lengths[texts].sum()), bool)
+
+    def _sizes(self, steps: Iterable[int]) -> np.ndarray:
+        """Returns the longest text and the number of distinct ids of each batch, int [steps, 2]."""
+        sizes = [(1, 1)]
+        for step in steps:
+            texts = self.examples(step)
+            with self._lock:
+                distinct = self._find_distinct(self._flat_ids(texts)[self._kept(texts, step)])
+            sizes.append((int(self.lengths[texts].max()), len(distinct)))
+        return np.array(sizes[1:] or sizes)
+
+    def _bound(self) -> tuple[int, int]:
+        """Returns a length and a number of distinct ids that no batch of these texts exceeds."""
+        longest = int(self.lengths.max(initial=1))
+        return longest, min(self.rows * longest, self._table_rows)
+
+    def _fit_shapes(self, steps: Iterable[int], bound: tuple[int, int] | None = None) -> Shapes:
+        return Shapes.fitted(
+            *self._sizes(steps).T,
+            max_pairs=self._max_shapes,
+            length_cost=self._length_cost,
+            bound=bound,
+            multiple=self._multiple,
+        )
 
     def _flat_ids(self, texts: np.ndarray) -> np.ndarray:
         """Returns the ids of the texts, one after the other."""
         lengths = self.lengths[texts]
-        starts = np.cumsum(lengths) - lengths
-        shift = self._starts[texts] - starts
+        shift = self._starts[texts] - (np.cumsum(lengths) - lengths)
         return self._ids[np.repeat(shift, lengths) + np.arange(lengths.sum())]
 
     def _find_distinct(self, flat: np.ndarray) -> np.ndarray:
@@ -165,15 +193,13 @@ class BatchBuilder:
 
 
 class TrainBatches(BatchBuilder):
-    """The batches of training: `batch(step)` is a pure function of the step.
+    """The batches of training: `batch(step)` is a pure function of the step, through all epochs.
 
     The order of an epoch is drawn from (seed, epoch) alone. Its texts are shuffled, sorted by
     length within windows of 50 batches, so that a batch holds texts of similar length, and the
     batches are shuffled again. A remainder of fewer than `batch_size` texts, drawn at random, comes
     last. Which words are dropped is drawn from (seed, step) alone: dropped on the host, ids that no
     longer occur in a batch cost no computation.
-
-    `shapes` are all that can occur, in any epoch.
     """
 
     def __init__(
@@ -181,52 +207,28 @@ class TrainBatches(BatchBuilder):
         tokens: Tokens,
         labels: np.ndarray,
         *,
-        batch_size: int,
         seed: int,
-        table_rows: int,
-        max_shapes: int = _TRAIN_SHAPES,
-        token_cost: float = TOKEN_COST,
         word_dropout: float = 0.0,
-        **sharing: int,
+        max_shapes: int = 7,  # AG News: U is 8 % too large on average; 10 % with 6, 6 % with 8
+        **options: Any,
     ) -> None:
         """Chooses the shapes by simulating the first epoch (a few, if they are short).
 
-        Args:
-          max_shapes: maximum number of shapes; each takes a second or so to compile.
-          token_cost: see `Shapes.fitted`.
-          word_dropout: fraction of the tokens left out of each batch; the first of a text stays.
-          **sharing: process_index, process_count and mesh_multiple, as in `BatchBuilder`.
-
-        Raises:
-          UserError: no texts, a negative seed, or as `BatchBuilder`.
+        `word_dropout` is the fraction of the tokens left out of each batch; the first of a text
+        stays. The other arguments, and UserError, are as in `BatchBuilder`.
         """
-        if not len(tokens):
-            raise UserError("there are no training texts")
         if seed < 0:
             raise UserError(f"the seed must not be negative, got {seed}")
-        super().__init__(tokens, labels, batch_size=batch_size, table_rows=table_rows, **sharing)
+        super().__init__(tokens, labels, max_shapes=max_shapes, **options)
         self._seed = seed
         self.word_dropout = word_dropout
-        self._newest: tuple[int, np.ndarray] = (-1, np.zeros(0, np.int64))
-        self.shapes = self._fit_shapes(token_cost, max_shapes)
+        count = min(_SIMULATED_EPOCHS * len(self), max(len(self), _SIMULATED_BATCHES))
+        steps = np.linspace(0, count - 1, min(count, _SIMULATED_BATCHES)).astype(int)
+        self.shapes = self._fit_shapes(steps.tolist(), self._bound())
 
-    def batch(self, step: int) -> Batch:
-        """Returns the batch of a step, counted from 0 through all epochs."""
-        texts = self.examples(step)
-        return self.build(texts, self.shapes, self._kept(texts, step))
-
-    def examples(self, step: int) -> np.ndarray:
-        """Returns the indices of the texts in a step's whole batch, int64 [at most batch_size]."""
-        epoch, index = divmod(step, len(self))
-        newest, order = self._newest
-        if newest != epoch:
-            order = self._order(epoch)
-            self._newest = (epoch, order)
-        return order[index * self._batch_size : (index + 1) * self._batch_size]
-
-    def _kept(self, texts: np.ndarray, step: int) -> np.ndarray | None:
+    def _kept(self, texts: np.ndarray, step: int) -> np.ndarray:
         if not self.word_dropout:
-            return None
+            return super()._kept(texts, step)
         lengths = self.lengths[texts]
         generator = np.random.default_rng((self._seed, _DROPOUT, step))
         kept: np.ndarray = generator.random(int(lengths.sum()), np.float32) >= self.word_dropout
@@ -236,28 +238,12 @@ class TrainBatches(BatchBuilder):
     def _order(self, epoch: int) -> np.ndarray:
         generator = np.random.default_rng([self._seed, epoch])
         order = generator.permutation(len(self.lengths))
-        full = len(order) // self._batch_size
-        whole = full * self._batch_size
-        body = order[:whole]
-        window = np.arange(whole) // (_WINDOW * self._batch_size)
+        full = len(order) // self.batch_size
+        body, rest = np.split(order, [full * self.batch_size])
+        window = np.arange(len(body)) // (_WINDOW * self.batch_size)
         body = body[np.lexsort((self.lengths[body], window))]
-        batches = body.reshape(full, self._batch_size)[generator.permutation(full)]
-        return np.concatenate([batches.ravel(), order[whole:]])
-
-    def _fit_shapes(self, token_cost: float, max_shapes: int) -> Shapes:
-        steps = np.arange(min(_SIMULATED_EPOCHS * len(self), max(len(self), _SIMULATED_BATCHES)))
-        if len(steps) > _SIMULATED_BATCHES:
-            steps = steps[np.linspace(0, len(steps) - 1, _SIMULATED_BATCHES).astype(int)]
-        texts = ((step, self.examples(step)) for step in steps.tolist())
-        sizes = [self.measure(each, self._kept(each, step)) for step, each in texts]
-        return Shapes.fitted(
-            *np.array(sizes).T,
-            rows=self.rows,
-            max_pairs=max_shapes,
-            bound=self.bound,
-            multiple=self.multiple,
-            token_cost=token_cost,
-        )
+        batches = body.reshape(full, self.batch_size)[generator.permutation(full)]
+        return np.concatenate([batches.ravel(), rest])
 
 
 class EvalBatches(BatchBuilder):
@@ -267,8 +253,7 @@ class EvalBatches(BatchBuilder):
     all with the same `shapes` (see `Shapes.geometric`), so that memory stays flat and nothing
     compiles after the first chunks.
 
-    The text in row r of batch i is `order[i * batch_size + r]`, int64 [texts]; `shapes` are all
-    that occur.
+    The text in row r of batch i is `order[i * batch_size + r]`, int64 [texts].
     """
 
     def __init__(
@@ -276,45 +261,23 @@ class EvalBatches(BatchBuilder):
         tokens: Tokens,
         labels: np.ndarray | None,
         *,
-        batch_size: int,
-        table_rows: int,
         shapes: Shapes | None = None,
-        max_shapes: int = _EVAL_SHAPES,
-        token_cost: float = TOKEN_COST,
-        **sharing: int,
+        max_shapes: int = 4,
+        **options: Any,
     ) -> None:
         """Sorts the texts; without `shapes`, chooses them by measuring every batch.
 
         To `shapes`, which are compiled already, one is added if they do not hold every batch. The
-        other arguments are those of `TrainBatches`.
+        other arguments are those of `BatchBuilder`.
         """
-        super().__init__(tokens, labels, batch_size=batch_size, table_rows=table_rows, **sharing)
+        super().__init__(tokens, labels, max_shapes=max_shapes, **options)
         self.order = np.argsort(self.lengths, kind="stable")
         if shapes is None:
-            self.shapes = Shapes.fitted(
-                *self._sizes().T,
-                rows=self.rows,
-                max_pairs=max_shapes,
-                multiple=self.multiple,
-                token_cost=token_cost,
-            )
-        elif shapes.holding(*self.bound) is shapes:  # spares a stream the measuring
-            self.shapes = shapes
-        else:
-            length, distinct = self._sizes().max(axis=0).tolist()
-            self.shapes = shapes.holding(length, distinct, multiple=self.multiple)
+            shapes = self._fit_shapes(range(len(self)))
+        elif shapes.holding(*self._bound()) is not shapes:  # spares a stream the measuring
+            largest = self._sizes(range(len(self))).max(axis=0).tolist()
+            shapes = shapes.holding(*largest, multiple=self._multiple)
+        self.shapes = shapes
 
-    def __iter__(self) -> Iterator[Batch]:
-        return (self.batch(index) for index in range(len(self)))
-
-    def examples(self, index: int) -> np.ndarray:
-        """Returns the indices of the texts in a batch, int64 [at most batch_size]."""
-        return self.order[index * self._batch_size : (index + 1) * self._batch_size]
-
-    def batch(self, index: int) -> Batch:
-        """Returns batch `index`; the last one is padded with rows of weight 0."""
-        return self.build(self.examples(index), self.shapes)
-
-    def _sizes(self) -> np.ndarray:
-        sizes = [self.measure(self.examples(index)) for index in range(len(self))]
-        return np.array(sizes or [(1, 1)])
+    def _order(self, epoch: int) -> np.ndarray:
+        return self.order

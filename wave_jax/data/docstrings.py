@@ -9,6 +9,8 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import itertools
+import math
 import re
 import sysconfig
 import warnings
@@ -18,30 +20,29 @@ from pathlib import Path
 from wave_jax.data.table import Table
 from wave_jax.errors import UserError
 
-# Top-level packages; each is a class
+# Top-level packages, each a class; run-time dependencies only, so that every installation has them
 PACKAGES = (
-    *("flax", "grain", "jax", "matplotlib", "numpy", "optax", "orbax", "_pytest", "rich"),
+    *("flax", "jax", "matplotlib", "numpy", "optax", "orbax", "pyarrow", "rich", "scipy"),
     "tensorflow_datasets",
 )
 # Modules of the standard library that every supported version of Python has.
 STANDARD_LIBRARY = "python"
-STANDARD_MODULES = (
-    *("argparse", "ast", "asyncio", "bdb", "calendar", "codecs", "collections", "concurrent"),
-    *("configparser", "contextlib", "csv", "ctypes", "datetime", "_pydatetime", "_pydecimal"),
-    *("difflib", "doctest", "email", "enum", "fractions", "ftplib", "functools", "gettext"),
-    *("gzip", "heapq", "html", "http", "imaplib", "importlib", "inspect", "ipaddress", "json"),
-    *("locale", "logging", "mailbox", "multiprocessing", "optparse", "os", "pathlib", "pdb"),
-    *("pickle", "platform", "poplib", "pprint", "pydoc", "_pyio", "random", "re", "sched"),
-    *("shelve", "shutil", "smtplib", "socket", "socketserver", "sqlite3", "ssl", "statistics"),
-    *("string", "subprocess", "tarfile", "tempfile", "textwrap", "threading", "timeit"),
-    *("tokenize", "trace", "traceback", "types", "typing", "unittest", "urllib", "uuid"),
-    *("warnings", "weakref", "xml", "xmlrpc", "zipfile", "zoneinfo"),
-)
+STANDARD_MODULES = """
+    argparse ast asyncio bdb calendar codecs collections concurrent configparser contextlib csv
+    ctypes datetime _pydatetime _pydecimal difflib doctest email enum fractions ftplib functools
+    gettext gzip heapq html http imaplib importlib inspect ipaddress json locale logging mailbox
+    multiprocessing optparse os pathlib pdb pickle platform poplib pprint pydoc _pyio random re
+    sched shelve shutil smtplib socket socketserver sqlite3 ssl statistics string subprocess tarfile
+    tempfile textwrap threading timeit tokenize trace traceback types typing unittest urllib uuid
+    warnings weakref xml xmlrpc zipfile zoneinfo
+""".split()  # noqa: SIM905
 MOST_TEXTS = 1_200  # of one class
 LEAST_WORDS = 8
 RUN = 4  # consecutive words by which texts are compared
 MOST_BYTES = 400_000  # larger files are generated, and slow to parse
 _SKIPPED = {"test", "tests", "testing", "_vendor", "vendor", "__pycache__", "idle_test"}
+_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+_TEST_FILE = re.compile(r"(?:test_|conftest).*|.*_test\.py")
 _WORD = re.compile(r"[^\W\d_]+")
 
 # Sections that list names, values or code. They are dropped with their heading: up to the
@@ -77,7 +78,7 @@ def read_docstrings() -> tuple[dict[str, Table], str]:
     texts: list[str] = []
     labels: list[str] = []
     seen: set[str] = set()
-    roots = {name.lstrip("_"): _package_roots(name) for name in PACKAGES}
+    roots = {name: _package_roots(name) for name in PACKAGES}
     roots[STANDARD_LIBRARY] = _standard_roots()
     for label in sorted(roots):
         texts += _texts(roots[label], seen)
@@ -95,16 +96,8 @@ def read_docstrings() -> tuple[dict[str, Table], str]:
 def prose(docstring: str) -> str:
     """Returns the sentences of a docstring on one line; may be empty.
 
-    >>> prose('''Adds two waves.
-    ...
-    ... The sum is :func:`~waves.real` where ``phase`` vanishes.
-    ...
-    ... Args:
-    ...   a: the first wave.
-    ... >>> add(1, 2)
-    ... 3
-    ... ''')
-    'Adds two waves. The sum is waves.real where phase vanishes.'
+    >>> prose("Adds waves.\\n\\nSee :func:`~ops.real`.\\n\\nArgs:\\n  a: a wave.\\n>>> add(1)")
+    'Adds waves. See ops.real.'
     """
     kept = _without_sections(_without_code(docstring.expandtabs().splitlines()))
     text = " ".join(" ".join(kept).split())
@@ -140,8 +133,8 @@ def _texts(roots: list[Path], seen: set[str]) -> list[str]:
 def _package_roots(name: str) -> list[Path]:
     """Returns the folders of a top-level package, without importing it."""
     spec = importlib.util.find_spec(name)
-    places = (spec and spec.submodule_search_locations) or ()
-    return [Path(place) for place in places if Path(place).is_dir()]
+    places = map(Path, (spec and spec.submodule_search_locations) or ())
+    return [place for place in places if place.is_dir()]
 
 
 def _standard_roots() -> list[Path]:
@@ -151,82 +144,68 @@ def _standard_roots() -> list[Path]:
     return [root for root in found if root.exists()]
 
 
-def _files(root: Path) -> Iterator[Path]:
-    if root.is_file():
-        yield root
-        return
-    for file in root.rglob("*.py"):
-        inside = file.relative_to(root)
-        tested = file.name.startswith(("test_", "conftest")) or file.name.endswith("_test.py")
-        if not tested and _SKIPPED.isdisjoint(inside.parts):
-            yield file
+def _files(root: Path) -> list[Path]:
+    files = [root] if root.is_file() else root.rglob("*.py")
+    untested = (file for file in files if not _TEST_FILE.fullmatch(file.name))
+    return [file for file in untested if _SKIPPED.isdisjoint(file.relative_to(root).parts)]
 
 
 def _docstrings(file: Path) -> Iterator[str]:
+    """Yields the docstrings of a module, its classes and their methods; none inside functions."""
     try:
         source = file.read_bytes()
         with warnings.catch_warnings(action="ignore"):  # of the parsed file, not of ours
-            tree = ast.parse(source if len(source) <= MOST_BYTES else "")
+            nodes: list[ast.AST] = [ast.parse(source if len(source) <= MOST_BYTES else "")]
     except (OSError, SyntaxError, ValueError, RecursionError):
         return
-    yield from _documented(tree)
-
-
-def _documented(node: ast.AST) -> Iterator[str]:
-    """Yields the docstrings of a module or class and of what it defines; none inside functions."""
-    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-    if isinstance(node, documented) and (docstring := ast.get_docstring(node)):
-        yield docstring
-    if isinstance(node, ast.Module | ast.ClassDef):
-        for child in node.body:
-            yield from _documented(child)
+    while nodes:
+        node = nodes.pop(0)
+        if isinstance(node, _DOCUMENTED) and (docstring := ast.get_docstring(node)):
+            yield docstring
+        if isinstance(node, ast.Module | ast.ClassDef):
+            nodes[:0] = node.body
 
 
 def _without_code(lines: list[str]) -> list[str]:
     """Drops fenced code, doctests with their output, directives and literal blocks."""
     kept: list[str] = []
-    block: int | None = None  # the indentation over which lines belong to a dropped block
+    block = math.inf  # lines indented by more than this belong to a dropped block
     fenced = doctest = False
     for line in lines:
-        indent = len(line) - len(line.lstrip())
-        blank = not line.strip()
-        if line.lstrip().startswith(("```", "~~~")):
+        text, indent = line.strip(), len(line) - len(line.lstrip())
+        if text.startswith(("```", "~~~")):
             fenced = not fenced
             continue
-        if block is not None and not blank and indent <= block:
-            block = None
-        doctest = not blank and (doctest or line.lstrip().startswith(">>>"))
-        if fenced or doctest or block is not None:
+        if text and indent <= block:
+            block = math.inf
+        doctest = bool(text) and (doctest or text.startswith(">>>"))
+        if fenced or doctest or block < math.inf:
             continue
-        if _DIRECTIVE.match(line):
+        directive, literal = _DIRECTIVE.match(line), text.endswith("::")
+        if directive or literal:
             block = indent
-        elif line.rstrip().endswith("::"):
-            kept.append(line.rstrip()[:-1])
-            block = indent
-        else:
-            kept.append(line)
+        if not directive:
+            kept.append(line.rstrip()[:-1] if literal else line)
     return kept
 
 
 def _without_sections(lines: list[str]) -> list[str]:
-    """Drops listing sections, headings, fields and tables."""
+    """Drops listing sections, headings, fields, tables and blank lines."""
     kept: list[str] = []
-    block: int | None = None
+    block = math.inf
     listing = False
-    for i, line in enumerate(lines):
+    for line, following in itertools.pairwise([*lines, ""]):
         indent = len(line) - len(line.lstrip())
-        blank = not line.strip()
-        following = lines[i + 1] if i + 1 < len(lines) else ""
-        if not blank and _UNDERLINE.fullmatch(following):
-            listing = _HEADING.fullmatch(line) is not None
-            block = None
+        if not line.strip():
             continue
-        if block is not None and not blank and indent <= block:
-            block = None
-        if listing or block is not None:
+        if _UNDERLINE.fullmatch(following):
+            listing, block = _HEADING.fullmatch(line) is not None, math.inf
+        elif listing or indent > block:
             continue
-        if _GOOGLE.fullmatch(line) or _FIELD.match(line) or _ENTRY.fullmatch(line):
+        elif _GOOGLE.fullmatch(line) or _FIELD.match(line) or _ENTRY.fullmatch(line):
             block = indent
-        elif not (_CODE.fullmatch(line) or _TABLE.fullmatch(line)):
-            kept.append(line)
+        else:
+            block = math.inf
+            if not (_CODE.fullmatch(line) or _TABLE.fullmatch(line)):
+                kept.append(line)
     return kept

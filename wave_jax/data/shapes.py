@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,14 +13,11 @@ TOKEN_COST = 0.02  # of a padded position, in padded distinct ids, under [CLS] p
 
 _HEADROOM = 1.03  # over the most distinct ids seen, for epochs that are not simulated
 _GOOD_ENOUGH = 1.005  # a longer chain must save more than this
-_LENGTH_CHOICES, _DISTINCT_CHOICES = 16, 24
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """A chain of pairs (length L, distinct ids U), each at least as large as the one before.
-
-    A batch is padded to the first pair that holds it.
+    """A chain of growing pairs (length L, distinct ids U); the first that holds a batch is taken.
 
     >>> Shapes(((32, 512), (64, 512), (64, 2048))).pick(40, 300)
     (64, 512)
@@ -32,10 +30,8 @@ class Shapes:
         for pair in self.chain:
             if length <= pair[0] and distinct <= pair[1]:
                 return pair
-        raise ValueError(
-            f"a batch of {length} tokens a text and {distinct} distinct ids is larger than the "
-            f"largest shape {self.chain[-1]}"
-        )
+        size = f"{length} tokens a text and {distinct} distinct ids"
+        raise ValueError(f"a batch of {size} is larger than the largest shape {self.chain[-1]}")
 
     def holding(self, length: int, distinct: int, *, multiple: int = DISTINCT_MULTIPLE) -> Shapes:
         """Returns the same chain, with one more pair at its end if it does not hold this much."""
@@ -46,23 +42,20 @@ class Shapes:
         return Shapes((*self.chain, (max(longest, length), max(widest, distinct))))
 
     @classmethod
-    def geometric(
-        cls, rows: int, max_length: int, table_rows: int, *, multiple: int = DISTINCT_MULTIPLE
-    ) -> Shapes:
+    def geometric(cls, rows: int, max_length: int, table_rows: int) -> Shapes:
         """Returns a chain for a stream of texts: lengths 16, 32, ..., each with two counts.
 
         It depends on no data and holds any batch of `rows` texts of at most `max_length` tokens.
         """
         longest = round_up(max_length, LENGTH_MULTIPLE)
-        lengths = [length for i in range(4, 31) if (length := 1 << i) < longest] + [longest]
-        chain = [(0, 0)]
-        for length in lengths:
-            for positions in (rows * length // 2, rows * length):
-                width = round_up(max(1, min(positions, table_rows)), multiple)
-                pair = (length, max(width, chain[-1][1]))
-                if pair != chain[-1]:
-                    chain.append(pair)
-        return cls(tuple(chain[1:]))
+        powers = (1 << i for i in range(4, (longest - 1).bit_length()))
+        lengths = (min(8, longest // 2), *powers, longest)
+        chain = {
+            (length, round_up(min(rows * tokens, table_rows), DISTINCT_MULTIPLE))
+            for shorter, length in itertools.pairwise(lengths)
+            for tokens in (shorter, length)
+        }
+        return cls(tuple(sorted(chain)))
 
     @classmethod
     def fitted(
@@ -70,33 +63,27 @@ class Shapes:
         lengths: np.ndarray,
         distinct: np.ndarray,
         *,
-        rows: int,
         max_pairs: int,
+        length_cost: float,
         bound: tuple[int, int] | None = None,
         multiple: int = DISTINCT_MULTIPLE,
-        token_cost: float = TOKEN_COST,
     ) -> Shapes:
-        """Chooses the chain that pads a sample of batches least.
-
-        The time of a step grows with U, the rows that are projected, and hardly with L, so the
-        cost of a padded batch is `U + token_cost * rows * L`.
+        """Chooses the chain that pads a sample of batches least, by `U + length_cost * L`.
 
         Args:
           lengths, distinct: longest text and distinct ids of each batch, int [batches].
-          rows: texts of a batch.
           max_pairs: maximum number of pairs.
+          length_cost: time for a unit of L, in those for a distinct id: the rows of a batch if the
+            feed-forward runs on every token, much less (`TOKEN_COST`) if it runs on one per text.
           bound: the largest batch that can occur, if the sample is incomplete.
           multiple: divides every U.
-          token_cost: cost of a position, in distinct ids: about 1 where the feed-forward runs on
-            every token, next to nothing where it runs on one per text.
         """
         if bound is not None:
             seen = max(int(distinct.max()), 1) * _HEADROOM
             lengths = np.append(lengths, bound[0])
             distinct = np.append(distinct, min(int(np.ceil(seen)), bound[1]))
             max_pairs -= 1
-        chain = _cheapest_chain(lengths, distinct, token_cost * rows, max(1, max_pairs), multiple)
-        shapes = cls(chain)
+        shapes = cls(_cheapest_chain(lengths, distinct, length_cost, max_pairs, multiple))
         return shapes if bound is None else shapes.holding(*bound, multiple=multiple)
 
 
@@ -116,8 +103,8 @@ def _cheapest_chain(
 
     The batches that take pair q after pair p are those that fit q less those that fit p.
     """
-    length_grid = _candidates(lengths, LENGTH_MULTIPLE, _LENGTH_CHOICES)
-    distinct_grid = _candidates(distinct, multiple, _DISTINCT_CHOICES)
+    length_grid = _candidates(lengths, LENGTH_MULTIPLE, most=16)
+    distinct_grid = _candidates(distinct, multiple, most=24)
     fits = np.zeros((len(length_grid), len(distinct_grid)))
     places = np.searchsorted(length_grid, lengths), np.searchsorted(distinct_grid, distinct)
     np.add.at(fits, places, 1)
@@ -136,8 +123,8 @@ def _cheapest_chain(
     size = int(np.flatnonzero(totals <= _GOOD_ENOUGH * totals.min())[0])
     chain = [len(pairs) - 1]
     for sources in came_from[size:0:-1]:
-        chain.append(int(sources[chain[-1]]))
-    return tuple((int(pairs[q, 0]), int(pairs[q, 1])) for q in reversed(chain))
+        chain.insert(0, sources[chain[0]])
+    return tuple((length, width) for length, width in pairs[chain].tolist())
 
 
 def _candidates(values: np.ndarray, multiple: int, most: int) -> np.ndarray:

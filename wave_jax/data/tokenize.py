@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from wave_jax.data.dataset import Dataset, Split
 
 _FORMAT = 2  # raised when cached arrays change their meaning
-_HASHED_AT_ONCE = 8192
 
 _log = logging.getLogger("wave_jax")
 
@@ -37,27 +36,12 @@ class TokenizedSplit:
 
 @dataclass(frozen=True)
 class TokenizedDataset:
-    """Tokenized splits with their tokenizer and classes, ready for batches.
-
-    `splits` are 'train', 'validation' and 'test'; `label_names` are in the order of the logits;
-    `description` says in one line where the texts come from.
-    """
+    """Tokenized splits ('train', 'validation', 'test'); `label_names` are in logit order."""
 
     tokenizer: WordPiece
     splits: dict[str, TokenizedSplit]
     label_names: tuple[str, ...]
-    description: str
-
-    @property
-    def texts_cut(self) -> dict[str, int]:
-        """Number of truncated texts, by split."""
-        return {name: split.tokens.cut for name, split in self.splits.items()}
-
-    @property
-    def majority_share(self) -> float:
-        """Fraction of the test texts that have their most frequent class."""
-        labels = self.splits["test"].labels
-        return float(np.bincount(labels).max() / len(labels))
+    description: str  # one line on where the texts come from
 
 
 def tokenize_dataset(
@@ -65,11 +49,10 @@ def tokenize_dataset(
 ) -> TokenizedDataset:
     """Tokenizes a data set with a given tokenizer, with that of `config.vocab`, or a learned one.
 
-    Raises:
-      UserError: the vocabulary or a size in the config cannot be used.
+    UserError if the vocabulary or a size in the config cannot be used.
     """
-    folder = default_cache_dir() if config.cache_dir is None else Path(config.cache_dir)
-    folder = folder and folder.expanduser()
+    given = config.cache_dir
+    folder = default_cache_dir() if given is None else Path(given).expanduser()
     if tokenizer is None:
         tokenizer = _make_tokenizer(config, dataset.train.texts, folder)
     splits = {
@@ -84,13 +67,10 @@ def cached(
 ) -> Mapping[str, np.ndarray]:
     """Returns the arrays kept in a folder under `key`, or makes and keeps them.
 
-    An entry is an .npz file, whose checksums detect damage. It is written elsewhere and then moved,
-    so that a reader sees a complete entry or none, whoever writes at the same time. A damaged entry
-    is replaced, and where nothing can be written nothing is kept, both with a warning in the log: a
-    cache must not stop a run.
-
-    The folder need not exist; None keeps nothing. The key says everything about how the arrays are
-    made.
+    The key says everything about how the arrays are made. An entry is an .npz file, whose checksums
+    detect damage, written elsewhere and then moved, so that readers see a complete one or none. A
+    cache must not stop a run: a damaged entry is made anew, and where nothing can be written
+    nothing is kept, both with a warning. The folder need not exist; None keeps nothing.
     """
     if folder is None:
         return make()
@@ -120,8 +100,8 @@ def texts_digest(texts: Sequence[str]) -> str:
     False
     """
     digest = hashlib.blake2b(digest_size=16)
-    for start in range(0, len(texts), _HASHED_AT_ONCE):
-        block = texts[start : start + _HASHED_AT_ONCE]
+    for start in range(0, len(texts), 8192):
+        block = texts[start : start + 8192]
         digest.update(np.fromiter(map(len, block), np.int64, len(block)).tobytes())
         digest.update("".join(block).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
@@ -142,12 +122,8 @@ def _make_tokenizer(config: DataConfig, texts: Sequence[str], folder: Path | Non
 def _tokenize_split(
     split: Split, tokenizer: WordPiece, max_length: int, folder: Path | None
 ) -> TokenizedSplit:
-    def encode() -> dict[str, np.ndarray]:
-        tokens = tokenizer.encode(split.texts, max_length)
-        return {"ids": tokens.ids, "offsets": tokens.offsets, "cut": np.array(tokens.cut)}
-
     key = _key("tokens", texts_digest(split.texts), tokenizer.fingerprint, max_length)
-    kept = cached(folder, key, encode)
+    kept = cached(folder, key, lambda: vars(tokenizer.encode(split.texts, max_length)))
     tokens = Tokens(kept["ids"], kept["offsets"], int(kept["cut"]))
     return TokenizedSplit(tokens, np.asarray(split.labels, np.int32))
 

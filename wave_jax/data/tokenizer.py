@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -15,22 +16,17 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
+from wave_jax.data.streams import reading
 from wave_jax.errors import UserError, one_line, shorten
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 _LONGEST_WORD = 100  # longer words become [UNK] as a whole, as in BERT's tokenizers
 _TEXTS_AT_ONCE = 2048
 _RARE_WORD = "\ua66e \ua66e\ua66e."  # a letter that occurs in a single manuscript
-
-# Learning a vocabulary
 _LEAST_SIZE = 16
-_MIN_FREQUENCY = 2  # a token seen once has nothing to learn from
-_COUNTED_AT_ONCE = 256
-_REPEATS = 1000
 
-# White space, ASCII punctuation and Han characters end a word in any context
-_WORD_ENDS = r" \t\n\r!-/:-@\[-`{-~"
-_HAN = "\u3400-\u4dbf\u4e00-\u9fff"
+# By BERT's rules white space, ASCII punctuation and Han characters end a word in any context
+_WORD_END = re.compile("[ \t\n\r!-/:-@\\[-`{-~\u3400-\u4dbf\u4e00-\u9fff]")
 _LEAST_PREFIX = 512  # characters
 _CHARACTERS_PER_TOKEN = 8
 
@@ -39,9 +35,8 @@ _CHARACTERS_PER_TOKEN = 8
 class Tokens:
     """Token ids of many texts, one after the other.
 
-    Text i is `ids[offsets[i]:offsets[i + 1]]`: [CLS], its tokens, [SEP].
-
-    `ids` are int32 [total], `offsets` int64 [texts + 1]; `cut` counts the truncated texts.
+    Text i is `ids[offsets[i]:offsets[i + 1]]`, with `ids` int32 [total] and `offsets` int64
+    [texts + 1]; `cut` counts the truncated texts.
 
     >>> tokens = Tokens(np.array([2, 7, 3, 2, 3], np.int32), np.array([0, 3, 5]), cut=0)
     >>> tokens[0].tolist(), tokens.lengths.tolist()
@@ -82,18 +77,13 @@ class WordPiece:
     """
 
     def __init__(self, tokenizer: Tokenizer, origin: str = "tokenizer") -> None:
-        """Wraps a tokenizer of the library; UserError if it lacks a special token.
-
-        `origin` is what messages call it.
-        """
+        """Wraps a tokenizer of the library; UserError if it lacks a special token."""
         vocabulary = tokenizer.get_vocab()
         _check_special_tokens(vocabulary, origin)
         self.vocab_size = max(vocabulary.values()) + 1
         if self.vocab_size > 2 * len(vocabulary) + 10_000:
-            raise UserError(
-                f"{origin}: {len(vocabulary)} tokens have ids up to {self.vocab_size - 1}; "
-                "expected ids without wide gaps"
-            )
+            found = f"{len(vocabulary)} tokens have ids up to {self.vocab_size - 1}"
+            raise UserError(f"{origin}: {found}; expected ids without wide gaps")
         self.pad_id, self.unk_id, self.cls_id, self.sep_id = (vocabulary[t] for t in SPECIAL_TOKENS)
         self.sentence_end_ids = tuple(vocabulary[t] for t in ".!?" if t in vocabulary)
         self._tokens = {index: token for token, index in vocabulary.items()}
@@ -102,18 +92,14 @@ class WordPiece:
         tokenizer.encode_special_tokens = True
         self._tokenizer = tokenizer
         self._json = tokenizer.to_str()
-        self._word_end = _word_end(json.loads(self._json))
+        self._cuts_words_like_bert = _cuts_words_like_bert(json.loads(self._json))
         self.fingerprint = hashlib.blake2b(self._json.encode(), digest_size=16).hexdigest()
 
     @classmethod
     def train(
         cls, texts: Sequence[str], *, vocab_size: int = 30_522, lowercase: bool = True
     ) -> WordPiece:
-        """Learns a vocabulary of at most `vocab_size` tokens: equal texts give equal ones.
-
-        Raises:
-          UserError: `vocab_size` is too small for any token.
-        """
+        """Learns at most `vocab_size` tokens, at least 16: the same ones for the same texts."""
         return cls(_bert(_learn_vocabulary(texts, vocab_size, lowercase), lowercase))
 
     @classmethod
@@ -121,16 +107,18 @@ class WordPiece:
         """Reads a tokenizer.json (by its suffix), or else a vocab.txt like BERT's.
 
         `lowercase`, which also strips accents, is for a vocab.txt: a tokenizer.json decides itself.
-
-        Raises:
-          UserError: the file is neither, or lacks a special token.
+        UserError if the file is neither, or lacks a special token.
         """
-        path = Path(path)
+        path, origin = Path(path), str(path)
+        try:
+            with reading(origin):
+                text = path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            where = f"{origin}: not UTF-8 text (byte {error.start})"
+            raise UserError(f"{where}; expected a vocab.txt or tokenizer.json") from error
         if path.suffix.lower() == ".json":
-            return cls.from_json(_read_text(path), origin=str(path))
-        vocabulary = _read_vocabulary(path)
-        _check_special_tokens(vocabulary, str(path))
-        return cls(_bert(vocabulary, lowercase), origin=str(path))
+            return cls.from_json(text, origin)
+        return cls(_bert(_parse_vocabulary(text, origin), lowercase), origin)
 
     @classmethod
     def from_json(cls, text: str, origin: str = "tokenizer.json") -> WordPiece:
@@ -149,10 +137,10 @@ class WordPiece:
         return self._json
 
     def encode(self, texts: Sequence[str], max_length: int) -> Tokens:
-        """Tokenizes the texts, many at a time in parallel threads.
+        """Tokenizes the texts, in parallel threads; a lone surrogate counts as U+FFFD.
 
-        A lone surrogate counts as U+FFFD. Texts of more than `max_length` tokens, [CLS] and [SEP]
-        included, are truncated; UserError if this leaves no room for a token.
+        Texts of more than `max_length` tokens, [CLS] and [SEP] included, are truncated; UserError
+        if this leaves no room for a token.
         """
         if max_length < 3:
             raise UserError(f"--data.max-length must be at least 3, got {max_length}")
@@ -179,57 +167,19 @@ class WordPiece:
         the first tokens of the text. Tokenizing prefixes takes 0.6 of the time for reviews of
         1,300 characters and 128 tokens, and keeps lines of 10 MB from filling the memory.
         """
+        if not self._cuts_words_like_bert:
+            return self._ids(texts)
         bound = max(_LEAST_PREFIX, _CHARACTERS_PER_TOKEN * room)
-        prefixes = [self._prefix(text, bound) for text in texts]
-        found = self._ids(prefixes)
-        cut = (i for i, prefix in enumerate(prefixes) if len(prefix) < len(texts[i]))
-        short = [i for i in cut if len(found[i]) <= room]
+        ends = [_WORD_END.search(text, bound) for text in texts]
+        found = self._ids([t[: e.start()] if e else t for t, e in zip(texts, ends, strict=True)])
+        short = [i for i, end in enumerate(ends) if end and len(found[i]) <= room]
         for i, ids in zip(short, self._ids([texts[i] for i in short]), strict=True):
             found[i] = ids
         return found
 
-    def _prefix(self, text: str, bound: int) -> str:
-        """Returns the text, or a prefix of at least `bound` characters that ends with a word."""
-        if len(text) <= bound or self._word_end is None:
-            return text
-        found = self._word_end.search(text, bound)
-        return text[: found.start()] if found else text
-
     def _ids(self, texts: list[str]) -> list[list[int]]:
         encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
-
-
-def _learn_vocabulary(texts: Sequence[str], size: int, lowercase: bool) -> dict[str, int]:
-    """Returns tokens and their ids 0, 1, ...: the same ones for the same texts, in any process.
-
-    The trainer of `tokenizers` numbers the '##x' tokens in the order of a hash map and breaks
-    ties between merges by these numbers, so that two runs differ. Given as special tokens, in
-    sorted order, they have fixed numbers; words come counted and sorted. Characters too rare to
-    keep are left out by (count, code point), since the trainer's own limit has random ties.
-    """
-    if size < _LEAST_SIZE:
-        raise UserError(f"--data.vocab-size must be at least {_LEAST_SIZE}, got {size}")
-    words = _count_words(texts, lowercase)
-    first, later = _choose_characters(words, size - len(SPECIAL_TOKENS))
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=size,
-        min_frequency=_MIN_FREQUENCY,
-        show_progress=False,
-        special_tokens=[*SPECIAL_TOKENS, *(f"##{character}" for character in later)],
-        initial_alphabet=first,
-        limit_alphabet=len(first),
-    )
-    learner = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    repeated = (
-        " ".join([word] * min(_REPEATS, count - start))
-        for word, count in sorted(words.items())
-        for start in range(0, count, _REPEATS)
-    )
-    learner.train_from_iterator(repeated, trainer)
-    vocabulary = learner.get_vocab()
-    return {token: i for i, token in enumerate(sorted(vocabulary, key=vocabulary.__getitem__))}
 
 
 def without_surrogates(text: str) -> str:
@@ -243,12 +193,43 @@ def without_surrogates(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+def _learn_vocabulary(texts: Sequence[str], size: int, lowercase: bool) -> dict[str, int]:
+    """Returns tokens and their ids 0, 1, ...: the same ones for the same texts, in any process.
+
+    The trainer of `tokenizers` numbers the '##x' tokens in the order of a hash map and breaks ties
+    between merges by these numbers, so that two runs differ: as sorted special tokens they have
+    fixed ones. Characters too rare to keep are chosen here, as its own limit has random ties.
+    """
+    if size < _LEAST_SIZE:
+        raise UserError(f"--data.vocab-size must be at least {_LEAST_SIZE}, got {size}")
+    words = _count_words(texts, lowercase)
+    first, later = _choose_characters(words, size - len(SPECIAL_TOKENS))
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size,
+        min_frequency=2,  # a token seen once has nothing to learn from
+        show_progress=False,
+        special_tokens=[*SPECIAL_TOKENS, *(f"##{character}" for character in later)],
+        initial_alphabet=first,
+        limit_alphabet=len(first),
+    )
+    learner = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    repeated = (
+        " ".join([word] * min(1000, count - start))
+        for word, count in sorted(words.items())
+        for start in range(0, count, 1000)
+    )
+    learner.train_from_iterator(repeated, trainer)
+    vocabulary: dict[str, int] = learner.get_vocab()
+    return vocabulary
+
+
 def _count_words(texts: Sequence[str], lowercase: bool) -> Counter[str]:
     normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     splitter = pre_tokenizers.BertPreTokenizer()
     runs: Counter[str] = Counter()
-    for start in range(0, len(texts), _COUNTED_AT_ONCE):
-        joined = "\n".join(texts[start : start + _COUNTED_AT_ONCE])
+    for start in range(0, len(texts), _TEXTS_AT_ONCE):
+        joined = "\n".join(texts[start : start + _TEXTS_AT_ONCE])
         runs.update(normalizer.normalize_str(without_surrogates(joined)).split())
     words: Counter[str] = Counter()
     for run, count in runs.items():
@@ -261,51 +242,33 @@ def _count_words(texts: Sequence[str], lowercase: bool) -> Counter[str]:
 def _choose_characters(words: Counter[str], room: int) -> tuple[list[str], list[str]]:
     """Returns the characters that begin and that continue a word, both sorted."""
     counts: Counter[str] = Counter()
-    inside: set[str] = set()
     for word, count in words.items():
         for character in word:
             counts[character] += count
-        inside.update(word[1:])
+    inside = {character for word in words for character in word[1:]}
     room = min(room, max(1000, room // 2))  # leave half of a large vocabulary to words
-    chosen: list[str] = []
-    for character in sorted(counts, key=lambda c: (-counts[c], c)):
-        room -= 2 if character in inside else 1
-        if room < 0:
-            break
-        chosen.append(character)
+    ordered = sorted(counts, key=lambda character: (-counts[character], character))
+    used = itertools.accumulate(1 + (character in inside) for character in ordered)
+    chosen = [character for character, total in zip(ordered, used, strict=True) if total <= room]
     return sorted(chosen), sorted(inside.intersection(chosen))
 
 
-def _read_vocabulary(path: Path) -> dict[str, int]:
-    """Reads a vocab.txt: one token per line, whose id is the number of the line."""
-    lines = [line.rstrip("\r") for line in _read_text(path).split("\n")]  # U+2028 may be a token
-    while lines and not lines[-1]:
-        lines.pop()
+def _parse_vocabulary(text: str, origin: str) -> dict[str, int]:
+    """Returns the tokens of a vocab.txt: one per line, whose id is the number of the line."""
     vocabulary: dict[str, int] = {}
-    for index, token in enumerate(lines):
+    for index, token in enumerate(text.rstrip("\n").split("\n")):  # U+2028 may be a token
         if not 0 < len(token) <= 1000 or token in vocabulary:
             raise UserError(
-                f"{path}: line {index + 1} is {shorten(repr(token))}, which is empty, too long or "
-                "there twice; expected one token per line"
+                f"{origin}: line {index + 1} is {shorten(repr(token))}, which is empty, too long "
+                "or there twice; expected one token per line"
             )
         vocabulary[token] = index
+    _check_special_tokens(vocabulary, origin)
     return vocabulary
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: not UTF-8 text (byte {error.start}); expected a vocab.txt or tokenizer.json"
-        ) from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the vocabulary: {error.strerror}") from error
-
-
 def _check_special_tokens(vocabulary: dict[str, int], origin: str) -> None:
-    missing = [token for token in SPECIAL_TOKENS if token not in vocabulary]
-    if missing:
+    if missing := [token for token in SPECIAL_TOKENS if token not in vocabulary]:
         raise UserError(
             f"{origin}: no {' '.join(missing)} among its {len(vocabulary)} tokens; expected a "
             "tokenizer.json, or a vocab.txt with one token per line, that has all of "
@@ -313,14 +276,12 @@ def _check_special_tokens(vocabulary: dict[str, int], origin: str) -> None:
         )
 
 
-def _word_end(spec: dict[str, Any]) -> re.Pattern[str] | None:
-    """Returns what ends a word by the rules of a tokenizer.json; None if they are not BERT's."""
+def _cuts_words_like_bert(spec: dict[str, Any]) -> bool:
+    """Returns whether `_WORD_END` ends a word by the rules of a tokenizer.json."""
     normalizer, splitter = spec.get("normalizer") or {}, spec.get("pre_tokenizer") or {}
-    plain = all(token["special"] for token in spec.get("added_tokens") or ())
-    kinds = (normalizer.get("type"), splitter.get("type"))
-    if kinds != ("BertNormalizer", "BertPreTokenizer") or not plain:
-        return None
-    return re.compile(f"[{_WORD_ENDS}{_HAN if normalizer['handle_chinese_chars'] else ''}]")
+    kinds = normalizer.get("type"), splitter.get("type")
+    bert = kinds == ("BertNormalizer", "BertPreTokenizer") and normalizer["handle_chinese_chars"]
+    return bert and all(token["special"] for token in spec.get("added_tokens") or ())
 
 
 def _bert(vocabulary: dict[str, int], lowercase: bool) -> Tokenizer:

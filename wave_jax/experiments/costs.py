@@ -69,7 +69,7 @@ def plain_step_cost(config: ModelConfig, batch: int, length: int) -> Values:
 
 def row_step_cost(config: ModelConfig, batch: int, length: int, distinct: int) -> Values:
     """Returns the cost of a training step as `train` makes it, with that many distinct ids."""
-    model, mesh = model_and_shapes(config)[0], make_mesh(1, 1, jax.devices()[:1])
+    model, mesh = model_and_shapes(config)[0], make_mesh(1, 1)
     train = TrainConfig(steps=1000)
     task = Task(config=train, seed=0, model=model, mesh=mesh, batches=None, validation=None)
     state, key = jax.eval_shape(task.new_state), jax.eval_shape(jax.random.key, 0)

@@ -27,7 +27,6 @@ from wave_jax.errors import PeerLost, UserError
 from wave_jax.runs.files import explaining_disk_errors
 from wave_jax.training.compilation import abstract
 from wave_jax.training.distributed import is_primary, meet, on_primary
-from wave_jax.training.mesh import path_names
 from wave_jax.training.sparse_adamw import SparseAdamWState, apply_pending_decay
 from wave_jax.training.state import Params, State, join_table, split_table
 
@@ -260,7 +259,12 @@ def _check_arrays(wanted: Any, stored: Any, where: str) -> None:
 
 def _arrays(tree: Any) -> dict[str, str]:
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {"/".join(path_names(p)): f"{np.dtype(x.dtype)}{list(x.shape)}" for p, x in leaves}
+    return {
+        jax.tree_util.keystr(
+            path, simple=True, separator="/"
+        ): f"{np.dtype(x.dtype)}{list(x.shape)}"
+        for path, x in leaves
+    }
 
 
 def _open_manager(folder: Path, options: ocp.CheckpointManagerOptions) -> ocp.CheckpointManager:

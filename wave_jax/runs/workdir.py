@@ -186,7 +186,7 @@ class Summary:
         cls, workdir: Path, texts: TokenizedDataset, trainer: Trainer, test: EvalResult
     ) -> Summary:
         """Returns the summary of a training that has ended."""
-        progress, task = trainer.progress, trainer.task
+        progress, task, tested = trainer.progress, trainer.task, texts.splits["test"].labels
         full, without = parameter_counts(trainer.state.params, texts.tokenizer.vocab_size)
         epochs, rest = divmod(progress.step, task.steps_per_epoch)
         examples = epochs * len(texts.splits["train"].labels) + rest * task.config.batch_size
@@ -201,7 +201,7 @@ class Summary:
             test_accuracy=test.accuracy,
             test_loss=test.loss,
             test_examples=test.examples,
-            majority_share=texts.majority_share,
+            majority_share=float(np.bincount(tested).max() / len(tested)),
             parameters=full,
             parameters_without_table=without,
             seconds=progress.elapsed,
@@ -209,7 +209,7 @@ class Summary:
             step_bytes=max(sizes, default=None),
             process_bytes=process_peak_bytes(),
             device_bytes=memory.get("peak_bytes_in_use"),
-            texts_cut=texts.texts_cut,
+            texts_cut={name: split.tokens.cut for name, split in texts.splits.items()},
         )
 
     def save(self) -> None:

@@ -22,38 +22,34 @@ def prefetch(
     >>> list(prefetch([1, 2, 3], lambda x: x * x))
     [1, 4, 9]
     """
-    results: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=depth)
-    stop = threading.Event()
-
-    def offer(kind: str, value: Any) -> bool:
-        while not stop.is_set():
-            try:
-                results.put((kind, value), timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
+    results: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+    free, stop = threading.Semaphore(depth), threading.Event()
 
     def run() -> None:
         try:
             for item in items:
-                if not offer("result", work(item)):
+                result = work(item)
+                free.acquire()
+                if stop.is_set():
                     return
-            offer("end", None)
+                results.put((result, None))
+            results.put((None, StopIteration()))
         except BaseException as error:
-            offer("error", error)
+            results.put((None, error))
 
     # a daemon: it may be waiting for a line of a terminal when the process is to end
     thread = threading.Thread(target=run, name="prefetch", daemon=True)
     thread.start()
     try:
         while True:
-            kind, value = results.get()
-            if kind == "error":
-                raise value
-            if kind == "end":
+            result, error = results.get()
+            if isinstance(error, StopIteration):
                 return
-            yield value
+            if error is not None:
+                raise error
+            free.release()
+            yield result
     finally:
         stop.set()
+        free.release()
         thread.join(timeout=1)

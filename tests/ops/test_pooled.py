@@ -154,10 +154,10 @@ def test_others_share_the_scope_of_the_first():
     ("arguments", "error", "text"),
     [
         ((np.ones((2, 2), int), [[0]], [[True]]), TypeError, "must be a real floating-point array"),
-        ((np.ones(2), [[0]], [[True]]), ValueError, r"got shapes \(2,\) and \(1, 1\)"),
+        ((np.ones(2), [[0]], [[True]]), ValueError, r"got shapes \(2,\), \(1, 1\)"),
         ((np.ones((2, 2)), [[0.5]], [[True]]), TypeError, "inverse must be an array of integer"),
         ((np.ones((2, 2)), [[0]], [[1.0]]), TypeError, "the mask must be an array of bool"),
-        ((np.ones((2, 2)), [[0]], [[True, True]]), ValueError, "must have the same shape"),
+        ((np.ones((2, 2)), [[0]], [[True, True]]), ValueError, "a mask of the same shape"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, error, text):

@@ -9,15 +9,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from wave_jax.experiments.paper_report import (
-    STYLES,
-    Section,
-    finish,
-    line,
-    new_figure,
-    spread,
-)
-from wave_jax.experiments.plan import LABELS, Job, Plan, Record
+from wave_jax.experiments.paper_report import LABELS, STYLE, Section, finish, line, spread, subplots
+from wave_jax.experiments.plan import Job, Plan, Record
 from wave_jax.experiments.training_runs import training
 
 _MODELS = ("interference", "modulation", "transformer")
@@ -31,19 +24,29 @@ _GRADIENTS = {
     "classifier": ("bp-classifier", "the classifier's parameters"),
 }
 _SEQUENTIAL, _DIVERGING = "cividis", "PuOr"
+_Jobs = dict[str, list[Job]]
+_Found = dict[str, list[Record]]
 _RINGS = (1.08, 1.22, 1.36, 1.5)  # where numbers stand, so that neighbours do not overlap
 
 
-def figure7_jobs(plan: Plan) -> dict[str, list[Job]]:
-    options: dict[str, Any] = {"epochs": plan.scale.long_epochs, "schedule": "constant"}
+def _jobs(plan: Plan, names: Sequence[str] = _MODELS, seeds: int = 1, **options: Any) -> _Jobs:
+    """Returns runs at a constant rate; all but waves start from the plan's checkpoint."""
+    options |= {"schedule": "constant"}
     return {
-        name: [training(plan, name, 0, use_checkpoint=name == "transformer", **options)]
-        for name in _MODELS
+        name: [
+            training(plan, name, seed, use_checkpoint=name in ("transformer", "bert"), **options)
+            for seed in range(seeds)
+        ]
+        for name in names
     }
 
 
-def draw_figure7(plan: Plan, found: dict[str, list[Record]]) -> Section:
-    figure, axes = new_figure(2, 2)
+def figure7_jobs(plan: Plan) -> _Jobs:
+    return _jobs(plan, epochs=plan.scale.long_epochs)
+
+
+def draw_figure7(plan: Plan, found: _Found) -> Section:
+    figure, axes = subplots(2, 2)
     table = []
     for name, (record,) in found.items():
         for column, split in enumerate(("train", "validation")):
@@ -64,20 +67,13 @@ def draw_figure7(plan: Plan, found: dict[str, list[Record]]) -> Section:
     return Section([("epochs", table)], {"wn-figure7": figure})
 
 
-def figure2_jobs(plan: Plan) -> dict[str, list[Job]]:
-    options: dict[str, Any] = {"steps": plan.scale.quick_steps, "schedule": "constant"}
-    options |= {"callbacks": {"test": _EVERY}}
-    return {
-        name: [
-            training(plan, name, seed, use_checkpoint=name == "transformer", **options)
-            for seed in range(min(plan.seeds, _QUICK_SEEDS))
-        ]
-        for name in _MODELS
-    }
+def figure2_jobs(plan: Plan) -> _Jobs:
+    seeds, steps = min(plan.seeds, _QUICK_SEEDS), plan.scale.quick_steps
+    return _jobs(plan, seeds=seeds, steps=steps, callbacks={"test": _EVERY})
 
 
-def draw_figure2(plan: Plan, found: dict[str, list[Record]]) -> Section:
-    figure, axes = new_figure(width=5.6)
+def draw_figure2(plan: Plan, found: _Found) -> Section:
+    figure, axes = subplots(width=5.6)
     table = []
     for name, records in found.items():
         curves = [[row["accuracy"] for row in _rows(record, "test")] for record in records]
@@ -96,21 +92,18 @@ def draw_figure2(plan: Plan, found: dict[str, list[Record]]) -> Section:
     return Section([("convergence", table)], {"bp-figure2": figure}, values)
 
 
-def gradient_jobs(plan: Plan) -> dict[str, list[Job]]:
+def gradient_jobs(plan: Plan) -> _Jobs:
     """Returns the runs that gradients and embeddings are recorded of: one a model, with seed 0."""
     steps = plan.scale.gradient_steps
-    options: dict[str, Any] = {"steps": steps, "batch_size": _BATCH, "schedule": "constant"}
-    options["callbacks"] = {"gradients": _EVERY, "embeddings": steps}
-    return {
-        name: [training(plan, name, 0, use_checkpoint=name in ("transformer", "bert"), **options)]
-        for name in (*_MODELS, "bert")
-    }
+    callbacks = {"gradients": _EVERY, "embeddings": steps}
+    names = (*_MODELS, "bert")
+    return _jobs(plan, names, steps=steps, batch_size=_BATCH, callbacks=callbacks)
 
 
-def draw_gradients(key: str, plan: Plan, found: dict[str, list[Record]]) -> Section:
+def draw_gradients(key: str, plan: Plan, found: _Found) -> Section:
     """Returns the norms of one gradient over training, that of 'cls', 'input' or 'classifier'."""
     item, what = _GRADIENTS[key]
-    figure, axes = new_figure(width=6.6)
+    figure, axes = subplots(width=6.6)
     table = []
     for name, (record,) in found.items():
         rows = _rows(record, "gradients")
@@ -129,14 +122,14 @@ def draw_gradients(key: str, plan: Plan, found: dict[str, list[Record]]) -> Sect
     return Section([("gradients", table)], {item: figure}, values)
 
 
-def wave_jobs(plan: Plan) -> dict[str, list[Job]]:
+def wave_jobs(plan: Plan) -> _Jobs:
     return {"modulation": gradient_jobs(plan)["modulation"]}
 
 
-def draw_figure1(plan: Plan, found: dict[str, list[Record]]) -> Section:
+def draw_figure1(plan: Plan, found: _Found) -> Section:
     text = _embeddings(found, "modulation")["text"]
     embedding, magnitude, phase = (np.array(text[k]) for k in ("embedding", "magnitude", "phase"))
-    figure, axes = new_figure(1, 4, width=3.3, height=3.3)
+    figure, axes = subplots(1, 4, width=3.3, height=3.3)
     tokens, most = _numbered(text["tokens"]), np.abs(embedding).max()
     maps = (
         (embedding, _DIVERGING, -most, most, "embedding w", tokens),
@@ -154,7 +147,7 @@ def draw_figure1(plan: Plan, found: dict[str, list[Record]]) -> Section:
     return Section(figures={"bp-figure1": figure})
 
 
-def draw_figure4(plan: Plan, found: dict[str, list[Record]]) -> Section:
+def draw_figure4(plan: Plan, found: _Found) -> Section:
     text = _embeddings(found, "modulation")["text"]
     first, second = (
         np.array(text[name]["magnitude"]) * np.exp(1j * np.array(text[name]["phase"]))
@@ -166,7 +159,7 @@ def draw_figure4(plan: Plan, found: dict[str, list[Record]]) -> Section:
         "interference Z + Z'": first + second,
         "modulation Z · Z'": first * second,
     }
-    figure, axes = new_figure(1, 4, width=3.1, height=2.9)
+    figure, axes = subplots(1, 4, width=3.1, height=2.9)
     for panel, (name, wave) in zip(axes[0], waves.items(), strict=True):
         _draw_arrows(panel, wave[:, 0])
         panel.set_title(name, fontsize=9)
@@ -174,10 +167,10 @@ def draw_figure4(plan: Plan, found: dict[str, list[Record]]) -> Section:
     return Section(figures={"bp-figure4": figure})
 
 
-def draw_independence(plan: Plan, found: dict[str, list[Record]]) -> Section:
+def draw_independence(plan: Plan, found: _Found) -> Section:
     rows = []
-    histogram, axes = new_figure(1, len(found), width=3.0, height=2.8)
-    heat, panels = new_figure(2, len(found), width=2.5, height=2.5)
+    histogram, axes = subplots(1, len(found), width=3.0, height=2.8)
+    heat, panels = subplots(2, len(found), width=2.5, height=2.5)
     for column, name in enumerate(found):
         row, title = _embeddings(found, name), LABELS[name]
         for place, moment in enumerate(("before", "after")):
@@ -190,7 +183,7 @@ def draw_independence(plan: Plan, found: dict[str, list[Record]]) -> Section:
             counts = np.array(s["histogram"], float)
             axes[0, column].stairs(
                 100 * counts / counts.sum(), np.linspace(-1, 1, len(counts) + 1),
-                color=("#999999", STYLES[name]["color"])[place], linestyle=("--", "-")[place],
+                color=("#999999", STYLE[name]["color"])[place], linestyle=("--", "-")[place],
                 label=f"{moment} training", linewidth=1.6,
             )  # fmt: skip
             image = panel.imshow(np.array(s["corner"]), cmap=_DIVERGING, vmin=-0.5, vmax=0.5)
@@ -219,7 +212,7 @@ def _reached(steps: Sequence[int], curves: Sequence[Sequence[float]], goal: floa
     return some + spread(reached, 0)
 
 
-def _embeddings(found: dict[str, list[Record]], name: str) -> dict[str, Any]:
+def _embeddings(found: _Found, name: str) -> dict[str, Any]:
     rows = found[name][0]["result"]["rows"]
     return dict(next(row for row in rows if row["split"] == "embeddings"))
 

@@ -18,10 +18,11 @@ import wave_jax
 from wave_jax.experiments.plan import Job, Plan, Record
 
 CONTENT = tomllib.loads((Path(__file__).parent / "report.toml").read_text("utf-8"))
+LABELS: dict[str, str] = CONTENT["labels"]
 
 # Okabe and Ito's palette, from dark to light, which survives colour blindness and greyscale; line
 # style and marker differ too.
-STYLES: dict[str, dict[str, Any]] = {
+STYLE: dict[str, dict[str, Any]] = {
     "modulation": {"color": "#004f7c", "linestyle": "-", "marker": "o"},
     "interference": {"color": "#d55e00", "linestyle": "--", "marker": "s", "mfc": "none"},
     "transformer": {"color": "#009e73", "linestyle": "-.", "marker": "^"},
@@ -59,7 +60,7 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
     return f"{statistics.fmean(values):,.{digits}f}{deviation}"
 
 
-def new_figure(rows: int = 1, columns: int = 1, *, width: float = 4.4, height: float = 3.3) -> Any:
+def subplots(rows: int = 1, columns: int = 1, *, width: float = 4.4, height: float = 3.3) -> Any:
     """Returns (figure, array of axes [rows, columns]); it needs no display."""
     figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
     FigureCanvasAgg(figure)
@@ -69,9 +70,9 @@ def new_figure(rows: int = 1, columns: int = 1, *, width: float = 4.4, height: f
 def line(axes: Axes, name: str, x: Sequence[float], y: Sequence[float], label: str) -> Any:
     """Draws a model's curve in its style; returns its colour."""
     every = max(1, len(x) // _MARKERS)
-    size = 7 if "mfc" in STYLES[name] else 4  # a hollow marker shows around one that hides it
-    axes.plot(x, y, label=label, markersize=size, linewidth=1.6, markevery=every, **STYLES[name])
-    return STYLES[name]["color"]
+    size = 7 if "mfc" in STYLE[name] else 4  # a hollow marker shows around one that hides it
+    axes.plot(x, y, label=label, markersize=size, linewidth=1.6, markevery=every, **STYLE[name])
+    return STYLE[name]["color"]
 
 
 def finish(axes: Axes, xlabel: str, ylabel: str, *, title: str = "", legend: bool = True) -> None:

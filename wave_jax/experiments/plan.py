@@ -28,16 +28,6 @@ PAPER_RUN = Config(
     ),
 )
 
-LABELS = {
-    "interference": "Wave, interference",
-    "modulation": "Wave, modulation",
-    "transformer": "Transformer, one layer",
-    "bert": "BERT",
-    "fnet": "FNet",
-    "mean": "Mean of embeddings",
-}
-"""The models, as the report calls them."""
-
 
 @dataclass(frozen=True)
 class Scale:
@@ -73,7 +63,7 @@ SCALES = {
 
 
 def model_config(name: str, scale: Scale) -> ModelConfig:
-    """Returns one of `LABELS` at the scale's size."""
+    """Returns a model, by its operation if it is a wave and else by its kind, at a scale's size."""
     field = "op" if name in ("interference", "modulation") else "kind"
     layers = scale.bert_layers if name == "bert" else None
     fields: dict[str, Any] = {field: name, "dim": scale.dim, "layers": layers}

@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any
 
 from wave_jax.experiments import costs
-from wave_jax.experiments.paper_report import CONTENT, STYLES, Section, finish, line, new_figure
-from wave_jax.experiments.plan import LABELS, SCALES, Job, Plan, Record, model_config
+from wave_jax.experiments.paper_report import CONTENT, STYLE, Section, finish, line, subplots
+from wave_jax.experiments.plan import SCALES, Job, Plan, Record, model_config
 from wave_jax.models.config import ModelConfig
 
 PARAMETERS: dict[str, str] = CONTENT["parameters"]
@@ -22,8 +22,7 @@ _AS_TRAINED = "modulation, as trained"
 _STEPS = ("interference", "modulation", "transformer", "fnet", "mean", "bert", _AS_TRAINED)
 _TOKENS, _BATCHES = 128, (16, 32, 64)
 _TIMED, _TIMED_BATCH, _TIMED_STEPS = ("interference", "modulation", "bert"), 8, 5
-_LABELS = LABELS | {"bert": "BERT base", "attention": "attention alone"}
-_LABELS[_AS_TRAINED] = "Wave, modulation, as trained here"
+_LABELS: dict[str, str] = CONTENT["labels"] | CONTENT["labels-of-costs"]
 _Found = dict[Any, list[Record]]
 
 
@@ -36,14 +35,14 @@ def parameter_jobs(plan: Plan) -> dict[str, list[Job]]:
 
 def draw_parameters(plan: Plan, found: _Found) -> Section:
     counts, rows = found["all"][0]["result"], []
-    figure, axes = new_figure(width=6.4, height=3.0)
+    figure, axes = subplots(width=6.4, height=3.0)
     for place, (name, formula) in enumerate(PARAMETERS.items()):
         full, without = counts[name]
         rows.append([
             _LABELS[name], f"{formula} + (d + 1) c", f"{without:,}", f"{full:,}",
             CONTENT["papers"]["parameters"].get(name, "–"), _saved(without, counts["bert"][1]),
         ])  # fmt: skip
-        color, full, without = STYLES[name]["color"], full / 1e6, without / 1e6
+        color, full, without = STYLE[name]["color"], full / 1e6, without / 1e6
         axes[0, 0].barh(place, full, color="white", edgecolor=color, hatch="//", linewidth=1.2)
         axes[0, 0].barh(place, without, color=color, edgecolor="black", linewidth=0.5)
         axes[0, 0].text(full + 1, place, f"{without:.2f} / {full:.1f}", va="center", fontsize=8)
@@ -69,7 +68,7 @@ def complexity_jobs(plan: Plan) -> dict[str, list[Job]]:
 
 def draw_complexity(plan: Plan, found: _Found) -> Section:
     rows, by_length = [], []
-    figure, axes = new_figure(1, 2)
+    figure, axes = subplots(1, 2)
     for name, (record,) in found.items():
         label, result = _LABELS[name], record["result"]
         lengths, widths = result["by_length"], result["by_width"]
@@ -132,7 +131,7 @@ def step_jobs(plan: Plan) -> dict[tuple[str, int | str], list[Job]]:
 
 def draw_steps(plan: Plan, found: _Found) -> Section:
     rows = []
-    figure, axes = new_figure(1, 2)
+    figure, axes = subplots(1, 2)
     for index, name in enumerate(_STEPS):
         measured = {n: found[name, n][0]["result"] for n in _BATCHES if (name, n) in found}
         rows += [
@@ -140,7 +139,7 @@ def draw_steps(plan: Plan, found: _Found) -> Section:
              f"{result['temporary'] / 2**20:,.0f}", f"{result['flops'] / 1e9:,.1f}"]
             for batch, result in measured.items()
         ]  # fmt: skip
-        style = STYLES["attention" if name == _AS_TRAINED else name]
+        style = STYLE["attention" if name == _AS_TRAINED else name]
         for panel, key, unit in ((0, "bytes", 2**20), (1, "flops", 1e9)):
             axes[0, panel].bar(
                 [k + (index - 3) * 0.12 for k in range(len(measured))],
@@ -169,9 +168,7 @@ def savings_rows(found: _Found) -> list[list[str]]:
 
     batch, paper, rows = _BATCHES[-1], CONTENT["papers"]["table2"]["AG News"], []
     for name in ("interference", "modulation", _AS_TRAINED):
-        theirs = ["–", "–"]
-        if name in paper:
-            theirs = list(map(_saved, paper[name][1:], paper["bert"][1:]))
+        theirs = [*map(_saved, paper[name][1:], paper["bert"][1:])] if name in paper else ["–"] * 2
         ours = [saved(name, batch, "result", key) for key in ("bytes", "flops")]
         times = theirs[1], saved(name, "time", "time", "step_seconds")
         rows.append([_LABELS[name], theirs[0], *ours, *times])

@@ -7,8 +7,8 @@ import statistics
 from typing import Any
 
 from wave_jax.experiments import resources
-from wave_jax.experiments.paper_report import CONTENT, Section, filled_in, spread
-from wave_jax.experiments.plan import LABELS, Job, Plan, Record
+from wave_jax.experiments.paper_report import CONTENT, LABELS, Section, filled_in, spread
+from wave_jax.experiments.plan import Job, Plan, Record
 from wave_jax.experiments.training_runs import best_runs, paper_runs, rate_trials, training
 
 _PAPERS = CONTENT["papers"]

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.linalg import norm
 from rich.console import Console
@@ -58,7 +57,7 @@ def training(
     use_checkpoint: bool | None = None,
     **options: Any,
 ) -> Job:
-    """Returns the run of a model, one of `LABELS`, with the papers' settings.
+    """Returns the run of a model, see `model_config`, with the papers' settings.
 
     Other fields of `ModelConfig` are given as `changes`, of `TrainConfig` as `options`. The run
     starts from the plan's checkpoint with `use_checkpoint`, by default for BERT only.
@@ -202,11 +201,11 @@ def _embeddings(config: Config, task: Task, texts: TokenizedDataset) -> Recorder
     def record(step: int, params: Params) -> Row:
         table = _table(params)
         after = table[seen]
-        row: Row = {"split": "embeddings", "before": independence(before)}
-        row["after"] = independence(after)
-        row["moved"] = float(round(norm(after - before) / norm(before), 5))
+        moved = float(round(norm(after - before) / norm(before), 5))
+        row: Row = {"split": "embeddings", "moved": moved}
+        row |= {"before": independence(before), "after": independence(after)}
         if hasattr(task.model, "readouts"):  # it has waves
-            row["text"] = {"tokens": words, **_text_waves(params, jnp.asarray(table[text]))}
+            row["text"] = {"tokens": words, **_text_waves(task.model, params, table[text])}
         return row
 
     return record
@@ -249,13 +248,12 @@ def _short_text(texts: TokenizedDataset) -> np.ndarray:
     return np.asarray(tokens[index][:_TEXT_TOKENS])
 
 
-def _text_waves(params: Params, x: jax.Array) -> Row:
-    def polar(u: jax.Array) -> Row:
+def _text_waves(model: Any, params: Params, x: np.ndarray) -> Row:
+    def polar(u: Any) -> Row:
         return {"magnitude": _rounded(ops.magnitude(u)), "phase": _rounded(ops.phase(u))}
 
-    variants = params["layer_0"]["variants"]
-    u = jnp.einsum("nd,dvk->vnk", x, variants["kernel"]) + variants["bias"][:, None]
-    waves = {"variant_1": polar(u[0]), "variant_2": polar(u[1])}
+    u = model.apply({"params": params}, x, method="project")
+    waves = {f"variant_{v + 1}": polar(u[:, v]) for v in range(2)}
     return {"embedding": _rounded(x), **polar(x), **waves}
 
 

@@ -12,13 +12,6 @@ from wave_jax.models.wave_classifier import WaveClassifier
 from wave_jax.models.wave_layer import WaveLayer
 
 __all__ = [
-    "EncoderClassifier",
-    "MeanClassifier",
-    "ModelConfig",
-    "WaveClassifier",
-    "WaveLayer",
-    "build_model",
-    "read_pretrained",
-    "sizes",
-    "table_rows",
-]
+    "EncoderClassifier", "MeanClassifier", "ModelConfig", "WaveClassifier", "WaveLayer",
+    "build_model", "read_pretrained", "sizes", "table_rows",
+]  # fmt: skip

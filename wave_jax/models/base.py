@@ -31,7 +31,6 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": nn.tanh,
 }
 _LENGTH_MULTIPLE = 8  # to which batches are padded
-_LONGEST_WAVE = 10_000.0
 
 
 class TextClassifier(nn.Module):
@@ -152,8 +151,8 @@ def drop(module: nn.Module, x: Array, rate: float, deterministic: bool) -> Array
     """
     if deterministic or rate == 0:
         return x
-    tokens_first = x if x.ndim == 2 else jnp.swapaxes(x, 0, 1)
-    kept = jax.random.bernoulli(module.make_rng("dropout"), 1 - rate, tokens_first.shape)
+    shape = x.shape if x.ndim == 2 else (x.shape[1], x.shape[0], x.shape[2])
+    kept = jax.random.bernoulli(module.make_rng("dropout"), 1 - rate, shape)
     return jnp.where(kept if x.ndim == 2 else jnp.swapaxes(kept, 0, 1), x / (1 - rate), 0)
 
 
@@ -166,7 +165,7 @@ def sinusoids(length: int, dim: int) -> Float[Array, "n d"]:
     Array([0. , 0.5, 0. , 0.5], dtype=float32)
     """
     index = jnp.arange(dim, dtype=jnp.float32)
-    frequency = _LONGEST_WAVE ** (-2.0 * (index // 2) / dim)
+    frequency = 10_000.0 ** (-2.0 * (index // 2) / dim)
     angles = jnp.arange(length, dtype=jnp.float32)[:, None] * frequency
     waves = jnp.where(index % 2 == 0, jnp.sin(angles), jnp.cos(angles))
     return waves * dim**-0.5

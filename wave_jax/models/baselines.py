@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Literal
 
 import flax.linen as nn
@@ -165,10 +166,8 @@ def drop_weights(
     """Drops attention weights; a query has a stream of its own, so that padding changes nothing."""
     b, h, queries, keys = weights.shape
 
-    def of_query(number: Array) -> Array:
-        return jax.random.bernoulli(jax.random.fold_in(key, number), 1 - rate, (keys, b, h))
-
-    kept = jax.vmap(of_query)(jnp.arange(queries))
+    streams = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(queries))
+    kept = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - rate, (keys, b, h)))(streams)
     return jnp.where(jnp.transpose(kept, (2, 3, 0, 1)), weights / (1 - rate), 0)
 
 

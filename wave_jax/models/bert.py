@@ -17,8 +17,7 @@ from wave_jax.models.config import ModelConfig, sizes
 
 WEIGHTS, CONFIG, VOCABULARY = "model.safetensors", "config.json", "vocab.txt"
 
-Advice = Callable[[str, int], str]
-"""From an option, such as 'model.dim', and the value that would fit, to what the user can do."""
+Advice = Callable[[str, int], str]  # from an option and the value that fits, to what to do
 Params = dict[str, Any]
 _PICKLES = ("pytorch_model.bin", "model.bin", "model.pt", "model.ckpt")
 _LEGACY = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
@@ -47,19 +46,16 @@ def read_pretrained(
     like: Mapping[str, Any],
     advice: Advice = "give --{} {}".format,
 ) -> Params:
-    """Returns the parameters that `config.pretrained` gives a model to start from.
+    """Returns those parameters of `like` that the folder `config.pretrained` replaces.
 
-    All of BERT but the classifier, or the table of token embeddings alone for other kinds.
+    All of BERT but the classifier, or the table of token embeddings alone for other kinds, as a
+    nested dict of float32 NumPy arrays.
 
     Args:
-      config: with `pretrained`, the folder with config.json, model.safetensors and vocab.txt.
-      vocab_size: tokens of vocab.txt.
+      vocab_size: tokens of the folder's vocab.txt.
       max_length: positions that the model has; the checkpoint may have more.
       like: the model's own parameters, or their shapes, as `init` makes them.
       advice: what to do about a size that differs.
-
-    Returns:
-      A nested dict of float32 NumPy arrays: those parameters of `like` that are replaced.
 
     Raises:
       UserError: the folder lacks a file, holds a pickle instead, is of another architecture or size
@@ -141,8 +137,9 @@ def _check_architecture(folder: Path, config: ModelConfig, max_length: int, advi
     fixed = {"model_type": "bert", "hidden_act": "gelu", "layer_norm_eps": NORM_EPSILON}
     for key, wanted in (fixed | {"type_vocab_size": 2}).items():
         if (value := found.get(key, wanted)) != wanted:
-            shown = shorten(repr(value))
-            raise UserError(f"{path}: {key} is {shown}; only {wanted!r} can be loaded")
+            raise UserError(
+                f"{path}: {key} is {shorten(repr(value))}; only {wanted!r} can be loaded"
+            )
     positions: Any = found.get("max_position_embeddings")
     enough = type(positions) is int and positions >= max_length
     for key, option, needed in (
@@ -155,8 +152,8 @@ def _check_architecture(folder: Path, config: ModelConfig, max_length: int, advi
         value = found.get(key)
         if type(value) is not int or value != needed:
             fix = f"; {advice(option, value)}" if type(value) is int and value > 0 else ""
-            shown = shorten(repr(value))
-            raise UserError(f"{path}: {key} is {shown}, but the model has {needed}{fix}")
+            came = shorten(repr(value))
+            raise UserError(f"{path}: {key} is {came}, but the model has {needed}{fix}")
     return int(positions)
 
 

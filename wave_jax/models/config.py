@@ -8,12 +8,9 @@ from typing import Literal
 from wave_jax.ops import ReadoutKind, Superposition
 
 Kind = Literal["wave", "transformer", "bert", "fnet", "mean"]
-Operation = Literal[Superposition, "both"]
-Readout = Literal["auto", ReadoutKind]
 Scope = Literal["input", "sentence"]
 Pooling = Literal["cls", "mean", "max"]
 Position = Literal["none", "sinusoidal", "learned"]
-PositionChoice = Literal["auto", Position]
 Activation = Literal["gelu", "relu", "tanh"]
 
 _HEAD_DIM = 64
@@ -27,15 +24,15 @@ class ModelConfig:
     kind: Kind = "wave"
     """The Wave Network, or what it is compared with: a Transformer encoder, BERT, FNet, or the mean
     of the token embeddings with a linear classifier."""
-    op: Operation = "modulation"
+    op: Literal[Superposition, "both"] = "modulation"
     """How the two variants' waves meet: their product, their sum, or a learned mixture of both."""
-    readout: Readout = "auto"
+    readout: Literal["auto", ReadoutKind] = "auto"
     """From a wave back to a real embedding; 'auto' takes what validated best for `op`."""
     scopes: tuple[Scope, Scope] = ("input", "input")
     """Tokens that share a magnitude, for each variant: those of the input, or of the sentence."""
     pooling: Pooling = "cls"
     """From tokens to a text: the [CLS] token's embedding, or the mean or maximum over all."""
-    position: PositionChoice = "auto"
+    position: Literal["auto", Position] = "auto"
     """What is added to the token embeddings for their place in the text; 'auto' is none for waves
     and the mean, sinusoidal for a Transformer and FNet, learned for BERT."""
     dim: int = 768
@@ -80,9 +77,8 @@ def sizes(config: ModelConfig) -> Sizes:
     """
     given = {each.name: getattr(config, each.name) for each in fields(Sizes)}
     default = _DEFAULTS[config.kind]
-    usual = replace(
-        default, ffn_dim=default.ffn_dim * config.dim, heads=max(1, config.dim // _HEAD_DIM)
-    )
+    heads = max(1, config.dim // _HEAD_DIM)
+    usual = replace(default, ffn_dim=default.ffn_dim * config.dim, heads=heads)
     return replace(usual, **{k: v for k, v in given.items() if v not in (None, "auto")})
 
 

@@ -45,10 +45,8 @@ class WaveClassifier(DistinctTokensClassifier):
 
     def setup(self) -> None:
         super().setup()
-        self.layer = [
-            WaveLayer(self.dim, self.ffn_dim, self.readouts, self.activation, self.dropout)
-            for _ in range(self.layers)
-        ]
+        shape = self.dim, self.ffn_dim, self.readouts, self.activation, self.dropout
+        self.layer = [WaveLayer(*shape) for _ in range(self.layers)]
         self.classifier = nn.Dense(self.num_classes)
 
     def logits_from_embeddings(
@@ -58,7 +56,7 @@ class WaveClassifier(DistinctTokensClassifier):
         chex.assert_rank(emb, 3)
         chex.assert_type(mask, bool)
         chex.assert_shape(mask, emb.shape[:2])
-        scopes = self._branch_segments(segment_ids, mask)
+        scopes = self.branch_segments(segment_ids, mask)
         for i, layer in enumerate(self.layer):
             out = layer(emb, mask, scopes, deterministic=deterministic)
             emb = self._connect(i, emb, out, deterministic)
@@ -74,7 +72,7 @@ class WaveClassifier(DistinctTokensClassifier):
         check_batch(inverse, mask)
         ids = distinct[inverse]
         kept = self.keep_words(mask, deterministic)
-        scopes = self._branch_segments(self.segment_ids(ids, mask), kept)
+        scopes = self.branch_segments(self.segment_ids(ids, mask), kept)
         u = self.layer[0].project(rows)
         if self.pooling == "cls" and self.layers == 1 and self.position == "none":
             rest = self._norm_of_others(
@@ -123,6 +121,16 @@ class WaveClassifier(DistinctTokensClassifier):
             return None
         return sentence_ids(ids, mask, self.sentence_end_ids, self.sep_id)
 
+    def branch_segments(self, segment_ids: Ids | None, mask: Mask) -> Scopes:
+        """Returns the segments of each variant: None for the whole text, 0 where masked."""
+        if "sentence" not in self.scopes:
+            return None, None
+        if segment_ids is None:
+            raise ValueError("scopes of sentences need segment_ids: model.segment_ids(ids, mask)")
+        kept = jnp.where(mask, segment_ids, 0)
+        first, second = (kept if scope == "sentence" else None for scope in self.scopes)
+        return first, second
+
     def _norm_of_others(
         self, u: Variants, mask: Mask, scopes: Scopes, norm: Callable[[Array, Mask], Array]
     ) -> Variants:
@@ -142,13 +150,3 @@ class WaveClassifier(DistinctTokensClassifier):
     def _classify(self, pooled: Float[Array, "b d"], deterministic: bool) -> Logits:
         # Dropout acts on the pooled text: before a maximum over tokens it would shift its values.
         return self.classifier(self.layer[-1].drop(pooled, deterministic))
-
-    def _branch_segments(self, segment_ids: Ids | None, mask: Mask) -> Scopes:
-        """Returns the segments of each variant: None for the whole text, 0 where masked."""
-        if "sentence" not in self.scopes:
-            return None, None
-        if segment_ids is None:
-            raise ValueError("scopes of sentences need segment_ids: model.segment_ids(ids, mask)")
-        kept = jnp.where(mask, segment_ids, 0)
-        first, second = (kept if scope == "sentence" else None for scope in self.scopes)
-        return first, second

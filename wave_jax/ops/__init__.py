@@ -32,23 +32,8 @@ from wave_jax.ops.superposition import (
 from wave_jax.ops.waves import from_polar, phase, to_polar, token_to_wave
 
 __all__ = [
-    "ReadoutKind",
-    "Superposition",
-    "first_token_norm",
-    "from_polar",
-    "interfere",
-    "interference_term",
-    "leave_one_out_norm",
-    "magnitude",
-    "modulate",
-    "norm_from_squares",
-    "others_of_first",
-    "phase",
-    "readout",
-    "scaled_squares",
-    "sum_by_counts",
-    "superpose",
-    "superpose_parts",
-    "to_polar",
-    "token_to_wave",
-]
+    "ReadoutKind", "Superposition", "first_token_norm", "from_polar", "interfere",
+    "interference_term", "leave_one_out_norm", "magnitude", "modulate", "norm_from_squares",
+    "others_of_first", "phase", "readout", "scaled_squares", "sum_by_counts", "superpose",
+    "superpose_parts", "to_polar", "token_to_wave",
+]  # fmt: skip

@@ -10,13 +10,18 @@ the largest of their scope count as 0.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool, Shaped
 
-from wave_jax.ops.scope import Mask, Segments, Tokens, first_in_scope, scope_max, scope_sum
-from wave_jax.ops.validation import check_tokens, compute_dtype, keep
+from wave_jax.ops.validation import Mask, Segments, Tokens, checked_tokens, keep
+
+_BLOCK = 128  # terms of a longer sum that are added up first, so that rounding does not grow with n
 
 
 def magnitude(
@@ -36,10 +41,9 @@ def magnitude(
     >>> magnitude(jnp.array([[3.0, 1.0], [4.0, 0.0]]))
     Array([[5., 1.]], dtype=float32)
     """
-    check_tokens(u, mask, segment_ids)
-    real = keep(jnp.asarray(u).astype(compute_dtype(u)), mask, segment_ids)
-    norm = _scope_norm(real, scale_of(real, segment_ids), segment_ids)
-    return keep(norm, None, segment_ids).astype(u.dtype)
+    real = checked_tokens(u, mask, segment_ids)
+    norm = root_of_squares(scope_sum, real, scale_of(real, segment_ids), segment_ids)
+    return norm.astype(u.dtype)
 
 
 def leave_one_out_norm(
@@ -60,8 +64,7 @@ def leave_one_out_norm(
     >>> jax.grad(lambda u: leave_one_out_norm(u).sum())(jnp.array([[2.0]]))  # one token alone
     Array([[0.]], dtype=float32)
     """
-    check_tokens(u, mask, segment_ids)
-    real = keep(jnp.asarray(u).astype(compute_dtype(u)), mask, segment_ids)
+    real = checked_tokens(u, mask, segment_ids)
     return keep(_leave_one_out(real, segment_ids), mask, segment_ids).astype(u.dtype)
 
 
@@ -71,23 +74,25 @@ def ratio(x: ArrayLike, norm: Array) -> Array:
     return jnp.where(positive, x / jnp.where(positive, norm, 1), 0)
 
 
-@jax.custom_jvp
-def _scope_norm(u: Tokens, scale: Tokens, segments: Segments | None) -> Tokens:
-    return scale * jnp.sqrt(scope_sum((u / scale) ** 2, segments))
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def root_of_squares(total: Callable[..., Array], u: Array, scale: Array, *which: Any) -> Array:
+    """Returns sqrt(total(u^2, *which)), `total` a sum over some tokens, `scale` by `scale_of`."""
+    return scale * jnp.sqrt(total((u / scale) ** 2, *which))
 
 
-@_scope_norm.defjvp
-def _scope_norm_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
-    """dG = sum_j (u_j / G) du_j, with every factor at most 2; the scale cancels."""
-    u, scale, segments = primals
-    norm = _scope_norm(u, scale, segments)
-    return norm, scope_sum((u / scale) * tangents[0], segments) * ratio(1, norm / scale)
+@root_of_squares.defjvp
+def _root_of_squares_jvp(
+    total: Callable[..., Array], primals: tuple, tangents: tuple
+) -> tuple[Array, Array]:
+    """dG = sum_j (u_j / G) du_j, every factor at most 2; the scale cancels, at any order."""
+    u, scale, *which = primals
+    norm = root_of_squares(total, *primals)
+    return norm, total((u / scale) * tangents[0], *which) * ratio(1, norm / scale)
 
 
 @jax.custom_jvp
 def _leave_one_out(u: Tokens, segments: Segments | None) -> Tokens:
-    """r for tokens whose padding is already zero, in float32 or float64."""
-    scale, largest = scale_of(u, segments), _largest(u, segments)
+    scale, (_, largest) = scale_of(u, segments), largest_in_scope(u, segments)
     u = u / scale
     size = jnp.abs(u)
     top = scope_max(size, segments)
@@ -106,18 +111,12 @@ def _leave_one_out_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     """
     (u, segments), du = primals, tangents[0]
     r = _leave_one_out(u, segments)
-    scale, largest = scale_of(u, segments), _largest(u, segments)
+    scale, (_, largest) = scale_of(u, segments), largest_in_scope(u, segments)
     terms = (u / scale) * du
     rest = (scope_sum(terms, segments) - terms) * ratio(scale, r)
     r_largest = scope_sum(jnp.where(largest, r, 0), segments)
     rest_largest = scope_sum(jnp.where(largest, 0, ratio(u, r_largest) * du), segments)
     return r, jnp.where(largest, rest_largest, rest)
-
-
-def _largest(u: Tokens, segments: Segments | None) -> Bool[Array, "*b n d"]:
-    """Returns where the first largest |u| of each scope stands."""
-    size = jax.lax.stop_gradient(jnp.abs(u))
-    return first_in_scope(size == scope_max(size, segments), segments)
 
 
 def scale_of(u: Tokens, segments: Segments | None = None) -> Tokens:
@@ -129,7 +128,56 @@ def scale_of(u: Tokens, segments: Segments | None = None) -> Tokens:
     top = scope_max(jnp.abs(jax.lax.stop_gradient(u)), segments)
     info = jnp.finfo(top.dtype)
     integer = jnp.dtype(f"int{info.bits}")
-    exponent_bits = jnp.asarray(jnp.inf, top.dtype).view(integer)
-    power = (top.view(integer) & exponent_bits).view(top.dtype)
+    exponent = top.view(integer) & jnp.asarray(jnp.inf, top.dtype).view(integer)
     smallest = float(info.tiny) * 2
-    return jnp.clip(power, smallest, 1 / smallest)
+    return jnp.clip(exponent.view(top.dtype), smallest, 1 / smallest)
+
+
+def scope_sum(x: Tokens, segments: Segments | None) -> Tokens:
+    """Returns the sum over the scope of each token: [*b, 1, d], with segments [*b, n, d]."""
+    if segments is not None:
+        return _over_segments(x, segments, "add", 0)
+    n = x.shape[-2]
+    if n <= _BLOCK:
+        return jnp.sum(x, axis=-2, keepdims=True)
+    blocks = -(-n // _BLOCK)
+    padding = [(0, 0)] * (x.ndim - 2) + [(0, blocks * _BLOCK - n), (0, 0)]
+    parts = jnp.pad(x, padding).reshape(*x.shape[:-2], blocks, _BLOCK, x.shape[-1])
+    # The barrier keeps the compiler from merging the two sums into one long one.
+    partial = jax.lax.optimization_barrier(jnp.sum(parts, axis=-2))
+    return jnp.sum(partial, axis=-2, keepdims=True)
+
+
+def scope_max(x: Tokens, segments: Segments | None) -> Tokens:
+    """Returns the maximum over the scope of each token, for non-negative `x`."""
+    if segments is None:
+        return jnp.max(x, axis=-2, keepdims=True, initial=0)
+    return _over_segments(x, segments, "max", 0)
+
+
+def largest_in_scope(u: Tokens, segments: Segments | None) -> tuple[Tokens, Bool[Array, "*b n d"]]:
+    """Returns the largest |u| of each scope and dimension, and where it is (the first of ties).
+
+    Constants to differentiation. No argmax, which compilers for CPUs leave unvectorised.
+    """
+    size, n = jnp.abs(jax.lax.stop_gradient(u)), u.shape[-2]
+    top = scope_max(size, segments)
+    candidates = jnp.where(size == top, jnp.arange(n, dtype=jnp.int32)[:, None], n)
+    if segments is None:
+        first = jnp.min(candidates, axis=-2, keepdims=True, initial=n)
+    else:
+        first = _over_segments(candidates, segments, "min", n)
+    return top, candidates == jnp.minimum(first, n - 1)
+
+
+def _over_segments(
+    x: Shaped[Array, "*b n d"], segments: Segments, reduction: str, initial: int
+) -> Shaped[Array, "*b n d"]:
+    """Reduces over equal segment ids and hands every token its segment's result."""
+    n, d = x.shape[-2:]
+    segments = jnp.asarray(segments)
+    texts = jnp.arange(x.size // (n * d) if n * d else 0, dtype=segments.dtype)
+    at = (segments.reshape(-1, n) + texts[:, None] * (n + 1)).reshape(-1)
+    empty = jnp.full((texts.size * (n + 1), d), initial, x.dtype)
+    reduced = getattr(empty.at[at], reduction)(x.reshape(-1, d))
+    return reduced[at].reshape(x.shape)

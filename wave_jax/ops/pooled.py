@@ -6,8 +6,7 @@ every token. With C[text, row] how often a row occurs among the tokens of a text
     sum of the tokens        C u
     r_0, norm of the others  sqrt(C u^2)     C over the tokens that share the first token's scope
 
-so no array over texts x tokens x dimensions is made. Nothing is subtracted, so nothing cancels; a
-power of two for each dimension keeps the squares from overflowing and vanishing.
+so no array over texts x tokens x dimensions is made, and as nothing is subtracted, nothing cancels.
 """
 
 from __future__ import annotations
@@ -17,9 +16,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
-from wave_jax.ops.norms import ratio, scale_of
-from wave_jax.ops.scope import Mask, Segments
-from wave_jax.ops.validation import check_real, check_texts, compute_dtype
+from wave_jax.ops.norms import root_of_squares, scale_of
+from wave_jax.ops.validation import Mask, Segments, check_kind, check_texts, compute_dtype
 
 Rows = Float[Array, "*k m d"]
 Pooled = Float[Array, "*k b d"]
@@ -51,21 +49,21 @@ def first_token_norm(u: Rows, inverse: Inverse, others: Mask) -> Pooled:
     counts, transposed = _counts(inverse, others, u.shape[-2], dtype)
     occurs = jnp.any(transposed > 0, axis=-1)
     rows = jnp.where(occurs[:, None], u.astype(dtype), 0)
-    return _norm(rows, scale_of(rows), counts, transposed).astype(u.dtype)
+    norm = root_of_squares(_count_product, rows, scale_of(rows), counts, transposed)
+    return norm.astype(u.dtype)
 
 
 def sum_by_counts(x: Rows, inverse: Inverse, kept: Mask) -> Pooled:
     """Returns the sums of x[inverse] over the tokens in `kept`, as the product C x.
 
-    Arguments as for `first_token_norm`; all rows must be finite. Returns [..., b, d] in the dtype
-    of `x`.
+    Arguments as for `first_token_norm`, all rows finite. Returns [..., b, d] in the dtype of `x`.
 
     >>> x = jnp.array([[1.0], [2.0], [4.0]])
     >>> sum_by_counts(x, jnp.array([[0, 2, 2]]), jnp.array([[True, True, True]]))
     Array([[9.]], dtype=float32)
     """
     check_texts(x, inverse, kept)
-    return _count_product(*_counts(inverse, kept, x.shape[-2], x.dtype), x)
+    return _count_product(x, *_counts(inverse, kept, x.shape[-2], x.dtype))
 
 
 def scaled_squares(u: Rows) -> tuple[Rows, Float[Array, "*k 1 d"]]:
@@ -73,13 +71,13 @@ def scaled_squares(u: Rows) -> tuple[Rows, Float[Array, "*k 1 d"]]:
 
     Sums of these rows neither overflow nor vanish; `norm_from_squares` turns them into norms. Rows
     below 1e-18 (float32) of a dimension's largest come out 0. Both are in float32, or float64 for
-    float64; the scale is a constant to differentiation.
+    float64.
 
     >>> squares, scale = scaled_squares(jnp.array([[3e30], [4e30]]))
     >>> norm_from_squares(squares.sum(axis=0), scale)
     Array([[5.e+30]], dtype=float32)
     """
-    check_real(u, "u")
+    check_kind(u, "u", "real")
     rows = u.astype(compute_dtype(u))
     scale = scale_of(rows)
     return (rows / scale) ** 2, scale
@@ -102,21 +100,7 @@ def others_of_first(mask: Mask, segment_ids: Segments | None = None) -> Mask:
 
 
 @jax.custom_jvp
-def _norm(u: Rows, scale: Array, counts: Array, transposed: Array) -> Pooled:
-    return norm_from_squares(_count_product(counts, transposed, (u / scale) ** 2), scale)
-
-
-@_norm.defjvp
-def _norm_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
-    """dr_0 = sum_i C_i (u_i / r_0) du_i; the scale cancels, which keeps higher orders right."""
-    u, scale, counts, transposed = primals
-    r = _norm(u, scale, counts, transposed)
-    terms = _count_product(counts, transposed, (u / scale) * tangents[0])
-    return r, terms * ratio(1, r / scale)
-
-
-@jax.custom_jvp
-def _count_product(counts: Float[Array, "b m"], transposed: Float[Array, "m b"], x: Rows) -> Pooled:
+def _count_product(x: Rows, counts: Float[Array, "b m"], transposed: Float[Array, "m b"]) -> Pooled:
     """Returns counts x; its transpose, the backward pass, is a plain product with `transposed`."""
     del transposed
     return counts @ x
@@ -124,9 +108,8 @@ def _count_product(counts: Float[Array, "b m"], transposed: Float[Array, "m b"],
 
 @_count_product.defjvp
 def _count_product_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
-    counts, transposed, x = primals
-    product = _count_product(counts, transposed, x)
-    return product, jnp.einsum("mb,...md->...bd", transposed, tangents[2])
+    transposed = primals[2]
+    return _count_product(*primals), jnp.einsum("mb,...md->...bd", transposed, tangents[0])
 
 
 def _counts(

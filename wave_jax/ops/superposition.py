@@ -12,20 +12,13 @@ from typing import Literal, TypeAlias, get_args
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from wave_jax.ops.scope import Mask, Segments, Tokens
-from wave_jax.ops.validation import (
-    check_choice,
-    check_complex,
-    check_pair,
-    check_real,
-    check_tokens,
-    compute_dtype,
-)
+from wave_jax.ops.validation import Mask, Segments, Tokens, check_alike, check_choice, compute_dtype
 from wave_jax.ops.waves import Waves, angle, modulus, wave_parts
 
 Superposition: TypeAlias = Literal["interference", "modulation"]
 ReadoutKind: TypeAlias = Literal["real", "imag", "magnitude", "phase"]
 SegmentPair: TypeAlias = tuple[Segments | None, Segments | None]
+Scope: TypeAlias = tuple[Mask | None, Segments | None]
 Parts: TypeAlias = tuple[Float[Array, "..."], Float[Array, "..."]]
 """A wave's real and imaginary part."""
 
@@ -66,9 +59,8 @@ def superpose(
     Args:
       u1, u2: the variants, [..., n, d], floating point, of one shape and dtype.
       op: the operation.
-      mask: bool [..., n], True at real tokens.
-      segment_ids: int [..., n], 0 at padding: tokens with the same positive id share a scope. A
-        pair gives each variant its own scopes (None: the whole text, padding being the other's).
+      mask, segment_ids: as for `magnitude`. A pair of segment_ids gives each variant its own scopes
+        (None: the whole text, padding being the other's).
 
     Returns:
       (real, imag), each [..., n, d] in the dtype of `u1`, 0 at padding.
@@ -78,11 +70,9 @@ def superpose(
     >>> real.T, imag.T
     (Array([[-7.,  7.]], dtype=float32), Array([[24., 24.]], dtype=float32))
     """
-    masks, segments = branch_scopes(mask, segment_ids)
-    check_tokens(u1, masks[0], segments[0], "u1")
-    check_tokens(u2, masks[1], segments[1], "u2")
-    check_pair(u1, u2, ("u1", "u2"))
-    first, second = wave_parts(u1, masks[0], segments[0]), wave_parts(u2, masks[1], segments[1])
+    scopes = branch_scopes(mask, segment_ids)
+    first, second = wave_parts(u1, *scopes[0], "u1"), wave_parts(u2, *scopes[1], "u2")
+    check_alike("real", u1=u1, u2=u2)
     real, imag = superpose_parts(first, second, op)
     return real.astype(u1.dtype), imag.astype(u1.dtype)
 
@@ -103,7 +93,7 @@ def interfere(z1: Waves, z2: Waves) -> Waves:
     >>> interfere(jnp.array([1 + 1j]), jnp.array([1 - 1j]))
     Array([2.+0.j], dtype=complex64)
     """
-    _check_waves(z1, z2)
+    check_alike("complex", z1=z1, z2=z2)
     return z1 + z2
 
 
@@ -113,7 +103,7 @@ def modulate(z1: Waves, z2: Waves) -> Waves:
     >>> modulate(jnp.array([2j]), jnp.array([3j]))
     Array([-6.+0.j], dtype=complex64)
     """
-    _check_waves(z1, z2)
+    check_alike("complex", z1=z1, z2=z2)
     return z1 * z2
 
 
@@ -126,7 +116,7 @@ def interference_term(z1: Waves, z2: Waves) -> Float[Array, "*b n d"]:
     >>> interference_term(jnp.array([1 + 0j, 1j]), jnp.array([1 + 0j, -1j]))
     Array([ 2., -2.], dtype=float32)
     """
-    _check_waves(z1, z2)
+    check_alike("complex", z1=z1, z2=z2)
     return 2 * (z1.real * z2.real + z1.imag * z2.imag)
 
 
@@ -142,34 +132,26 @@ def readout(
     Array([[5.]], dtype=float32)
     """
     check_choice(kind, get_args(ReadoutKind), "kind")
-    check_real(real, "real")
-    check_real(imag, "imag")
-    check_pair(real, imag, ("real", "imag"))
+    check_alike("real", real=real, imag=imag)
     if kind in ("real", "imag"):
         return real if kind == "real" else imag
-    dtype = compute_dtype(real)
-    to_polar = modulus if kind == "magnitude" else angle
-    return to_polar(real.astype(dtype), imag.astype(dtype)).astype(real.dtype)
+    dtype, read = compute_dtype(real), modulus if kind == "magnitude" else angle
+    return read(real.astype(dtype), imag.astype(dtype)).astype(real.dtype)
 
 
 def branch_scopes(
     mask: Mask | None, segment_ids: Segments | SegmentPair | None
-) -> tuple[tuple[Mask | None, Mask | None], SegmentPair]:
-    """Returns a mask and segment ids for each variant."""
+) -> tuple[Scope, Scope]:
+    """Returns the mask and segment ids of each variant."""
     if not isinstance(segment_ids, tuple):
-        return (mask, mask), (segment_ids, segment_ids)
+        return (mask, segment_ids), (mask, segment_ids)
     if len(segment_ids) != 2:
         raise ValueError(f"segment_ids must be one array or a pair, got {len(segment_ids)} of them")
-    if mask is not None and any(ids is not None for ids in segment_ids):
-        raise ValueError("pass mask or segment_ids, not both: segment id 0 says what is padding")
     first, second = segment_ids
+    if mask is not None:
+        return (mask, first), (mask, second)
     # A variant that spans the whole text takes its padding from the other's segments.
-    given = first if first is not None else second
-    real = mask if given is None else jnp.asarray(given) > 0
-    return (real if first is None else None, real if second is None else None), (first, second)
-
-
-def _check_waves(z1: Waves, z2: Waves) -> None:
-    check_complex(z1, "z1")
-    check_complex(z2, "z2")
-    check_pair(z1, z2, ("z1", "z2"))
+    real = [None if ids is None else jnp.asarray(ids) > 0 for ids in segment_ids]
+    scope1 = (real[1], None) if first is None else (None, first)
+    scope2 = (real[0], None) if second is None else (None, second)
+    return scope1, scope2

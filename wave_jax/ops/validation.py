@@ -1,4 +1,8 @@
-"""What the functions of `wave_jax.ops` accept, and what padding means to them."""
+"""What the functions of `wave_jax.ops` accept, and what padding means to them.
+
+Shapes, here and in the other modules of `wave_jax.ops`: `*b` any number of leading axes, `n`
+tokens, `d` dimensions.
+"""
 
 from __future__ import annotations
 
@@ -6,64 +10,71 @@ from typing import Any
 
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array
+from jaxtyping import Array, Bool, Float, Int
 
 from wave_jax.errors import nearest
-from wave_jax.ops.scope import Mask, Segments, Tokens
 
-_COMPANIONS: dict[str, tuple[DTypeLike, str]] = {
+Mask = Bool[Array, "*b n"]
+Segments = Int[Array, "*b n"]
+Tokens = Float[Array, "*b n d"]
+
+_KINDS: dict[str, tuple[DTypeLike, str]] = {
+    "real": (jnp.floating, "a real floating-point array"),
+    "complex": (jnp.complexfloating, "a complex array"),
+    "inverse": (jnp.integer, "an array of integer, the row of each token"),
     "mask": (jnp.bool_, "an array of bool, True at real tokens"),
     "segment_ids": (jnp.integer, "an array of integer, 0 at padding"),
 }
 
 
-def check_tokens(u: Any, mask: Any = None, segment_ids: Any = None, name: str = "u") -> None:
-    """Raises TypeError or ValueError unless the arguments describe tokens [..., n, d]."""
-    check_real(u, name)
+def checked_tokens(
+    u: Any, mask: Mask | None, segment_ids: Segments | None, name: str = "u"
+) -> Tokens:
+    """Returns tokens [..., n, d] in the dtype of sums, 0 at padding; TypeError or ValueError."""
+    check_kind(u, name, "real")
     shape = jnp.shape(u)
     if len(shape) < 2:
         raise ValueError(f"{name} must be [..., n tokens, d dimensions], got shape {shape}")
     if mask is not None and segment_ids is not None:
         raise ValueError("pass mask or segment_ids, not both: segment id 0 says what is padding")
-    for x, label in ((mask, "mask"), (segment_ids, "segment_ids")):
-        if x is not None:
-            _check_dtype(x, label, *_COMPANIONS[label])
-            if jnp.shape(x) != shape[:-1]:
-                raise ValueError(
-                    f"{label} must have the tokens' shape {shape[:-1]}, got {jnp.shape(x)}"
-                )
+    label, given = ("mask", mask) if segment_ids is None else ("segment_ids", segment_ids)
+    if given is not None:
+        check_kind(given, label, label)
+        if (came := jnp.shape(given)) != shape[:-1]:
+            raise ValueError(f"{label} must have the tokens' shape {shape[:-1]}, got {came}")
+    return keep(jnp.asarray(u).astype(compute_dtype(u)), mask, segment_ids)
 
 
 def check_texts(u: Any, inverse: Any, mask: Any) -> None:
     """Raises TypeError or ValueError unless u[inverse] are the tokens of texts [b, n]."""
-    check_real(u, "the distinct rows")
-    if jnp.ndim(u) < 2 or jnp.ndim(inverse) != 2:
+    check_kind(u, "the distinct rows", "real")
+    check_kind(inverse, "inverse", "inverse")
+    check_kind(mask, "the mask", "mask")
+    shapes = [jnp.shape(x) for x in (u, inverse, mask)]
+    if len(shapes[0]) < 2 or len(shapes[1]) != 2 or shapes[1] != shapes[2]:
         raise ValueError(
-            "expected distinct rows [..., m, d] and inverse [b texts, n tokens], "
-            f"got shapes {jnp.shape(u)} and {jnp.shape(inverse)}"
+            "expected distinct rows [..., m, d], inverse [b texts, n tokens] and a mask of the "
+            f"same shape, got shapes {shapes[0]}, {shapes[1]} and {shapes[2]}"
         )
-    _check_dtype(inverse, "inverse", jnp.integer, "an array of integer, the row of each token")
-    _check_dtype(mask, "the mask", *_COMPANIONS["mask"])
-    check_pair(inverse, mask, ("inverse", "the mask"))
 
 
-def check_real(x: Any, name: str) -> None:
-    """Raises TypeError unless `x` is a real floating-point array."""
-    _check_dtype(x, name, jnp.floating, "a real floating-point array")
+def check_alike(kind: str, **arrays: Any) -> None:
+    """Raises TypeError unless the arrays are of a kind, ValueError unless of one shape."""
+    for name, x in arrays.items():
+        check_kind(x, name, kind)
+    shapes = [jnp.shape(x) for x in arrays.values()]
+    if len(set(shapes)) > 1:
+        names, came = " and ".join(arrays), " and ".join(map(str, shapes))
+        raise ValueError(f"{names} must have the same shape, got {came}")
 
 
-def check_complex(x: Any, name: str) -> None:
-    """Raises TypeError unless `x` is a complex array."""
-    _check_dtype(x, name, jnp.complexfloating, "a complex array")
-
-
-def check_pair(x: Any, y: Any, names: tuple[str, str]) -> None:
-    """Raises ValueError unless both arrays have one shape."""
-    if jnp.shape(x) != jnp.shape(y):
-        raise ValueError(
-            f"{names[0]} and {names[1]} must have the same shape, "
-            f"got {jnp.shape(x)} and {jnp.shape(y)}"
-        )
+def check_kind(x: Any, name: str, kind: str) -> None:
+    """Raises TypeError unless `x` is an array of a kind."""
+    wanted, expected = _KINDS[kind]
+    dtype = getattr(x, "dtype", None)
+    if dtype is None or not jnp.issubdtype(dtype, wanted):
+        came = f"dtype {dtype}" if dtype is not None else type(x).__name__
+        raise TypeError(f"{name} must be {expected}, got {came}")
 
 
 def check_choice(value: str, options: tuple[str, ...], name: str) -> None:
@@ -86,10 +97,3 @@ def keep(x: Tokens, mask: Mask | None, segment_ids: Segments | None) -> Tokens:
         return x
     real = jnp.asarray(mask) if segment_ids is None else jnp.asarray(segment_ids) > 0
     return jnp.where(real[..., None], x, 0)
-
-
-def _check_dtype(x: Any, name: str, kind: DTypeLike, expected: str) -> None:
-    dtype = getattr(x, "dtype", None)
-    if dtype is None or not jnp.issubdtype(dtype, kind):
-        came = f"dtype {dtype}" if dtype is not None else type(x).__name__
-        raise TypeError(f"{name} must be {expected}, got {came}")

@@ -7,8 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
 from wave_jax.ops.norms import leave_one_out_norm, ratio
-from wave_jax.ops.scope import Mask, Segments, Tokens
-from wave_jax.ops.validation import check_complex, check_real, check_tokens, compute_dtype, keep
+from wave_jax.ops.validation import Mask, Segments, Tokens, check_kind, checked_tokens
 
 Waves = Complex[Array, "*b n d"]
 
@@ -26,9 +25,8 @@ def phase(u: Tokens, *, mask: Mask | None = None, segment_ids: Segments | None =
     >>> phase(jnp.array([[1.0], [0.0]])).T  # the first token is all there is, the second nothing
     Array([[0.       , 1.5707964]], dtype=float32)
     """
-    check_tokens(u, mask, segment_ids)
     real, rest = wave_parts(u, mask, segment_ids)
-    return keep(angle(real, rest), mask, segment_ids).astype(u.dtype)
+    return angle(real, rest).astype(u.dtype)
 
 
 def token_to_wave(
@@ -45,7 +43,6 @@ def token_to_wave(
     >>> token_to_wave(jnp.array([[3.0], [4.0]])).T
     Array([[3.+4.j, 4.+3.j]], dtype=complex64)
     """
-    check_tokens(u, mask, segment_ids)
     return jax.lax.complex(*wave_parts(u, mask, segment_ids))
 
 
@@ -57,8 +54,8 @@ def from_polar(magnitude: Float[Array, "..."], phase: Float[Array, "..."]) -> Co
     >>> from_polar(jnp.array([2.0]), jnp.array([jnp.pi / 2])).imag
     Array([2.], dtype=float32)
     """
-    check_real(magnitude, "magnitude")
-    check_real(phase, "phase")
+    check_kind(magnitude, "magnitude", "real")
+    check_kind(phase, "phase", "real")
     dtype = jnp.promote_types(jnp.promote_types(magnitude.dtype, phase.dtype), jnp.float32)
     magnitude, phase = magnitude.astype(dtype), phase.astype(dtype)
     return jax.lax.complex(magnitude * jnp.cos(phase), magnitude * jnp.sin(phase))
@@ -69,11 +66,10 @@ def to_polar(wave: Complex[Array, "..."]) -> tuple[Float[Array, "..."], Float[Ar
 
     The phase is in (-pi, pi]. Both have derivative 0 at 0, so gradients stay finite.
 
-    >>> magnitude, phase = to_polar(jnp.array([2j]))
-    >>> magnitude, phase
+    >>> to_polar(jnp.array([2j]))
     (Array([2.], dtype=float32), Array([1.5707964], dtype=float32))
     """
-    check_complex(wave, "wave")
+    check_kind(wave, "wave", "complex")
     return modulus(wave.real, wave.imag), angle(wave.real, wave.imag)
 
 
@@ -104,9 +100,11 @@ def _angle_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     return angle(x, y), cosine * (dy * inverse) - sine * (dx * inverse)
 
 
-def wave_parts(u: Tokens, mask: Mask | None, segment_ids: Segments | None) -> tuple[Tokens, Tokens]:
+def wave_parts(
+    u: Tokens, mask: Mask | None, segment_ids: Segments | None, name: str = "u"
+) -> tuple[Tokens, Tokens]:
     """Returns a wave's real and imaginary part in the dtype of computation."""
-    real = keep(jnp.asarray(u).astype(compute_dtype(u)), mask, segment_ids)
+    real = checked_tokens(u, mask, segment_ids, name)
     return real, leave_one_out_norm(real, mask=mask, segment_ids=segment_ids)
 
 

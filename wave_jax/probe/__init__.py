@@ -17,30 +17,16 @@ from wave_jax.probe.gradients import (
     SuperposedGradients,
     VariantGradients,
     WaveGradients,
-    magnitude_share,
+    gradient_norms,
+    summarize,
     wave_gradients,
 )
 from wave_jax.probe.model_api import class_logit, cross_entropy, margin
-from wave_jax.probe.norms import gradient_norms, summarize
-from wave_jax.probe.paths import polar_gradient, split_gradient
+from wave_jax.probe.paths import magnitude_share, polar_gradient, split_gradient
 
 __all__ = [
-    "IntegratedGradients",
-    "LayerGradients",
-    "SuperposedGradients",
-    "VariantGradients",
-    "WaveGradients",
-    "class_logit",
-    "coupling",
-    "cross_entropy",
-    "gradient_norms",
-    "gradient_times_input",
-    "integrated_gradients",
-    "magnitude_share",
-    "margin",
-    "polar_gradient",
-    "split_gradient",
-    "summarize",
-    "unknown_baseline",
-    "wave_gradients",
-]
+    "IntegratedGradients", "LayerGradients", "SuperposedGradients", "VariantGradients",
+    "WaveGradients", "class_logit", "coupling", "cross_entropy", "gradient_norms",
+    "gradient_times_input", "integrated_gradients", "magnitude_share", "margin", "polar_gradient",
+    "split_gradient", "summarize", "unknown_baseline", "wave_gradients",
+]  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +14,7 @@ from wave_jax.ops.norms import ratio
 from wave_jax.probe import model_api
 from wave_jax.probe.model_api import Ids, Labels, Mask, Model, Params, Scalar, Tokens
 
-_Round: TypeAlias = tuple[Array, Array, Array]  # panels, tokens, gap
+_Round = tuple[Array, Array, Array]  # panels, tokens, gap
 _NODES = 8  # of each panel of Gauss-Legendre quadrature
 
 
@@ -87,8 +86,7 @@ def integrated_gradients(
     example, the contributions sum to the change (completeness) within `tolerance`, or
     `max_evaluations` is reached; see `gap` and `converged`. Usable under jit.
 
-    Args:
-      model, params, ids, labels, mask, scalar: as for `gradient_times_input`.
+    Args: as for `gradient_times_input`, and
       baseline_ids: int [b, n], neutral tokens at the same positions; see `unknown_baseline`.
       tolerance, max_evaluations: the relative gap to reach, and most points of a round (8 or more).
     """

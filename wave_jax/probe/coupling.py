@@ -10,11 +10,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from wave_jax.ops.norms import leave_one_out_norm, ratio
-from wave_jax.ops.scope import Mask, Segments, Tokens, scope_sum
+from wave_jax.ops.norms import largest_in_scope, ratio, scope_sum
 from wave_jax.ops.superposition import SegmentPair, Superposition, branch_scopes
-from wave_jax.ops.validation import check_choice, check_pair, check_tokens, compute_dtype, keep
-from wave_jax.probe.paths import largest_in_scope
+from wave_jax.ops.validation import Mask, Segments, Tokens, check_alike, check_choice, keep
+from wave_jax.ops.waves import wave_parts
 
 Matrix = Float[Array, "*b n n"]
 
@@ -47,18 +46,13 @@ def coupling(
      [1.4142 0.    ]]
     """
     check_choice(op, get_args(Superposition), "op")
-    masks, segments = branch_scopes(mask, segment_ids)
-    check_tokens(u1, masks[0], segments[0], "u1")
-    check_tokens(u2, masks[1], segments[1], "u2")
-    check_pair(u1, u2, ("u1", "u2"))
-    dtype = compute_dtype(u1)
-    (a, r, first), (b, s, second) = (
-        _branch(keep(jnp.asarray(u).astype(dtype), m, ids), m, ids)
-        for u, m, ids in zip((u1, u2), masks, segments, strict=True)
-    )
+    scopes = branch_scopes(mask, segment_ids)
+    (a, r), (b, s) = wave_parts(u1, *scopes[0], "u1"), wave_parts(u2, *scopes[1], "u2")
+    check_alike("real", u1=u1, u2=u2)
+    first, second = _squares(a, r, *scopes[0]), _squares(b, s, *scopes[1])
     if op == "interference":
-        one = keep(jnp.ones_like(a), masks[0], segments[0])
-        real = _norms(2 * one, jnp.zeros((), dtype))
+        one = keep(jnp.ones_like(a), *scopes[0])
+        real = _norms(2 * one, jnp.zeros((), a.dtype))
         imag = _norms(jnp.zeros_like(one), first(one) + second(one))
     else:  # scaled so that the largest value is about 1, as squares must not overflow
         top = jnp.max(jnp.abs(jnp.stack([a, r, b, s])), (0, -2, -1), initial=0)[..., None, None]
@@ -68,16 +62,14 @@ def coupling(
     return real.astype(u1.dtype), imag.astype(u1.dtype)
 
 
-def _branch(
-    u: Tokens, mask: Mask | None, segments: Segments | None
-) -> tuple[Tokens, Tokens, Callable[[Tokens], Matrix]]:
-    """Returns u, r, and the sums over k of (weight_j[k] dr_j[k]/du_i[k])^2 for all pairs of tokens.
+def _squares(
+    u: Tokens, r: Tokens, mask: Mask | None, segments: Segments | None
+) -> Callable[[Tokens], Matrix]:
+    """Returns, given weights, sums over k of (weight_j[k] dr_j[k]/du_i[k])^2 for pairs of tokens.
 
     dr_j/du_i = u_i/r_j is a product of factors of at most 1: (m/r_j) (u_i/m), m the dimension's
     largest |u|; for the largest token itself u_i/r_j, as its r_j is the norm of all these u_i.
     """
-    segments = None if segments is None else jnp.asarray(segments)
-    r = leave_one_out_norm(u, mask=mask, segment_ids=segments)
     top, largest = largest_in_scope(u, segments)
     by_r, by_top = jnp.where(largest, 0, ratio(top, r)), ratio(u, top)
     by_rest = jnp.where(largest, 0, ratio(u, scope_sum(jnp.where(largest, r, 0), segments)))
@@ -92,7 +84,7 @@ def _branch(
         of_largest = product(jnp.where(largest, weight, 0) ** 2, by_rest**2)
         return jnp.where(pairs, others + of_largest, 0)
 
-    return u, r, squares
+    return squares
 
 
 def _norms(own: Tokens, others: Matrix) -> Matrix:

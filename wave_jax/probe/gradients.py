@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, get_args
 
@@ -12,9 +13,11 @@ from jaxtyping import Array, Float
 
 from wave_jax import ops
 from wave_jax.errors import UserError
+from wave_jax.ops.superposition import Scope
+from wave_jax.ops.waves import wave_parts
 from wave_jax.probe import model_api
 from wave_jax.probe.model_api import Ids, Labels, Logits, Mask, Model, Params, Scalar, Tokens
-from wave_jax.probe.paths import polar_gradient, split_gradient
+from wave_jax.probe.paths import magnitude_share, polar_gradient, split_gradient
 
 
 @struct.dataclass
@@ -27,11 +30,9 @@ class VariantGradients:
       tokens: u, the variant's token embeddings, [b, n, d].
       magnitude: G, [b, 1, d]; [b, n, d] where scopes are sentences, for each token its own scope's.
       phase: alpha, [b, n, d], in [0, pi].
-      d_magnitude: dL/dG, in the shape of `magnitude`; the phases of all tokens are held fixed.
-      d_phase: dL/dalpha, [b, n, d]; G and the phases of all other tokens are held fixed.
-      magnitude_path: (dL/dG) dG/du, [b, n, d]: the part of `total` through the magnitude.
-      phase_path: sum over tokens j of (dL/dalpha_j) dalpha_j/du, [b, n, d]: the part through the
-        phases, the token's own and those of the others in its scope.
+      d_magnitude, d_phase: dL/dG and dL/dalpha in the shapes of these, see `polar_gradient`.
+      magnitude_path, phase_path: the parts of `total` through the magnitude and through the phases
+        of all tokens in the scope, [b, n, d] each, see `split_gradient`.
       total: dL/du, [b, n, d], by automatic differentiation, not from the paths, whose sum it is.
     """
 
@@ -47,12 +48,7 @@ class VariantGradients:
 
 @struct.dataclass
 class SuperposedGradients:
-    """The two variants' waves superposed by one operation, and the gradient there, [b, n, d] each.
-
-    Attributes:
-      real, imag: real and imaginary part of the superposed wave.
-      d_real, d_imag: dL/d of each, the other held fixed.
-    """
+    """Two variants' waves superposed by one operation, and dL/d of each part, [b, n, d] each."""
 
     real: Tokens
     imag: Tokens
@@ -118,38 +114,68 @@ def wave_gradients(
 
     def loss(embeddings: Tokens, shifts: Any) -> tuple[Array, Any]:
         variables = {"params": params, "perturbations": shifts}
-        logits, sown = model_api.logits(
-            model, variables, embeddings, ids, real, mutable=["intermediates"]
-        )
+        given = model, variables, embeddings, ids, real
+        logits, sown = model_api.logits(*given, mutable=["intermediates"])
         values = scalar(logits, labels)
         return jnp.sum(values), (values, logits, sown["intermediates"])
 
     grad = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
     (total, (values, logits, sown)), (d_embeddings, cotangents) = grad(embeddings, zeros)
     segments = model_api.variant_segments(model, ids, real)
-    scopes = [{"mask": real} if x is None else {"segment_ids": x} for x in segments]
-    layers = tuple(
-        _layer(sown[name]["tokens"][0], cotangents[name], scopes) for name in _layers(zeros)
-    )
+    scopes: list[Scope] = [(real, None) if x is None else (None, x) for x in segments]
+    layers = [_layer(sown[name]["tokens"][0], cotangents[name], scopes) for name in _layers(zeros)]
     d_embeddings = jnp.where(real[..., None], d_embeddings, 0)
-    return WaveGradients(total, values, logits, d_embeddings, layers)
+    return WaveGradients(total, values, logits, d_embeddings, tuple(layers))
 
 
-def magnitude_share(
-    magnitude_path: Tokens, phase_path: Tokens, axis: int | tuple[int, ...] | None = None
-) -> Array:
-    """Returns |magnitude path| / (|magnitude path| + |phase path|), L2 norms over `axis`.
+def gradient_norms(
+    model: Model, params: Params, ids: Ids, labels: Labels, *, mask: Mask | None = None
+) -> dict[str, Array]:
+    """Returns L2 norms of the gradient of the mean loss of a batch, without dropout.
 
-    In [0, 1]; 0.5 where both are 0. By default over all axes.
+    Args: as for `wave_gradients`; any model with `embed` and `logits_from_embeddings` will do.
 
-    >>> magnitude_share(jnp.array([3.0, 4.0]), jnp.array([0.0, 15.0]))
-    Array(0.25, dtype=float32)
+    Returns:
+      'cls': the norm at the embedding output of the first token of all texts; 'input': at that of
+      all real tokens, every occurrence on its own; and one entry for each group of parameters,
+      named by its path and including everything below: 'embed', 'layer_0', 'layer_0/variants', ...,
+      'classifier'. Scalars in float32 or float64.
     """
-    magnitude, phase = (
-        jnp.sqrt(jnp.sum(jnp.square(path), axis=axis)) for path in (magnitude_path, phase_path)
-    )
-    both = magnitude + phase
-    return jnp.where(both > 0, magnitude / jnp.where(both > 0, both, 1), 0.5)
+    real = model_api.real_tokens(ids, mask)
+    output = jax.eval_shape(lambda p: model_api.embed(model, p, ids), params)
+    shift = jnp.zeros(output.shape, output.dtype)
+
+    def loss(params: Params, shift: Array) -> Array:
+        embeddings = model_api.embed(model, params, ids) + shift
+        logits = model_api.logits(model, {"params": params}, embeddings, ids, real)
+        return _mean_loss(logits, labels)
+
+    d_params, d_embeddings = jax.grad(loss, argnums=(0, 1))(params, shift)
+    d_embeddings = jnp.where(real[..., None], d_embeddings, 0)
+    norms = {"cls": _norm(d_embeddings[:, 0]), "input": _norm(d_embeddings)}
+    return norms | dict(_group_norms(d_params))
+
+
+def summarize(
+    model: Model, params: Params, ids: Ids, labels: Labels, *, mask: Mask | None = None
+) -> dict[str, Array]:
+    """Returns scalars that summarize the gradients of a batch's mean loss. Usable under jit.
+
+    Args, Raises: as for `wave_gradients`.
+
+    Returns:
+      'loss'; 'gradient_norm/<place>' for 'cls', 'input' and each top-level group of parameters, see
+      `gradient_norms`; for each layer 'layer_<i>/mean_abs_d_magnitude' and '.../mean_abs_d_phase'
+      (over real tokens, dimensions and both variants) and 'layer_<i>/magnitude_share'.
+    """
+    real = model_api.real_tokens(ids, mask)
+    gradients = wave_gradients(model, params, ids, labels, mask=real, scalar=_mean_loss)
+    norms = gradient_norms(model, params, ids, labels, mask=real)
+    found = {"loss": gradients.loss}
+    found |= {f"gradient_norm/{name}": x for name, x in norms.items() if "/" not in name}
+    for index, layer in enumerate(gradients.layers):
+        found |= {f"layer_{index}/{name}": x for name, x in _layer_summary(layer, real).items()}
+    return found
 
 
 def _perturbations(
@@ -178,15 +204,15 @@ def _operations(perturbed: dict[str, Any]) -> list[ops.Superposition]:
 
 
 def _layer(
-    u: Float[Array, "b n 2 d"], perturbed: dict[str, Array], scopes: list[dict[str, Array]]
+    u: Float[Array, "b n 2 d"], perturbed: dict[str, Array], scopes: list[Scope]
 ) -> LayerGradients:
     tokens = (u[:, :, 0], u[:, :, 1])
-    waves = tuple(_wave(x, scope) for x, scope in zip(tokens, scopes, strict=True))
+    waves = tuple(wave_parts(x, *scope) for x, scope in zip(tokens, scopes, strict=True))
     # The cotangents of each variant's own wave: those of all superpositions, added up.
-    own = jax.tree.map(jnp.zeros_like, waves)
+    own, dtype = jax.tree.map(jnp.zeros_like, waves), waves[0][0].dtype
     superposed: dict[str, SuperposedGradients] = {}
     for op in _operations(perturbed):
-        at = perturbed[f"{op}_real"], perturbed[f"{op}_imag"]
+        at = tuple(perturbed[f"{op}_{part}"].astype(dtype) for part in ("real", "imag"))
         value, pullback = jax.vjp(partial(ops.superpose_parts, op=op), *waves)
         own = jax.tree.map(jnp.add, own, pullback(at))
         superposed[op] = SuperposedGradients(*value, *at)
@@ -194,22 +220,42 @@ def _layer(
     return LayerGradients((first, second), superposed)
 
 
-def _wave(u: Tokens, scope: dict[str, Array]) -> tuple[Tokens, Tokens]:
-    real = scope["mask"] if "mask" in scope else scope["segment_ids"] > 0
-    return jnp.where(real[..., None], u, 0), ops.leave_one_out_norm(u, **scope)
+def _variant(u: Tokens, pq: tuple[Tokens, Tokens], scope: Scope) -> VariantGradients:
+    (tokens, _), pullback = jax.vjp(lambda u: wave_parts(u, *scope), u)
+    given: dict[str, Any] = dict(zip(("mask", "segment_ids"), scope, strict=True))
+    wave = tokens, ops.magnitude(u, **given), ops.phase(u, **given)
+    polar, paths = polar_gradient(u, *pq, **given), split_gradient(u, *pq, **given)
+    return VariantGradients(*wave, *polar, *paths, total=pullback(pq)[0])
 
 
-def _variant(u: Tokens, pq: tuple[Tokens, Tokens], scope: dict[str, Array]) -> VariantGradients:
-    (tokens, _), pullback = jax.vjp(partial(_wave, scope=scope), u)
-    d_magnitude, d_phase = polar_gradient(u, *pq, **scope)
-    magnitude_path, phase_path = split_gradient(u, *pq, **scope)
-    return VariantGradients(
-        tokens=tokens,
-        magnitude=ops.magnitude(u, **scope),
-        phase=ops.phase(u, **scope),
-        d_magnitude=d_magnitude,
-        d_phase=d_phase,
-        magnitude_path=magnitude_path,
-        phase_path=phase_path,
-        total=pullback(pq)[0],
-    )
+def _mean_loss(logits: Array, labels: Labels) -> Array:
+    return jnp.mean(model_api.cross_entropy(logits, labels))
+
+
+def _group_norms(gradient: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Array]]:
+    """Yields (path, norm) of every inner node below the root, parents first."""
+    for name, inner in gradient.items():
+        if isinstance(inner, Mapping):
+            yield prefix + name, _norm(*jax.tree.leaves(inner))
+            yield from _group_norms(inner, f"{prefix}{name}/")
+
+
+def _norm(*arrays: Array) -> Array:
+    squares = (jnp.square(x.astype(jnp.promote_types(x.dtype, jnp.float32))) for x in arrays)
+    return jnp.sqrt(sum(map(jnp.sum, squares)))
+
+
+def _layer_summary(layer: LayerGradients, mask: Mask) -> dict[str, Array]:
+    def mean_abs(*arrays: Array) -> Array:
+        """Over what is not padding; a whole text's magnitude is one row."""
+        rows = [jnp.sum(mask) if x.shape[1] == mask.shape[1] else x.shape[0] for x in arrays]
+        total = sum(jnp.sum(jnp.abs(x)) for x in arrays)
+        return jnp.asarray(total) / (sum(rows) * arrays[0].shape[-1])
+
+    both = jax.tree.map(lambda *pair: pair, *layer.variants)
+    paths = jnp.stack(both.magnitude_path), jnp.stack(both.phase_path)
+    return {
+        "mean_abs_d_magnitude": mean_abs(*both.d_magnitude),
+        "mean_abs_d_phase": mean_abs(*both.d_phase),
+        "magnitude_share": magnitude_share(*paths),
+    }

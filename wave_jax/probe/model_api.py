@@ -28,8 +28,8 @@ differentiation; texts do not interact, so each row of a gradient is that of its
 class Model(Protocol):
     """A Flax Linen module whose forward pass is split at the embeddings.
 
-    If it has a method `segment_ids(ids, mask)`, what that returns is passed on as the keyword
-    argument `segment_ids` of `logits_from_embeddings`.
+    What a method `segment_ids(ids, mask)` returns, if it has one, is passed on to
+    `logits_from_embeddings` as a keyword.
     """
 
     def embed(self, ids: Ids, /) -> Tokens: ...
@@ -70,10 +70,7 @@ def logits(
 
 def variant_segments(model: Any, ids: Ids, mask: Mask) -> tuple[Ids | None, Ids | None]:
     """Returns the segment ids of a Wave Network's two variants, None where a text is one scope."""
-    sentences = model.segment_ids(ids, mask)
-    first, second = (
-        None if scope == "input" else jnp.where(mask, sentences, 0) for scope in model.scopes
-    )
+    first, second = model.branch_segments(model.segment_ids(ids, mask), mask)
     return first, second
 
 

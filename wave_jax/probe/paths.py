@@ -20,11 +20,11 @@ from __future__ import annotations
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool
+from jaxtyping import Array
 
-from wave_jax.ops.norms import leave_one_out_norm, magnitude, ratio
-from wave_jax.ops.scope import Mask, Segments, Tokens, first_in_scope, scope_max, scope_sum
-from wave_jax.ops.validation import check_pair, check_real, check_tokens, compute_dtype, keep
+from wave_jax.ops.norms import largest_in_scope, magnitude, ratio, scope_sum
+from wave_jax.ops.validation import Mask, Segments, Tokens, check_alike, checked_tokens, keep
+from wave_jax.ops.waves import wave_parts
 
 
 def split_gradient(
@@ -56,8 +56,8 @@ def split_gradient(
     0.36 0.48
     0.64 -0.48
     """
-    given = u
-    u, p, q, norm, rest, cos, sin, segments = _wave(u, p, q, mask, segment_ids)
+    given, segments = u, segment_ids
+    u, p, q, norm, rest, cos, sin = _wave(u, p, q, mask, segments)
     magnitude_path = scope_sum(p * cos + q * sin, segments) * cos
     own = (p * sin - q * cos) * sin
     _, largest = largest_in_scope(u, segments)
@@ -70,10 +70,8 @@ def split_gradient(
     )
     top = cos_top * (ratio(u, rest_top) * (q_top * cos_top) - cos * p_top)
     phase_path = jnp.where(norm > 0, own + others + jnp.where(largest, 0, top), p)
-    first, second = (
-        keep(x, mask, segments).astype(given.dtype) for x in (magnitude_path, phase_path)
-    )
-    return first, second
+    paths = keep(magnitude_path, mask, segments), keep(phase_path, mask, segments)
+    return paths[0].astype(given.dtype), paths[1].astype(given.dtype)
 
 
 def polar_gradient(
@@ -93,30 +91,36 @@ def polar_gradient(
       dL/dalpha, [..., n, d], G and the other phases held fixed. Both in the dtype of `u`; 0 where
       G is 0.
     """
-    _, p, q, norm, _, cos, sin, segments = _wave(u, p, q, mask, segment_ids)
-    d_magnitude = keep(scope_sum(p * cos + q * sin, segments), None, segments)
-    d_phase = keep(norm * (q * cos - p * sin), mask, segments)
+    _, p, q, norm, _, cos, sin = _wave(u, p, q, mask, segment_ids)
+    d_magnitude = scope_sum(p * cos + q * sin, segment_ids)
+    d_phase = keep(norm * (q * cos - p * sin), mask, segment_ids)
     return d_magnitude.astype(u.dtype), d_phase.astype(u.dtype)
 
 
-def largest_in_scope(u: Tokens, segments: Segments | None) -> tuple[Tokens, Bool[Array, "*b n d"]]:
-    """Returns each scope's largest |u| in each dimension, and where it is (the first of ties)."""
-    size = jnp.abs(u)
-    top = scope_max(size, segments)
-    return top, first_in_scope(size == top, segments)
+def magnitude_share(
+    magnitude_path: Tokens, phase_path: Tokens, axis: int | tuple[int, ...] | None = None
+) -> Array:
+    """Returns |magnitude path| / (|magnitude path| + |phase path|), L2 norms over `axis`.
+
+    In [0, 1]; 0.5 where both are 0. By default over all axes.
+
+    >>> magnitude_share(jnp.array([3.0, 4.0]), jnp.array([0.0, 15.0]))
+    Array(0.25, dtype=float32)
+    """
+    magnitude, phase = (
+        jnp.sqrt(jnp.sum(jnp.square(path), axis=axis)) for path in (magnitude_path, phase_path)
+    )
+    both = magnitude + phase
+    return jnp.where(both > 0, ratio(magnitude, both), 0.5)
 
 
 def _wave(
     u: Tokens, p: Tokens, q: Tokens, mask: Mask | None, segments: Segments | None
 ) -> tuple[Any, ...]:
-    """Returns (u, p, q, G, r, cos, sin, segments): arrays, 0 at padding, in float32 or float64."""
-    check_tokens(u, mask, segments)
-    for x, name in ((p, "p"), (q, "q")):
-        check_real(x, name)
-        check_pair(u, x, ("u", name))
-    segments = None if segments is None else jnp.asarray(segments)
-    dtype = compute_dtype(u)
-    u, p, q = (keep(jnp.asarray(x).astype(dtype), mask, segments) for x in (u, p, q))
-    norm = magnitude(u, mask=mask, segment_ids=segments)
-    rest = leave_one_out_norm(u, mask=mask, segment_ids=segments)
-    return u, p, q, norm, rest, ratio(u, norm), ratio(rest, norm), segments
+    """Returns (u, p, q, G, r, cos, sin), 0 at padding, in float32 or float64."""
+    wide, rest = wave_parts(u, mask, segments)
+    check_alike("real", u=u, p=p)
+    check_alike("real", u=u, q=q)
+    p, q = (checked_tokens(x, mask, segments).astype(wide.dtype) for x in (p, q))
+    norm = magnitude(wide, mask=mask, segment_ids=segments)
+    return wide, p, q, norm, rest, ratio(wide, norm), ratio(rest, norm)

@@ -14,8 +14,9 @@ from jaxtyping import Array, Float
 from wave_jax.probe import model_api
 from wave_jax.probe.attribution import IntegratedGradients, integrated_gradients
 from wave_jax.probe.coupling import coupling
-from wave_jax.probe.gradients import LayerGradients, WaveGradients, magnitude_share, wave_gradients
+from wave_jax.probe.gradients import LayerGradients, WaveGradients, wave_gradients
 from wave_jax.probe.model_api import Ids, Labels, Mask, Model, Params, Scalar
+from wave_jax.probe.paths import magnitude_share
 
 Couplings: TypeAlias = dict[str, tuple[Float[Array, "b n n"], Float[Array, "b n n"]]]
 Of: TypeAlias = Literal["loss", "logit", "margin"]

@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from wave_jax.data.streams import default_cache_dir
-from wave_jax.models.products import BFLOAT16_PRODUCTS
+from wave_jax.models.wave_layer import BFLOAT16_PRODUCTS
 from wave_jax.training.config import Precision
 from wave_jax.training.mesh import place
 from wave_jax.training.metrics import MetricSums

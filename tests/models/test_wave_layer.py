@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wave_jax.models.products import bfloat16_product, contract_last
+from wave_jax.models.wave_layer import bfloat16_product, contract_last
 from wave_jax.training.compilation import matmul_precision
 
 LAST_WITH_FIRST = (((2,), (0,)), ((), ()))

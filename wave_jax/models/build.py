@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 from wave_jax.errors import UserError
 from wave_jax.models.baselines import EncoderClassifier, MeanClassifier
@@ -66,7 +66,8 @@ def build_model(
 
 
 def _readouts(config: ModelConfig) -> tuple[tuple[Superposition, ReadoutKind], ...]:
-    ops = get_args(Superposition) if config.op == "both" else (config.op,)
+    both: tuple[Superposition, ...] = ("interference", "modulation")
+    ops = both if config.op == "both" else (config.op,)
     if config.readout == "auto":
         return tuple((op, _BEST_READOUT.get(op, "real")) for op in ops)
     return tuple((op, config.readout) for op in ops)

@@ -1,7 +1,8 @@
 """How two waves meet, and how the result is read: the operations of the Wave Network (eq. 3 to 8).
 
 To add an operation: its name in `Superposition`, its function on (real, imaginary) parts in
-`_OPERATIONS`, and its complex form beside `interfere` and `modulate`.
+`_OPERATIONS`, its complex form beside `interfere` and `modulate`; then the norms of its Jacobian in
+`probe.coupling`, and `superposed` in probe/assets/data.js, which draws it.
 """
 
 from __future__ import annotations

@@ -54,11 +54,13 @@ def coupling(
         one = keep(jnp.ones_like(a), *scopes[0])
         real = _norms(2 * one, jnp.zeros((), a.dtype))
         imag = _norms(jnp.zeros_like(one), first(one) + second(one))
-    else:  # scaled so that the largest value is about 1, as squares must not overflow
+    elif op == "modulation":  # scaled to about 1 at most, as squares must not overflow
         top = jnp.max(jnp.abs(jnp.stack([a, r, b, s])), (0, -2, -1), initial=0)[..., None, None]
         a, r, b, s = (ratio(x, top) for x in (a, r, b, s))
         real = top * _norms(a * a + b * b, first(s) + second(r))
         imag = top * _norms(r * r + s * s, first(b) + second(a))
+    else:
+        raise NotImplementedError(f"the Jacobian of {op}")
     return real.astype(u1.dtype), imag.astype(u1.dtype)
 
 

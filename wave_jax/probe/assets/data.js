@@ -39,7 +39,10 @@ function superposed(layer, operation, token, column) {
   const a = wave(layer, 0, token, column);
   const b = wave(layer, 1, token, column);
   if (operation === "interference") return polar(a.real + b.real, a.imag + b.imag);
-  return polar(a.real * b.real - a.imag * b.imag, a.real * b.imag + a.imag * b.real);
+  if (operation === "modulation") {
+    return polar(a.real * b.real - a.imag * b.imag, a.real * b.imag + a.imag * b.real);
+  }
+  throw new Error(`no picture of the operation ${operation}`);
 }
 
 function polar(real, imag) {

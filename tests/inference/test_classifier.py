@@ -144,8 +144,8 @@ def test_a_stream_gives_what_a_list_gives(
     assert [item.label for item in found] == [item.label for item in expected]
     whole = classifier.logits(texts)
     monkeypatch.setattr(module, "_TEXTS_AT_ONCE", 50)
-    # beside other texts, so with other rounding
-    np.testing.assert_allclose(classifier.logits(texts), whole, rtol=1e-5, atol=1e-6)
+    # beside other texts, so with other rounding; logits near 0 are differences of larger numbers
+    np.testing.assert_allclose(classifier.logits(texts), whole, rtol=1e-5, atol=1e-5)
 
 
 def test_a_stream_reads_little_ahead_and_raises_in_order(classifier: Classifier) -> None:

@@ -120,12 +120,12 @@ def test_label_smoothing_and_weights_against_optax():
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(6, 3)).astype(np.float32)
     labels, weights = rng.integers(0, 3, 6), np.array([1, 1, 0, 1, 0, 1], np.float32)
-    loss, correct, examples = classification_sums(logits, labels, weights, 0.1)
+    sums = classification_sums(logits, labels, weights, 0.1)
     targets = optax.smooth_labels(np.eye(3)[labels], 0.1)
     expected = -(targets * jax.nn.log_softmax(logits)).sum(-1)
-    assert float(loss) == pytest.approx(float((expected * weights).sum()), rel=1e-6)
-    assert float(correct) == (weights * (logits.argmax(-1) == labels)).sum()
-    assert float(examples) == 4
+    assert float(sums["loss"]) == pytest.approx(float((expected * weights).sum()), rel=1e-6)
+    assert float(sums["correct"]) == (weights * (logits.argmax(-1) == labels)).sum()
+    assert float(sums["examples"]) == 4
 
 
 def test_the_first_step_that_is_not_finite_is_remembered():

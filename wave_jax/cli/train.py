@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -19,6 +19,7 @@ import tyro
 
 from wave_jax.cli.app import FAILED, USER_ERROR, fields_of, parse, report
 from wave_jax.errors import Interrupted, PeerLost, UserError, nearest, nearest_path
+from wave_jax.models.build import for_kind
 from wave_jax.training.config import Config
 
 _DESCRIPTION = """Trains a Wave Network and evaluates it on the test split.
@@ -142,7 +143,8 @@ def read_arguments(argv: Sequence[str], *, prog: str) -> Arguments:
     config = load_recipe(recipe.config, recipe.preset)
     default = Arguments(**fields_of(Recipe, recipe), **fields_of(Config, config))
     description = _DESCRIPTION.format(prog=prog)
-    return parse(default, argv, prog=prog, description=description, file_option="--data.source")
+    found = parse(default, argv, prog=prog, description=description, file_option="--data.source")
+    return replace(found, model=for_kind(found.model, default.model))
 
 
 def load_recipe(name: str, preset: str | None = None) -> Config:

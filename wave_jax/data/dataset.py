@@ -36,6 +36,12 @@ class Split:
     def __len__(self) -> int:
         return len(self.texts)
 
+    @classmethod
+    def joined(cls, first: Split, second: Split) -> Split:
+        """Returns the texts of both, one after the other."""
+        labels = np.concatenate([first.labels, second.labels])
+        return cls([*first.texts, *second.texts], labels)
+
 
 @dataclass(frozen=True)
 class Dataset:

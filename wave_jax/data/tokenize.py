@@ -7,7 +7,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,16 @@ class TokenizedDataset:
     splits: dict[str, TokenizedSplit]
     label_names: tuple[str, ...]
     description: str  # one line on where the texts come from
+
+
+def merge_validation(texts: TokenizedDataset) -> TokenizedDataset:
+    """Returns a data set whose training split has the validation texts, too, after its own."""
+    first, second = (texts.splits[name] for name in ("train", "validation"))
+    ids = np.concatenate([first.tokens.ids, second.tokens.ids])
+    offsets = [first.tokens.offsets, first.tokens.offsets[-1] + second.tokens.offsets[1:]]
+    tokens = Tokens(ids, np.concatenate(offsets), first.tokens.cut + second.tokens.cut)
+    merged = TokenizedSplit(tokens, np.concatenate([first.labels, second.labels]))
+    return replace(texts, splits=texts.splits | {"train": merged})
 
 
 def tokenize_dataset(

@@ -21,6 +21,7 @@ from wave_jax.inference.lookup_table import LookupTable, supports, table_bytes
 from wave_jax.models import build_model, sizes, table_rows
 from wave_jax.runs.checkpoints import restore_params
 from wave_jax.runs.files import load_config
+from wave_jax.runs.workdir import final_folder
 from wave_jax.training.compilation import matmul_precision
 from wave_jax.training.config import Config
 from wave_jax.training.prefetch import prefetch
@@ -165,7 +166,7 @@ def load(
 
     Args:
       workdir: the folder that training wrote.
-      checkpoint: that of the best validation result, or the last one.
+      checkpoint: that of the best validation result, or the last one; the same after a refit.
       max_length: tokens of a text that are read; by default as many as in training.
       fold: whether a lookup table replaces the projection where the model allows it: several times
         faster, for `Classifier.folded_bytes` of memory (188 MB for 30,522 tokens and 768
@@ -178,7 +179,7 @@ def load(
     config = load_config(folder)
     tokenizer = WordPiece.from_file(folder / "tokenizer.json")
     labels = _read_labels(folder / "labels.json")
-    params, _ = restore_params(folder, checkpoint)
+    params, _ = restore_params(final_folder(folder), checkpoint)
     longest = config.data.max_length
     model = build_model(
         config.model,

@@ -3,7 +3,8 @@
 Under [CLS] pooling, without positions and with the whole text as scope, a text's logits depend on
 two vectors per variant: u_0 of [CLS], always the same, and r_0 = sqrt(sum_j u_j^2) over its other
 tokens. So the squares of every token's variants E W + b are computed once, and prediction is an
-embedding bag and a small feed-forward: the network's numbers, up to rounding.
+embedding bag and a small feed-forward: the network's numbers, up to rounding. A linear path's
+weights are further columns of the same bag.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from jaxtyping import Array, Float, Int
 from wave_jax import ops
 from wave_jax.data.tokenizer import Tokens
 from wave_jax.models import WaveClassifier
+from wave_jax.models.linear import scale_linear
 from wave_jax.training.compilation import matmul_precision
 
 _UNROLLED = 4  # tokens of a text that are added per iteration
@@ -40,15 +42,17 @@ def supports(model: nn.Module) -> TypeGuard[WaveClassifier]:
 
 
 def table_bytes(model: WaveClassifier, table_rows: int) -> int:
-    """Returns the memory of a lookup table: 2 d float32 for every row of the embedding table."""
-    return np.dtype(np.float32).itemsize * 2 * model.dim * (table_rows + 1)
+    """Returns the memory of a lookup table, float32 for every row of the embedding table."""
+    columns = 2 * model.dim + model.linear_columns()
+    return np.dtype(np.float32).itemsize * columns * (table_rows + 1)
 
 
 class LookupTable:
     """A model's squared variants, and prediction from them.
 
     Attributes:
-      squares: float32 [rows + 1, 2 d], (variants / scale)^2 of every token; the last row is zero.
+      squares: float32 [rows + 1, 2 d + c], (variants / scale)^2 of every token, and its weights in
+        the linear path, if any (else c is 0); the last row is zero.
       scale: float32 [1, 2 d], powers of two, so that no square overflows or vanishes.
       cls: float32 [2, d], the variants of [CLS].
     """
@@ -86,15 +90,17 @@ class LookupTable:
             return self._forward(self._head, table, ids, -(-most // _UNROLLED))
 
 
-_Table = tuple[Float[Array, "w 2d"], Float[Array, "1 2d"], Float[Array, "2 d"]]
+_Table = tuple[Float[Array, "w 2d+c"], Float[Array, "1 2d"], Float[Array, "2 d"]]
 
 
 def _make_table(
     model: WaveClassifier, cls_id: int, head: Any, embeddings: Float[Array, "v d"]
 ) -> _Table:
+    embeddings, weights = jnp.split(embeddings, [embeddings.shape[1] - model.linear_columns()], 1)
     variants: Any = model.apply({"params": head}, embeddings, method="project")
     squares, scale = ops.scaled_squares(variants.reshape(embeddings.shape[0], -1))
-    return jnp.pad(squares, ((0, 1), (0, 0))), scale, variants[cls_id]
+    table = jnp.concatenate([squares, weights], axis=1)
+    return jnp.pad(table, ((0, 1), (0, 0))), scale, variants[cls_id]
 
 
 def _logits(
@@ -110,7 +116,10 @@ def _logits(
 
     zeros = jnp.zeros((ids.shape[0], squares.shape[1]), squares.dtype)
     total = jax.lax.fori_loop(0, loops, add, zeros)
+    total, weights = jnp.split(total, [cls.size], axis=1)
     rest = ops.norm_from_squares(total, scale).reshape(-1, *cls.shape)
     own = jnp.broadcast_to(cls, rest.shape)
-    found: Any = model.apply({"params": head}, own, rest, method="logits_of_first")
+    count = jnp.sum(ids < squares.shape[0] - 1, axis=1)
+    given = own, rest, scale_linear(weights, count)
+    found: Any = model.apply({"params": head}, *given, method="logits_of_first")
     return jnp.asarray(found, jnp.float32)

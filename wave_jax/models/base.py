@@ -46,18 +46,23 @@ class TextClassifier(nn.Module):
     max_length: int
     dim: int
     position: Position
+    table_scale: float | None
     dropout: float
     word_dropout: float
 
     def setup(self) -> None:
-        table = partial(nn.Embed, features=self.dim, embedding_init=self.table_init())
-        self.token_embedding = table(table_rows(self.vocab_size), name="embed")
+        table, rows = partial(nn.Embed, embedding_init=self.table_init()), self.vocab_size
+        self.token_embedding = table(table_rows(rows), self.table_width(), name="embed")
         if self.position == "learned":
-            self.position_embedding = table(self.max_length, name="position")
+            self.position_embedding = table(self.max_length, self.dim, name="position")
+
+    def table_width(self) -> int:
+        """Returns the columns of the embedding table."""
+        return self.dim
 
     def table_init(self) -> nn.initializers.Initializer:
         """Returns the initializer of embeddings; by default a token's has a length of about 1."""
-        return nn.initializers.normal(self.dim**-0.5)
+        return nn.initializers.normal(self.table_scale or self.dim**-0.5)
 
     def __call__(self, ids: Ids, mask: Mask | None = None, *, deterministic: bool = True) -> Logits:
         """Returns logits [b, c] for ids [b, n]; without a mask every token is real."""

@@ -8,22 +8,29 @@ from typing import Any, TypeAlias
 from wave_jax.errors import UserError
 from wave_jax.models.baselines import EncoderClassifier, MeanClassifier
 from wave_jax.models.config import Kind, ModelConfig, Sizes, sizes
+from wave_jax.models.linear import LinearClassifier
 from wave_jax.models.wave_classifier import WaveClassifier
 from wave_jax.ops import ReadoutKind, Superposition
 
-Classifier: TypeAlias = WaveClassifier | EncoderClassifier | MeanClassifier
-_MODULES: dict[Kind, type[Classifier]] = {"wave": WaveClassifier, "mean": MeanClassifier}
+Classifier: TypeAlias = WaveClassifier | EncoderClassifier | MeanClassifier | LinearClassifier
+_MODULES: dict[Kind, type[Classifier]] = {
+    "wave": WaveClassifier,
+    "mean": MeanClassifier,
+    "linear": LinearClassifier,
+}
 
 # What validated best on AG News, see docs/CHOICES.md; other operations are read as real.
 _BEST_READOUT: dict[Superposition, ReadoutKind] = {"interference": "magnitude"}
 # Options that a kind has no use for: silently ignoring them would mislead.
-_WAVES_ALONE = ("op", "readout", "scopes")
+_WAVES_ALONE = ("op", "variants", "readout", "scopes", "head")
+_NO_LAYERS = (*_WAVES_ALONE, "pooling", "position", "activation", "heads", "ffn_dim", "layers")
 _WITHOUT_EFFECT: dict[Kind, tuple[str, ...]] = {
     "wave": ("heads",),
-    "transformer": _WAVES_ALONE,
-    "bert": (*_WAVES_ALONE, "pooling", "position", "activation"),
-    "fnet": (*_WAVES_ALONE, "heads"),
-    "mean": (*_WAVES_ALONE, "pooling", "position", "activation", "heads", "ffn_dim", "layers"),
+    "transformer": (*_WAVES_ALONE, "linear_path"),
+    "bert": (*_WAVES_ALONE, "linear_path", "pooling", "position", "activation", "table_scale"),
+    "fnet": (*_WAVES_ALONE, "linear_path", "heads"),
+    "mean": (*_NO_LAYERS, "linear_path"),
+    "linear": (*_NO_LAYERS, "table_scale", "dim", "dropout"),
 }
 
 
@@ -65,6 +72,21 @@ def build_model(
     return module(**{name: values[name] for name in names})
 
 
+def for_kind(config: ModelConfig, defaults: ModelConfig) -> ModelConfig:
+    """Returns `config` without what it has from `defaults` and its kind has no use for.
+
+    >>> for_kind(ModelConfig(kind="mean", op="both", dim=8), ModelConfig(op="both")).op
+    'modulation'
+    """
+    unused: dict[str, Any] = {
+        field.name: field.default
+        for field in dataclasses.fields(config)
+        if field.name in _WITHOUT_EFFECT[config.kind]
+        and getattr(config, field.name) == getattr(defaults, field.name)
+    }
+    return dataclasses.replace(config, **unused)
+
+
 def _readouts(config: ModelConfig) -> tuple[tuple[Superposition, ReadoutKind], ...]:
     both: tuple[Superposition, ...] = ("interference", "modulation")
     ops = both if config.op == "both" else (config.op,)
@@ -77,21 +99,24 @@ def _check(config: ModelConfig, size: Sizes) -> None:
     def option(name: str) -> str:
         return f"--model.{name.replace('_', '-')}"
 
+    unused = _WITHOUT_EFFECT[config.kind]
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if field.name in _WITHOUT_EFFECT[config.kind] and value != field.default:
+        if field.name in unused and value != field.default:
             raise UserError(
                 f"{option(field.name)} {value} has no effect with --model.kind {config.kind}: "
                 "leave it out"
             )
     used = {"dim": config.dim} | dataclasses.asdict(size)
-    least = ("dim",) if config.kind == "mean" else ("dim", "ffn_dim", "layers", "heads")
+    least = ("dim", "ffn_dim", "layers", "heads")[: 1 if "layers" in unused else 4]
     for name in least:
         if used[name] < 1:
             raise UserError(f"{option(name)} must be at least 1, got {used[name]}")
     for name in ("dropout", "word_dropout"):
         if not 0 <= used[name] < 1:
             raise UserError(f"{option(name)} must be in [0, 1), got {used[name]}")
+    if config.table_scale is not None and not 0 < config.table_scale < float("inf"):
+        raise UserError(f"--model.table-scale must be more than 0, got {config.table_scale}")
     if config.kind in ("transformer", "bert") and config.dim % size.heads:
         raise UserError(
             f"--model.dim {config.dim} cannot be divided among {size.heads} attention heads: "
@@ -100,6 +125,20 @@ def _check(config: ModelConfig, size: Sizes) -> None:
 
 
 def _check_waves(values: dict[str, Any]) -> None:
+    for name, value, other, needed in (
+        ("head", "linear", "layers", 1),
+        ("variants", "table", "layers", 1),
+        ("variants", "table", "position", "none"),
+    ):
+        if values[name] == value and values[other] != needed:
+            raise UserError(
+                f"--model.{name} {value} needs --model.{other} {needed}, got {values[other]}"
+            )
+    if values["pretrained"] and (values["variants"] == "table" or values["linear_path"] != "none"):
+        raise UserError(
+            "--model.pretrained needs --model.variants dense and --model.linear-path none, whose "
+            "table holds one embedding a token"
+        )
     constant = values["readouts"] == (("interference", "real"),)
     if constant and values["pooling"] == "cls" and values["layers"] == 1:
         raise UserError(

@@ -7,11 +7,12 @@ from typing import Literal
 
 from wave_jax.ops import ReadoutKind, Superposition
 
-Kind = Literal["wave", "transformer", "bert", "fnet", "mean"]
+Kind = Literal["wave", "transformer", "bert", "fnet", "mean", "linear"]
 Scope = Literal["input", "sentence"]
 Pooling = Literal["cls", "mean", "max"]
 Position = Literal["none", "sinusoidal", "learned"]
 Activation = Literal["gelu", "relu", "tanh"]
+LinearPath = Literal["none", "zeros", "naive-bayes"]
 
 _HEAD_DIM = 64
 _ROW_MULTIPLE = 128  # the table divides over any mesh of a power of two up to this
@@ -22,14 +23,23 @@ class ModelConfig:
     """The shape of the network."""
 
     kind: Kind = "wave"
-    """The Wave Network, or what it is compared with: a Transformer encoder, BERT, FNet, or the mean
-    of the token embeddings with a linear classifier."""
+    """The Wave Network, or what it is compared with: a Transformer encoder, BERT, FNet, the mean of
+    the token embeddings with a linear classifier, or the linear path alone."""
     op: Literal[Superposition, "both"] = "modulation"
     """How the two variants' waves meet: their product, their sum, or a learned mixture of both."""
+    variants: Literal["dense", "table"] = "dense"
+    """Where a token's two variants come from: two projections of one embedding (the papers), or two
+    embeddings of its own, so that there is nothing to project."""
     readout: Literal["auto", ReadoutKind] = "auto"
     """From a wave back to a real embedding; 'auto' takes what validated best for `op`."""
     scopes: tuple[Scope, Scope] = ("input", "input")
     """Tokens that share a magnitude, for each variant: those of the input, or of the sentence."""
+    head: Literal["ffn", "linear"] = "ffn"
+    """What reads the superposed wave: norm, feed-forward, norm and a linear classifier, or the
+    linear classifier alone (one layer only)."""
+    linear_path: LinearPath = "none"
+    """Adds to the logits a weight for each token and class, summed over the text's n tokens and
+    divided by sqrt(n); the weights start at zero, or as those of naive Bayes."""
     pooling: Pooling = "cls"
     """From tokens to a text: the [CLS] token's embedding, or the mean or maximum over all."""
     position: Literal["auto", Position] = "auto"
@@ -37,6 +47,8 @@ class ModelConfig:
     and the mean, sinusoidal for a Transformer and FNet, learned for BERT."""
     dim: int = 768
     """Dimensions of an embedding."""
+    table_scale: float | None = None
+    """Standard deviation of the initial token embeddings; None means 1/sqrt(dim)."""
     ffn_dim: int | None = None
     """Inner width of the feed-forward; by default dim for waves, twice that for FNet (about as many
     parameters), four times that for a Transformer and BERT."""
@@ -48,7 +60,7 @@ class ModelConfig:
     """Non-linearity of the feed-forward."""
     dropout: float | None = None
     """Share of a layer's activations set to zero in training; None means 0.5 for waves, 0 for the
-    mean, else 0.1."""
+    mean and the linear path, else 0.1."""
     word_dropout: float | None = None
     """Share of tokens left out of a text in training ([CLS] stays); None means 0 for BERT, else
     0.4."""
@@ -100,4 +112,5 @@ _DEFAULTS: dict[Kind, Sizes] = {
     "bert": Sizes(4, 12, 0, 0.1, 0.0, "learned"),
     "fnet": Sizes(2, 1, 0, 0.1, 0.4, "sinusoidal"),
     "mean": Sizes(0, 0, 0, 0.0, 0.4, "none"),
+    "linear": Sizes(0, 0, 0, 0.0, 0.4, "none"),
 }

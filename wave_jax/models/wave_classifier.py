@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import chex
 import flax.linen as nn
@@ -22,7 +23,8 @@ from wave_jax.models.base import (
     pool,
     sentence_ids,
 )
-from wave_jax.models.config import Activation, Pooling, Scope
+from wave_jax.models.config import Activation, LinearPath, Pooling, Scope
+from wave_jax.models.linear import linear_logits, linear_logits_by_counts, zero_after
 from wave_jax.models.wave_layer import Scopes, Variants, WaveLayer
 
 
@@ -42,12 +44,28 @@ class WaveClassifier(DistinctTokensClassifier):
     activation: Activation
     sentence_end_ids: tuple[int, ...] = ()
     sep_id: int = -1
+    variants: Literal["dense", "table"] = "dense"
+    head: Literal["ffn", "linear"] = "ffn"
+    linear_path: LinearPath = "none"
 
     def setup(self) -> None:
         super().setup()
-        shape = self.dim, self.ffn_dim, self.readouts, self.activation, self.dropout
+        sizes = self.dim, self.ffn_dim, self.readouts, self.activation, self.dropout
+        shape = *sizes, self.variants == "dense", self.head == "ffn"
         self.layer = [WaveLayer(*shape) for _ in range(self.layers)]
         self.classifier = nn.Dense(self.num_classes)
+
+    def table_width(self) -> int:
+        """Returns the columns of a token's embeddings, and of its weights in the linear path."""
+        return self._dims() + self.linear_columns()
+
+    def linear_columns(self) -> int:
+        """Returns the number of a token's weights in the linear path, 0 without one."""
+        return 0 if self.linear_path == "none" else self.num_classes
+
+    def table_init(self) -> nn.initializers.Initializer:
+        """Returns the initializer of embeddings, with weights of zero in the linear path."""
+        return zero_after(self._dims(), super().table_init())
 
     def logits_from_embeddings(
         self, emb: Tokens, mask: Mask, *, segment_ids: Ids | None = None, deterministic: bool = True
@@ -57,10 +75,12 @@ class WaveClassifier(DistinctTokensClassifier):
         chex.assert_type(mask, bool)
         chex.assert_shape(mask, emb.shape[:2])
         scopes = self.branch_segments(segment_ids, mask)
+        emb, weights = jnp.split(emb, [self._dims()], axis=-1)
         for i, layer in enumerate(self.layer):
             out = layer(emb, mask, scopes, deterministic=deterministic)
             emb = self._connect(i, emb, out, deterministic)
-        return self._classify(pool(emb, mask, self.pooling), deterministic)
+        pooled = pool(emb, mask, self.pooling)
+        return self._classify(pooled, linear_logits(weights, mask), deterministic)
 
     def logits_from_rows(
         self, rows: Rows, distinct: RowIds, inverse: Ids, mask: Mask, *, deterministic: bool = True
@@ -73,12 +93,15 @@ class WaveClassifier(DistinctTokensClassifier):
         ids = distinct[inverse]
         kept = self.keep_words(mask, deterministic)
         scopes = self.branch_segments(self.segment_ids(ids, mask), kept)
+        rows, weights = jnp.split(rows, [self._dims()], axis=-1)
+        linear = linear_logits_by_counts(weights, inverse, kept)
         u = self.layer[0].project(rows)
         if self.pooling == "cls" and self.layers == 1 and self.position == "none":
             rest = self._norm_of_others(
                 u, kept, scopes, lambda u, others: ops.first_token_norm(u, inverse, others)
             )
-            return self.logits_of_first(u[inverse[:, 0]], rest, deterministic=deterministic)
+            own = u[inverse[:, 0]]
+            return self.logits_of_first(own, rest, linear, deterministic=deterministic)
         u, x = u[inverse], rows[inverse]
         positions = self.positions(inverse.shape[1])
         if positions is not None:
@@ -92,24 +115,32 @@ class WaveClassifier(DistinctTokensClassifier):
                 rest = self._norm_of_others(
                     u, kept, scopes, lambda u, others: ops.magnitude(u, mask=others)[:, 0]
                 )
-                return self.logits_of_first(u[:, 0], rest, x[:, 0], deterministic=deterministic)
+                first = u[:, 0], rest, linear, x[:, 0]
+                return self.logits_of_first(*first, deterministic=deterministic)
             out = layer.finish(layer.superpose(u, kept, scopes), deterministic)
             x = self._connect(i, x, out, deterministic)
-        return self._classify(pool(x, kept, self.pooling), deterministic)
+        return self._classify(pool(x, kept, self.pooling), linear, deterministic)
 
     def logits_of_first(
-        self, own: Variants, rest: Variants, x: Array | None = None, *, deterministic: bool = True
+        self,
+        own: Variants,
+        rest: Variants,
+        linear: Logits,
+        x: Array | None = None,
+        *,
+        deterministic: bool = True,
     ) -> Logits:
         """Returns the logits under [CLS] pooling: the last layer for the first token alone.
 
         Args:
           own: [b, 2, d], the variants of each text's first token in the last layer.
           rest: [b, 2, d], r_0 of both variants, see `ops.first_token_norm`.
+          linear: [b, c], what the linear path adds; [b, 0] without one.
           x: [b, d], the first token's embeddings before the last of several layers.
         """
         last = self.layers - 1
         out = self.layer[last].finish(self.layer[last].superpose_first(own, rest), deterministic)
-        return self._classify(self._connect(last, x, out, deterministic), deterministic)
+        return self._classify(self._connect(last, x, out, deterministic), linear, deterministic)
 
     def project(self, x: Float[Array, "*b d"]) -> Variants:
         """Returns the two variants that the first layer makes of token embeddings."""
@@ -147,6 +178,11 @@ class WaveClassifier(DistinctTokensClassifier):
         assert x is not None
         return x + (out if i == self.layers - 1 else self.layer[i].drop(out, deterministic))
 
-    def _classify(self, pooled: Float[Array, "b d"], deterministic: bool) -> Logits:
+    def _classify(self, pooled: Float[Array, "b d"], linear: Logits, deterministic: bool) -> Logits:
         # Dropout acts on the pooled text: before a maximum over tokens it would shift its values.
-        return self.classifier(self.layer[-1].drop(pooled, deterministic))
+        logits = self.classifier(self.layer[-1].drop(pooled, deterministic))
+        return logits + linear if self.linear_columns() else logits
+
+    def _dims(self) -> int:
+        """Returns the dimensions of what the table holds for the waves of a token."""
+        return self.dim if self.variants == "dense" else 2 * self.dim

@@ -33,6 +33,8 @@ class WaveLayer(nn.Module):
     Attributes: see `ModelConfig`.
       readouts: for each operation in use, how its wave is read; several are mixed by learned
         weights (a softmax over one logit each) after their norms.
+      dense: whether variants are projected; else an embedding holds both, one after the other.
+      ffn: whether norms and feed-forward follow the readout.
     """
 
     dim: int
@@ -40,13 +42,17 @@ class WaveLayer(nn.Module):
     readouts: tuple[tuple[ops.Superposition, ops.ReadoutKind], ...]
     activation: Activation = "gelu"
     dropout: float = 0.0
+    dense: bool = True
+    ffn: bool = True
 
     def setup(self) -> None:
-        self.variants = nn.DenseGeneral((2, self.dim), dot_general=contract_last)
-        self.norm_in = [nn.LayerNorm(use_fast_variance=False) for _ in self.readouts]
-        self.ffn_in = nn.Dense(self.ffn_dim)
-        self.ffn_out = nn.Dense(self.dim)
-        self.norm_out = nn.LayerNorm(use_fast_variance=False)
+        if self.dense:
+            self.variants = nn.DenseGeneral((2, self.dim), dot_general=contract_last)
+        if self.ffn:
+            self.norm_in = [nn.LayerNorm(use_fast_variance=False) for _ in self.readouts]
+            self.ffn_in = nn.Dense(self.ffn_dim)
+            self.ffn_out = nn.Dense(self.dim)
+            self.norm_out = nn.LayerNorm(use_fast_variance=False)
         if len(self.readouts) > 1:
             self.mix = self.param("mix", nn.initializers.zeros, (len(self.readouts),))
 
@@ -58,7 +64,7 @@ class WaveLayer(nn.Module):
 
     def project(self, x: Float[Array, "*b d"]) -> Variants:
         """Returns the two variants of each token embedding."""
-        return self.variants(x)
+        return self.variants(x) if self.dense else x.reshape(*x.shape[:-1], 2, self.dim)
 
     def superpose(self, u: Variants, mask: Mask, segment_ids: Scopes) -> list[Wave]:
         """Returns the superposed waves of all tokens, one for each operation, text by text."""
@@ -82,14 +88,16 @@ class WaveLayer(nn.Module):
 
     def finish(self, waves: list[Wave], deterministic: bool) -> Float[Array, "b *n d"]:
         """Returns the layer's output for superposed waves of any number of tokens."""
-        parts = [
-            norm(ops.readout(*wave, kind))
-            for norm, (_, kind), wave in zip(self.norm_in, self.readouts, waves, strict=True)
-        ]
+        kinds = [kind for _, kind in self.readouts]
+        parts = [ops.readout(*wave, kind) for wave, kind in zip(waves, kinds, strict=True)]
+        if self.ffn:
+            parts = [norm(part) for norm, part in zip(self.norm_in, parts, strict=True)]
         x = parts[0]
         if len(parts) > 1:
             weights = nn.softmax(self.mix)
             x = sum(weight * part for weight, part in zip(weights, parts, strict=True))
+        if not self.ffn:
+            return x
         hidden = ACTIVATIONS[self.activation](self.ffn_in(x))
         return self.norm_out(self.ffn_out(self.drop(hidden, deterministic)))
 

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 
 from wave_jax.data.batches import EvalBatches, TrainBatches
 from wave_jax.data.config import DataConfig
-from wave_jax.data.dataset import load_dataset, write_snapshot
+from wave_jax.data.dataset import Dataset, load_dataset, write_snapshot
 from wave_jax.data.shapes import TOKEN_COST, Shapes
 from wave_jax.data.tokenize import TokenizedDataset, tokenize_dataset
 from wave_jax.data.tokenizer import WordPiece
@@ -22,7 +22,7 @@ from wave_jax.models.bert import lowercases, vocabulary_file
 from wave_jax.models.config import sizes, table_rows
 from wave_jax.runs.files import write_whole
 from wave_jax.runs.workdir import SNAPSHOT, record_environment, with_snapshot
-from wave_jax.training.config import Config
+from wave_jax.training.config import Config, epochs_for
 
 TOKENIZER_FILE, LABELS_FILE = "tokenizer.json", "labels.json"
 
@@ -32,8 +32,8 @@ _FEW_TEXTS = 100
 _STEPS_PER_SHAPE, _MOST_SHAPES, _EVAL_SHAPES = 250, 7, 2
 
 
-def read_dataset(config: Config, workdir: Path) -> TokenizedDataset:
-    """Returns the run's texts, which a resumed run must have unchanged, with its tokenizer.
+def read_dataset(config: Config, workdir: Path) -> tuple[Dataset, TokenizedDataset]:
+    """Returns the run's texts, which a resumed run must have unchanged, and their tokens.
 
     Writes tokenizer.json, labels.json and environment.json to the workdir.
     """
@@ -48,7 +48,7 @@ def read_dataset(config: Config, workdir: Path) -> TokenizedDataset:
         labels = json.dumps(list(dataset.label_names), ensure_ascii=False, indent=0)
         write_whole(workdir / LABELS_FILE, labels + "\n")
         write_whole(path, tokenized.tokenizer.to_json())
-    return tokenized
+    return dataset, tokenized
 
 
 def with_vocabulary(config: Config) -> DataConfig:
@@ -71,7 +71,8 @@ def train_batches(texts: TokenizedDataset, config: Config, mesh: Mesh) -> TrainB
     """Returns the training batches, of this process its own rows."""
     split = texts.splits["train"]
     epoch = -(-len(split.labels) // config.train.batch_size)
-    steps = config.train.steps or config.train.epochs * epoch
+    epochs = config.train.epochs or epochs_for(len(split.labels))
+    steps = config.train.steps or epochs * epoch
     return TrainBatches(
         split.tokens,
         split.labels,

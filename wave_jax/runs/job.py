@@ -13,16 +13,26 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from rich.console import Console
 
-from wave_jax.data.tokenize import TokenizedDataset
+from wave_jax.data.dataset import Split
+from wave_jax.data.tokenize import TokenizedDataset, merge_validation
 from wave_jax.errors import Interrupted, UserError
-from wave_jax.models import build_model, read_pretrained
+from wave_jax.models import build_model, naive_bayes, read_pretrained, table_rows
 from wave_jax.runs import metrics_log
+from wave_jax.runs.baseline import tfidf_accuracy
 from wave_jax.runs.checkpoints import FOLDER, Checkpoints, finished_steps, restore_params
 from wave_jax.runs.files import explaining_disk_errors
 from wave_jax.runs.inputs import eval_batches, little_data, read_dataset, train_batches
 from wave_jax.runs.progress import ProgressDisplay
 from wave_jax.runs.signals import Interrupt
-from wave_jax.runs.workdir import Summary, check_shared, claim, device_name, locked, save_batch
+from wave_jax.runs.workdir import (
+    REFIT,
+    Summary,
+    check_shared,
+    claim,
+    device_name,
+    locked,
+    save_batch,
+)
 from wave_jax.training import distributed
 from wave_jax.training.callbacks import Callback, CallbackFactory, DivergenceGuard, GradientProbe
 from wave_jax.training.compilation import enable_compilation_cache, keep_freed_memory
@@ -101,14 +111,49 @@ def _run(
     mesh = make_mesh(config.mesh.data, config.mesh.model)
     if distributed.is_primary():
         metrics_log.check_trackers(config.train)
-    texts = distributed.primary_first(lambda: read_dataset(config, workdir))
+    dataset, texts = distributed.primary_first(lambda: read_dataset(config, workdir))
     task = make_task(config, texts, mesh)
     _announce(console, texts, task)
     callbacks: list[Callback] = [make(task) for make in factories]
     if every := config.probe.every:
         callbacks.insert(0, GradientProbe(task.model, texts.splits["validation"], mesh, every))
+    trainer = _fit(config, task, workdir, console, interrupt, callbacks)
+    folder, refit, learned = workdir, None, dataset.train
+    if config.train.refit:
+        task, folder = _refit_task(config, texts, trainer), workdir / REFIT
+        learned = Split.joined(dataset.train, dataset.validation)
+        _say(
+            console,
+            f"Refitting on the {len(learned):,} training and validation texts together: "
+            f"{task.total_steps:,} steps",
+        )
+        folder.mkdir(exist_ok=True)
+        refit = _fit(config, task, folder, console, interrupt).progress
+    params, _ = restore_params(folder, "best")
+    params = put(params, state_shardings(mesh, {"params": params})["params"])
+    tested = eval_batches(texts, "test", config, mesh, trainer.task.validation.shapes)
+    test, baseline = trainer.evaluator(params, tested), None
+    if config.train.baseline:
+        pairs = learned.texts, learned.labels, dataset.test.texts, dataset.test.labels
+        baseline = distributed.on_primary(lambda: tfidf_accuracy(*pairs))
+    summary = Summary.of(workdir, texts, trainer, test, refit=refit, baseline=baseline)
+    if distributed.is_primary():
+        metrics_log.draw_curves(workdir)
+        summary.save()
+    return summary
+
+
+def _fit(
+    config: Config,
+    task: Task,
+    folder: Path,
+    console: Console,
+    interrupt: Interrupt,
+    callbacks: Sequence[Callback] = (),
+) -> Trainer:
+    """Trains to the end, with checkpoints and metrics in `folder`, from the newest one there."""
     with (
-        Checkpoints(workdir, config.train.keep) as checkpoints,
+        Checkpoints(folder, config.train.keep) as checkpoints,
         ProgressDisplay(console, task.total_steps) as display,
         ExitStack() as stack,
     ):
@@ -123,31 +168,28 @@ def _run(
         if trainer.restore():
             display.line(f"Resuming from the checkpoint of step {trainer.progress.step:,}")
         if distributed.is_primary():
-            metrics_log.trim(workdir, trainer.progress.step)
-            trainer.writers += metrics_log.make_writers(workdir, config)
-        trainer.writers.append(DivergenceGuard(display.line, seen=metrics_log.read_rows(workdir)))
+            metrics_log.trim(folder, trainer.progress.step)
+            trainer.writers += metrics_log.make_writers(folder, config)
+        trainer.writers.append(DivergenceGuard(display.line, seen=metrics_log.read_rows(folder)))
         for writer in trainer.writers:
             stack.callback(writer.close)
         try:
             trainer.run()
         except NonFiniteError as error:
-            path = save_batch(workdir, task.batches, error, jax.process_index())
+            path = save_batch(folder, task.batches, error, jax.process_index())
             distributed.meet()  # before the first to leave takes the others along
             raise UserError(f"{error}. The batch is kept in {path}") from error
-    return _test_best(config, workdir, texts, trainer)
+    return trainer
 
 
-def _test_best(config: Config, workdir: Path, texts: TokenizedDataset, trainer: Trainer) -> Summary:
-    """Tests the best parameters, and writes what a finished run has."""
-    mesh, shapes = trainer.task.mesh, trainer.task.validation.shapes
-    params, _ = restore_params(workdir, "best")
-    params = put(params, state_shardings(mesh, {"params": params})["params"])
-    test = trainer.evaluator(params, eval_batches(texts, "test", config, mesh, shapes))
-    summary = Summary.of(workdir, texts, trainer, test)
-    if distributed.is_primary():
-        metrics_log.draw_curves(workdir)
-        summary.save()
-    return summary
+def _refit_task(config: Config, texts: TokenizedDataset, trainer: Trainer) -> Task:
+    """Returns the task of learning anew from all texts, for as many epochs as were best."""
+    epochs = trainer.progress.best_step / trainer.task.steps_per_epoch
+    merged = merge_validation(texts)
+    per_epoch = -(-len(merged.splits["train"].labels) // config.train.batch_size)
+    learning = dataclasses.replace(config.train, steps=max(1, round(epochs * per_epoch)))
+    task = make_task(dataclasses.replace(config, train=learning), merged, trainer.task.mesh)
+    return dataclasses.replace(task, validation=None)
 
 
 def make_task(config: Config, texts: TokenizedDataset, mesh: Mesh) -> Task:
@@ -167,6 +209,10 @@ def make_task(config: Config, texts: TokenizedDataset, mesh: Mesh) -> Task:
         initial = read_pretrained(
             config.model, vocab_size=vocab_size, max_length=max_length, like=like
         )
+    linear, train = None, texts.splits["train"]
+    if config.model.linear_path == "naive-bayes":
+        shape = table_rows(vocab_size), len(texts.label_names)
+        linear = naive_bayes(train.tokens.ids, train.tokens.offsets, train.labels, *shape)
     return Task(
         config=config.train,
         seed=config.seed,
@@ -175,17 +221,23 @@ def make_task(config: Config, texts: TokenizedDataset, mesh: Mesh) -> Task:
         batches=train_batches(texts, config, mesh),
         validation=eval_batches(texts, "validation", config, mesh),
         initial=initial,
+        linear=linear,
     )
 
 
 def _announce(console: Console, texts: TokenizedDataset, task: Task) -> None:
     train, validation, test = (len(split.labels) for split in texts.splits.values())
-    lines = (
+    _say(
+        console,
         texts.description,
         f"{train:,} texts for training, {validation:,} for validation, {test:,} for the test; "
-        f"{texts.tokenizer.vocab_size:,} tokens in the vocabulary; {task.total_steps:,} steps on "
-        f"{device_name()}",
+        f"{texts.tokenizer.vocab_size:,} tokens in the vocabulary",
+        f"{task.total_steps:,} steps of {task.config.batch_size} texts, "
+        f"{task.total_steps / task.steps_per_epoch:.3g} epochs, on {device_name()}",
         little_data(texts),
     )
+
+
+def _say(console: Console, *lines: str | None) -> None:
     for line in filter(None, lines):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -30,9 +30,10 @@ from wave_jax.training.config import Config
 from wave_jax.training.evaluation import EvalResult
 from wave_jax.training.metrics import NonFiniteError
 from wave_jax.training.state import parameter_counts
-from wave_jax.training.trainer import Trainer
+from wave_jax.training.trainer import Trainer, TrainProgress
 
 ENVIRONMENT_FILE, SUMMARY_FILE = "environment.json", "summary.json"
+REFIT = "refit"  # a folder with metrics and checkpoints of its own
 SNAPSHOT = "corpus"  # a copy of texts that exist nowhere else as files
 _NONFINITE = "nonfinite"
 _PACKAGES = (
@@ -87,6 +88,12 @@ def locked(workdir: Path) -> Iterator[None]:
         except OSError:  # a file system without locks: better without than not at all
             pass
         yield
+
+
+def final_folder(workdir: Path) -> Path:
+    """Returns the folder whose checkpoints count: that of a finished run's refit, if it has one."""
+    refitted = workdir / REFIT
+    return refitted if (workdir / SUMMARY_FILE).is_file() and refitted.is_dir() else workdir
 
 
 def check_shared(workdir: Path) -> None:
@@ -180,12 +187,21 @@ class Summary:
     process_bytes: int  # peak
     device_bytes: int | None  # peak of the first device, where it is known
     texts_cut: dict[str, int]  # texts longer than `data.max_length` tokens, by split
+    refit_steps: int = 0  # made on training and validation texts together
+    baseline_accuracy: float | None = None  # of TF-IDF with logistic regression, if measured
 
     @classmethod
     def of(
-        cls, workdir: Path, texts: TokenizedDataset, trainer: Trainer, test: EvalResult
+        cls,
+        workdir: Path,
+        texts: TokenizedDataset,
+        trainer: Trainer,
+        test: EvalResult,
+        *,
+        refit: TrainProgress | None,
+        baseline: float | None,
     ) -> Summary:
-        """Returns the summary of a training that has ended."""
+        """Returns the summary of a training that has ended, and of its refit."""
         progress, task, tested = trainer.progress, trainer.task, texts.splits["test"].labels
         full, without = parameter_counts(trainer.state.params, texts.tokenizer.vocab_size)
         epochs, rest = divmod(progress.step, task.steps_per_epoch)
@@ -204,12 +220,14 @@ class Summary:
             majority_share=float(np.bincount(tested).max() / len(tested)),
             parameters=full,
             parameters_without_table=without,
-            seconds=progress.elapsed,
+            seconds=progress.elapsed + (refit.elapsed if refit else 0),
             examples_per_s=examples / max(progress.elapsed, 1e-9),
             step_bytes=max(sizes, default=None),
             process_bytes=process_peak_bytes(),
             device_bytes=memory.get("peak_bytes_in_use"),
             texts_cut={name: split.tokens.cut for name, split in texts.splits.items()},
+            refit_steps=refit.step if refit else 0,
+            baseline_accuracy=baseline,
         )
 
     def save(self) -> None:
@@ -233,8 +251,14 @@ class Summary:
         without = f"{self.parameters_without_table:,} without the embedding table"
         table = Table(show_header=False, box=None, pad_edge=False)
         table.add_row("test accuracy", f"{self.test_accuracy:.2%} of {self.test_examples:,} texts")
+        if self.baseline_accuracy is not None:
+            what = f"{self.baseline_accuracy:.2%}, learned from the same texts"
+            table.add_row("TF-IDF + logistic regression", what)
         table.add_row("majority class", f"{self.majority_share:.2%}")
         table.add_row("validation", best)
+        if self.refit_steps:
+            steps = f"{self.refit_steps:,} steps on training and validation texts together"
+            table.add_row("refit", steps)
         table.add_row("parameters", f"{self.parameters:,} ({without})")
         table.add_row("training", f"{self.seconds:.1f} s, {self.examples_per_s:,.0f} examples/s")
         table.add_row("device", self.device)

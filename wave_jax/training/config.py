@@ -16,8 +16,9 @@ Precision = Literal["float32", "bfloat16"]
 class TrainConfig:
     """How the parameters are learned."""
 
-    epochs: int = 4
-    """Passes over the training texts (the papers: 4)."""
+    epochs: int | None = 4
+    """Passes over the training texts (the papers: 4); None chooses them by the number of texts,
+    see `epochs_for`."""
     steps: int | None = None
     """Steps in all, instead of epochs."""
     batch_size: int = 64
@@ -44,6 +45,12 @@ class TrainConfig:
     """Precision of matrix products; sums and parameters stay in float32."""
     eval_every: int | None = None
     """Steps between validations; by default at the end of every epoch."""
+    refit: bool = False
+    """After the best epoch is found, train anew on training and validation texts together, for as
+    many epochs; the parameters of that are the run's."""
+    baseline: bool = True
+    """At the end, also print the accuracy of TF-IDF with logistic regression on the same texts
+    (needs the package scikit-learn; at most 100,000 texts)."""
     early_stopping: int = 0
     """Validations without a better accuracy after which training ends; 0 switches this off."""
     checkpoint_every: int | None = None
@@ -91,6 +98,15 @@ class Config:
     """Seed of the initialisation, the order of the batches and all dropout."""
     workdir: str | None = None
     """Folder for all that the run produces; by default a new one under runs/."""
+
+
+def epochs_for(texts: int) -> int:
+    """Returns the number of epochs for so many training texts: those of 40,000 texts, but 2 to 8.
+
+    >>> epochs_for(3_000), epochs_for(10_000), epochs_for(100_000)
+    (8, 4, 2)
+    """
+    return min(max(round(40_000 / texts), 2), 8)
 
 
 def check_config(config: Config) -> None:

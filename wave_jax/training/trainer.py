@@ -122,7 +122,8 @@ class Trainer:
         """
         task, report = self.task, self._display.compiling
         self.programs = training_programs(task, self.state, self._no_sums, report("training"))
-        self.evaluator.warm(current_params(self.state), task.validation, report("validation"))
+        if task.validation is not None:
+            self.evaluator.warm(current_params(self.state), task.validation, report("validation"))
         steps = range(self.progress.step, task.total_steps)
         # a generator, whose close ends the thread
         batches: Any = prefetch(steps, lambda i: place(task.batches.batch(i), task.mesh), _PREFETCH)
@@ -174,7 +175,8 @@ class Trainer:
                 if row is not None:
                     self._write({"split": "probe", **row})
                 self._mark = time.perf_counter()
-        if self._due(config.eval_every or epoch) and progress.validated < step:
+        due = self.task.validation is not None and self._due(config.eval_every or epoch)
+        if due and progress.validated < step:
             better = self._validate()
         if better or self._ended or step % (config.checkpoint_every or epoch) == 0:
             self._save()

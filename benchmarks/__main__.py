@@ -35,7 +35,7 @@ BENCHMARKS = {
     "throughput": True,
     "prediction": True,
     "scaling": True,
-    "baselines": True,
+    "encoders": True,
     "fasttext": True,
     "guards": False,
     "accuracy": False,

@@ -1,0 +1,176 @@
+"""Accuracy beside TF-IDF with logistic regression and fastText, cross-validated on training files.
+
+Every measurement is kept as a record and never repeated; the table is drawn from the records.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import tyro
+
+from benchmarks.cross_validation.folds import FILES, Texts, read_texts, split
+from benchmarks.cross_validation.models import (
+    BASELINES,
+    VARIANTS,
+    Failed,
+    Method,
+    methods,
+    missing,
+    versions,
+)
+from benchmarks.cross_validation.records import Record, file_name, load_records, table
+from benchmarks.report import Report
+from wave_jax.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which models to cross-validate, and on which sets."""
+
+    data_root: str | None = None
+    """Folder of the data sets: bench/trec.csv, ag_news_csv, sst2, imdb and so on."""
+    sets: tuple[str, ...] = tuple(FILES)
+    """Data sets, in this order."""
+    models: tuple[str, ...] = ()
+    """tfidf, fasttext, ours, mean or names of --ours; by default the baselines and what --ours
+    names, or else ours."""
+    ours: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """NAME=ARGUMENTS: a variant of ours, with more arguments of `wave_jax train`; may be given
+    several times."""
+    folds: int = 5
+    """Folds of each set."""
+    only_folds: tuple[int, ...] = ()
+    """Folds to measure, counted from 0; by default all."""
+    seeds: tuple[int, ...] = (0,)
+    """Seeds of ours and of fastText."""
+    out: str = "cv-records"
+    """Folder of the records."""
+    draw: bool = False
+    """Only draw the table of the records that are there."""
+
+
+@dataclass
+class Comparison(Report):
+    """A report that is a table."""
+
+    table: list[str] = field(default_factory=list)
+
+    def lines(self) -> Iterator[str]:
+        """Yields the table and the notes."""
+        yield from (*self.table, *super().lines())
+
+
+def run(options: Options) -> Comparison:
+    """Measures what has no record yet, and draws the table; Ctrl-C leaves the rest for later."""
+    variants = VARIANTS | dict(_variant(text) for text in options.ours)
+    _check(options, variants)
+    report, out = Comparison(), Path(options.out)
+    if not options.draw:
+        named = [text.partition("=")[0] for text in options.ours] or ["ours"]
+        models = options.models or (*BASELINES, *dict.fromkeys(named))
+        notes = {model: missing(model) for model in models}
+        report.notes += filter(None, notes.values())
+        for note in report.notes:
+            print(f"  {note}", file=sys.stderr, flush=True)
+        models = tuple(model for model in models if notes[model] is None)
+        out.mkdir(parents=True, exist_ok=True)
+        try:
+            _measure(options, methods(models, variants), out, report.notes)
+        except KeyboardInterrupt:
+            report.notes.append(f"stopped; the same command goes on, with what is in {out}")
+    found = [record for record in load_records(out) if record.folds == options.folds]
+    if options.models:
+        found = [record for record in found if record.model in options.models]
+    report.table += table(found, options.sets)
+    return report
+
+
+def _measure(options: Options, wanted: list[Method], out: Path, notes: list[str]) -> None:
+    """Measures and saves what is missing; a failure leaves a note."""
+    tasks = list(_tasks(options, wanted, out))
+    root = Path(options.data_root or "")
+    sizes = {name: (root / FILES[name]).stat().st_size for name, *_ in tasks if root}
+    folds = lru_cache(1)(lambda name: _folds(root, name, options.folds))
+    spent: dict[str, list[float]] = defaultdict(list)  # seconds for a byte of the file
+    for done, (name, fold, method, seed) in enumerate(tasks, 1):
+        rows, parts = folds(name)
+        learned, tested = parts[fold]
+        what = (
+            f"{name}, fold {fold}, {' '.join((method.model, method.setting)).strip()}, seed {seed}"
+        )
+        try:
+            found = method.measure(learned, tested, seed, **method.arguments)
+        except Failed as error:
+            notes.append(f"failed: {what}: {error}")
+            print(f"  {notes[-1]}", file=sys.stderr, flush=True)
+            continue
+        numbers = {key: found.pop(key) for key in ("accuracy", "seconds", "size")}
+        Record(
+            **{"set": name, "fold": fold, "folds": options.folds, "seed": seed},
+            **{"model": method.model, "setting": method.setting, "rows": rows, **numbers},
+            **{"learned": len(learned), "tested": len(tested), "versions": versions(method)},
+            arguments=dict(method.arguments),
+            facts=found,
+        ).save(out)
+        spent[method.model].append(numbers["seconds"] / sizes[name])
+        rates = {model: sum(rates) / len(rates) for model, rates in spent.items()}
+        left = sum(rates.get(m.model, 0) * sizes[other] for other, _, m, _ in tasks[done:])
+        result = f"{numbers['accuracy']:.2%} in {numbers['seconds']:.1f} s"
+        rest = f"{done} of {len(tasks)}, about {left / 60:,.0f} min left"
+        print(f"  {what}: {result} ({rest})", file=sys.stderr, flush=True)
+
+
+def _tasks(
+    options: Options, wanted: list[Method], out: Path
+) -> Iterator[tuple[str, int, Method, int]]:
+    """Yields what has no record; UserError where a record's arguments are others."""
+    for name in options.sets:
+        for fold in options.only_folds or range(options.folds):
+            for method in wanted:
+                for seed in options.seeds if method.seeded else (0,):
+                    where = (name, method.model, method.setting, fold, options.folds, seed)
+                    path = out / file_name(*where)
+                    if not path.exists():
+                        yield name, fold, method, seed
+                    elif Record.load(path).arguments != method.arguments:
+                        raise UserError(
+                            f"{path} is of {method.model!r} with other arguments: give this "
+                            "variant another name in --ours, or another --out"
+                        )
+
+
+def _folds(root: Path, name: str, count: int) -> tuple[int, list[tuple[Texts, Texts]]]:
+    """Returns the rows of a set, and its folds."""
+    texts = read_texts(root, name)
+    return len(texts), list(split(texts, count))
+
+
+def _variant(text: str) -> tuple[str, str]:
+    name, equals, arguments = text.partition("=")
+    if not equals or not name.replace("-", "_").isidentifier() or name in BASELINES:
+        raise UserError(f"--ours is {text!r}, expected NAME=ARGUMENTS, as in 'wave='")
+    return name, arguments
+
+
+def _check(options: Options, variants: Iterable[str]) -> None:
+    """Raises UserError where an option names nothing."""
+    for what, given, known in (
+        ("set", options.sets, tuple(FILES)),
+        ("model", options.models, (*BASELINES, *variants)),
+    ):
+        for name in given:
+            if name not in known:
+                expected = f"expected {', '.join(known)}"
+                raise UserError(f"no {what} {name!r}{nearest(name, known)}; {expected}")
+    if options.folds < 2 or not all(0 <= fold < options.folds for fold in options.only_folds):
+        raise UserError("--folds is 2 or more, and --only-folds are numbers from 0 below it")
+    if options.draw and not Path(options.out).is_dir():
+        raise UserError(f"no records: {options.out} is not a folder; name it with --out")
+    if not options.draw and options.data_root is None:
+        raise UserError("--only baselines reads files below --data-root FOLDER, which is missing")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +32,10 @@ class Texts:
     tested: np.ndarray  # bool [texts]: others are only learned from
     related: bool = False  # groups join more than duplicates
 
-    def __len__(self) -> int:
-        return len(self.texts)
-
     def take(self, rows: np.ndarray) -> Texts:
         """Returns some of the rows."""
-        texts = [self.texts[row] for row in rows]
-        arrays = (array[rows] for array in (self.labels, self.groups, self.tested))
-        return Texts(texts, *arrays, self.related)
+        labels, groups, tested = (of[rows] for of in (self.labels, self.groups, self.tested))
+        return Texts([self.texts[row] for row in rows], labels, groups, tested, self.related)
 
 
 def read_texts(root: Path, name: str) -> Texts:
@@ -96,7 +93,7 @@ def components(*keys: Sequence[object]) -> np.ndarray:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    rows, nodes = len(keys[0]), {}
+    rows, nodes = len(keys[0]), dict[tuple[int, object], int]()
     pairs = [
         (row, nodes.setdefault((kind, key), rows + len(nodes)))
         for kind, column in enumerate(keys)
@@ -107,13 +104,16 @@ def components(*keys: Sequence[object]) -> np.ndarray:
     return connected_components(graph, directed=False)[1][:rows]
 
 
-def split(texts: Texts, count: int) -> Iterator[tuple[Texts, Texts]]:
-    """Yields what is learned from and what is tested on, for each of `count` folds.
+@lru_cache(1)
+def read_folds(root: Path, name: str, count: int) -> tuple[int, list[tuple[Texts, Texts]]]:
+    """Returns the rows of a set, and of each fold what is learned from and what is tested on.
 
     Classes have about the same shares in each fold; a group is in one of them.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
+    texts = read_texts(root, name)
     splitter = StratifiedGroupKFold(count, shuffle=True, random_state=0)
-    for train, test in splitter.split(texts.labels, texts.labels, texts.groups):
-        yield texts.take(train), texts.take(test[texts.tested[test]])
+    rows = splitter.split(texts.labels, texts.labels, texts.groups)
+    folds = [(texts.take(train), texts.take(test[texts.tested[test]])) for train, test in rows]
+    return len(texts.texts), folds

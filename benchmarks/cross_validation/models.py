@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import json
 import re
 import shlex
@@ -12,7 +11,8 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -20,14 +20,20 @@ from typing import Any
 
 import numpy as np
 
+import wave_jax
 from benchmarks.command import environment
 from benchmarks.cross_validation.folds import Texts
 from benchmarks.fasttext import load_library
 from benchmarks.workers import NotInstalled
 from wave_jax.errors import shorten
 
-BASELINES = ("tfidf", "fasttext")
+_SETTINGS: dict[str, list[dict[str, Any]]] = {
+    "tfidf": [{"ngrams": n, "c": c} for n in (1, 2) for c in (1, 10)],
+    "fasttext": [{"ngrams": n, "epochs": count} for n in (1, 2) for count in (5, 10, 25)],
+}
+BASELINES = tuple(_SETTINGS)
 VARIANTS = {"ours": "", "mean": "--model.kind mean"}
+_PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "scikit-learn", "fasttext")
 _SPACED, _DROPPED = re.compile(r"([.,!?()'])"), re.compile(r"<br />|[;:]")
 
 
@@ -39,8 +45,8 @@ class Failed(RuntimeError):
 class Method:
     """A model with one of its settings.
 
-    `measure(learned, tested, seed, **arguments)` returns 'accuracy', 'seconds' and 'size', the
-    number of parameters, and may return more facts for the record.
+    `measure(learned, tested, seed, **arguments)` returns accuracy, seconds and size, which is the
+    number of parameters, and perhaps more for the record.
     """
 
     model: str
@@ -50,21 +56,28 @@ class Method:
     seeded: bool = True  # the result depends on the seed
 
 
-def methods(models: tuple[str, ...], variants: Mapping[str, str]) -> list[Method]:
-    """Returns the models in all their settings; each name is a baseline or one of `variants`."""
-    found = []
+def methods(
+    models: tuple[str, ...], variants: Mapping[str, str], notes: list[str]
+) -> Iterator[Method]:
+    """Yields the models in all their settings; one that is not installed leaves a note.
+
+    Args:
+        models: each a baseline or the name of a variant of ours.
+        variants: name -> arguments of the training.
+        notes: where notes are added.
+    """
+    if "fasttext" in models:
+        try:
+            load_library()
+        except NotInstalled as error:
+            notes.append(str(error))
+            models = tuple(model for model in models if model != "fasttext")
     for model in models:
-        if model == "tfidf":
-            for n, c in itertools.product((1, 2), (1, 10)):
-                given = {"ngrams": n, "c": c}
-                found.append(Method(model, f"ngrams {n}, C {c}", tfidf, given, seeded=False))
-        elif model == "fasttext":
-            for n, epochs in itertools.product((1, 2), (5, 10, 25)):
-                given = {"ngrams": n, "epochs": epochs}
-                found.append(Method(model, f"ngrams {n}, epochs {epochs}", fasttext, given))
-        else:
-            found.append(Method(model, "", ours, {"arguments": variants[model]}))
-    return found
+        for given in _SETTINGS.get(model, [{"arguments": variants.get(model)}]):
+            named = [f"{'C' if name == 'c' else name} {value}" for name, value in given.items()]
+            setting = ", ".join(named) if model in BASELINES else ""
+            measure = tfidf if model == "tfidf" else fasttext if model == "fasttext" else ours
+            yield Method(model, setting, measure, given, seeded=model != "tfidf")
 
 
 def tfidf(learned: Texts, tested: Texts, seed: int, *, ngrams: int, c: float) -> dict[str, Any]:
@@ -155,26 +168,13 @@ def spaced(text: str) -> str:
     return " ".join(_SPACED.sub(r" \1 ", text).split())
 
 
-def versions(method: Method) -> dict[str, str]:
-    """Returns the versions of the packages that a method's results may depend on."""
-    own = {"tfidf": ("scikit-learn", "scipy"), "fasttext": ("fasttext", "fasttext-wheel")}
-    found = {}
-    for package in (*own.get(method.model, ("wave_jax", "jax", "jaxlib")), "numpy"):
-        try:
+def versions() -> dict[str, str]:
+    """Returns the versions of the packages that results may depend on."""
+    found = {"wave_jax": wave_jax.__version__}
+    for package in _PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return found
-
-
-def missing(model: str) -> str | None:
-    """Returns what to say where a model's package is not installed."""
-    try:
-        if model == "fasttext":
-            load_library()
-    except NotInstalled as error:
-        return str(error)
-    return None
 
 
 def _reason(stderr: str) -> str:

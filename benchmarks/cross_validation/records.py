@@ -69,32 +69,29 @@ def load_records(folder: Path) -> list[Record]:
 
 
 class Cell:
-    """The measurements of a model with one setting on one set, accuracies in percent."""
+    """What was measured of a model with one setting on one set; accuracies in percent."""
 
     def __init__(self, records: list[Record]) -> None:
-        self.setting, self.rows, self.count = records[0].setting, records[0].rows, len(records)
-        self.folds, self.missing = defaultdict(list), records[0].folds
-        by_seed = defaultdict(list)
+        self.records, by_seed, by_fold = records, defaultdict(list), defaultdict(list)
         for record in records:
-            self.folds[record.fold].append(100 * record.accuracy)
             by_seed[record.seed].append(100 * record.accuracy)
-        self.missing -= len(self.folds)
-        self.means = {fold: float(np.mean(values)) for fold, values in self.folds.items()}
-        self.mean = float(np.mean(list(self.means.values())))
-        whole = [np.mean(v) for v in by_seed.values() if len(v) == len(self.folds)]
-        self.spread = float(np.std(whole, ddof=1)) if len(whole) > 1 else None
-        self.seconds = float(np.mean([record.seconds for record in records]))
+            by_fold[record.fold].append(100 * record.accuracy)
+        self.folds = {fold: float(np.mean(values)) for fold, values in by_fold.items()}
+        self.mean = float(np.mean(list(self.folds.values())))
+        self.seeds = [np.mean(v) for v in by_seed.values() if len(v) == len(self.folds)]
 
     def __str__(self) -> str:
-        spread = "" if self.spread is None else f" ± {self.spread:.2f}"
-        some = f"{len(self.folds)} folds" if self.missing else ""
-        notes = [note for note in (self.setting, some, f"{self.seconds:,.3g} s") if note]
+        seconds = np.mean([record.seconds for record in self.records])
+        spread = f" ± {np.std(self.seeds, ddof=1):.2f}" if len(self.seeds) > 1 else ""
+        wanted, count = self.records[0].folds, len(self.folds)
+        some = f"{count} of {wanted} folds" if count < wanted else ""
+        notes = filter(None, (self.records[0].setting, some, f"{seconds:,.3g} s"))
         return f"{self.mean:.2f}{spread} ({'; '.join(notes)})"
 
     def less(self, other: Cell) -> np.ndarray:
         """Returns the differences to `other` on the folds that both have, float64 [folds]."""
-        both = self.means.keys() & other.means.keys()
-        return np.array([self.means[fold] - other.means[fold] for fold in sorted(both)])
+        both = sorted(self.folds.keys() & other.folds.keys())
+        return np.array([self.folds[fold] - other.folds[fold] for fold in both])
 
 
 def best_cells(records: list[Record]) -> dict[str, dict[str, Cell]]:
@@ -105,7 +102,7 @@ def best_cells(records: list[Record]) -> dict[str, dict[str, Cell]]:
     cells: dict[str, dict[str, Cell]] = defaultdict(dict)
     for (data, model, _), part in parts.items():
         cell, other = Cell(part), cells[data].get(model)
-        if other is None or (cell.count, cell.mean) > (other.count, other.mean):
+        if other is None or (len(part), cell.mean) > (len(other.records), other.mean):
             cells[data][model] = cell
     return cells
 
@@ -116,7 +113,7 @@ def table(records: list[Record], sets: tuple[str, ...]) -> Iterator[str]:
     The last columns compare what is ours with the better baseline of each set, fold by fold.
     """
     cells = best_cells(records)
-    there = {record.model for record in records if record.set in sets}
+    there = {model for name in sets for model in cells.get(name, ())}
     own = sorted(there - set(BASELINES), key=lambda name: (name != "ours", name))
     models = [*(name for name in BASELINES if name in there), *own]
     compared = own if there & set(BASELINES) else []
@@ -134,7 +131,7 @@ def table(records: list[Record], sets: tuple[str, ...]) -> Iterator[str]:
             shown.append("" if least is None else _difference(least))
             if least is not None and len(differences) == len(BASELINES):
                 ahead[model].append(bool(least.mean() > 0))
-        rows = next(iter(row.values())).rows
+        rows = next(iter(row.values())).records[0].rows
         yield f"| {' | '.join([name, f'{rows:,}', *shown])} |"
     yield ""
     for model, wins in ahead.items():

@@ -58,7 +58,7 @@ class Options:
     out: str = "cv-records"
     """Folder of the records."""
     draw: bool = False
-    """Only draw the table of the records that are there."""
+    """Only draw the table of the records: of all models, or of --models and the baselines."""
 
 
 @dataclass
@@ -75,7 +75,8 @@ class Comparison(Report):
 def run(options: Options) -> Comparison:
     """Measures what has no record yet, and draws the table; Ctrl-C leaves the rest for later."""
     variants, out = dict(map(_variant, options.ours)), Path(options.out)
-    _check(options, VARIANTS | variants)
+    recorded = {record.model for record in load_records(out)} if options.draw else ()
+    _check(options, (*VARIANTS, *variants, *recorded))
     report = Comparison()
     if not options.draw:
         models = options.models or (*BASELINES, *(variants or ("ours",)))
@@ -87,8 +88,8 @@ def run(options: Options) -> Comparison:
         except KeyboardInterrupt:
             report.notes.append(f"stopped; the same command goes on, with what is in {out}")
     found = [record for record in load_records(out) if record.folds == options.folds]
-    shown = [record for record in found if record.model in (options.models or (record.model,))]
-    report.table += table(shown, options.sets)
+    chosen = {*BASELINES, *options.models} if options.models else {r.model for r in found}
+    report.table += table([record for record in found if record.model in chosen], options.sets)
     return report
 
 
@@ -158,7 +159,7 @@ def _check(options: Options, variants: Iterable[str]) -> None:
     """Raises UserError where an option names nothing."""
     for what, given, known in (
         ("set", options.sets, tuple(FILES)),
-        ("model", options.models, (*BASELINES, *variants)),
+        ("model", options.models, tuple(dict.fromkeys((*BASELINES, *variants)))),
     ):
         for name in given:
             if name not in known:

@@ -4,6 +4,7 @@
     python -m benchmarks --data ag_news_csv --vocab vocab.txt --json out.json
     python -m benchmarks --list
     python -m benchmarks --only step --only parts --repeats 5
+    python -m benchmarks --only baselines --data-root FOLDER      # accuracy, see --help
 
 Implementations take turns, each in a process of its own, so that all of them suffer alike from
 whatever else the machine does. Medians are given with quartiles, beside the machine's own limits.
@@ -18,12 +19,13 @@ import os
 import platform
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import tyro
 
+from benchmarks import cross_validation
 from benchmarks.setting import Setting
 from wave_jax.data.config import DataConfig
 from wave_jax.errors import UserError, nearest
@@ -35,11 +37,13 @@ BENCHMARKS = {
     "throughput": True,
     "prediction": True,
     "scaling": True,
-    "baselines": True,
+    "encoders": True,
     "fasttext": True,
     "guards": False,
     "accuracy": False,
+    "baselines": False,
 }
+_BASELINES = "baselines"
 
 
 @dataclass(frozen=True)
@@ -62,13 +66,16 @@ class Options:
     """Texts per step."""
     repeats: int = 7
     """Turns of each implementation; one more, to warm up, is not counted."""
+    baselines: tyro.conf.OmitArgPrefixes[cross_validation.Options] = field(
+        default_factory=cross_validation.Options
+    )
 
 
 def main(options: Options) -> int:
     """Runs the benchmarks; returns the exit status."""
     if options.list:
         for name, usual in BENCHMARKS.items():
-            summary = (importlib.import_module(f"benchmarks.{name}").__doc__ or "").split("\n")[0]
+            summary = (_module(name).__doc__ or "").split("\n")[0]
             print(f"{name:<12} {summary}{'' if usual else ' (slow: not run by default)'}")
         return 0
     names = options.only or tuple(name for name, usual in BENCHMARKS.items() if usual)
@@ -77,12 +84,15 @@ def main(options: Options) -> int:
             raise UserError(f"no benchmark {name!r}{nearest(name, tuple(BENCHMARKS))}; see --list")
     data = DataConfig(source=options.data or DataConfig().source, vocab=options.vocab)
     setting = Setting(dim=options.dim, batch_size=options.batch_size, data=data)
-    results: dict[str, Any] = {"machine": _machine(), "texts": setting.tokenized.description}
+    results: dict[str, Any] = {"machine": _machine()}
+    if set(names) != {_BASELINES}:  # which have texts of their own
+        results["texts"] = setting.tokenized.description
     out = sys.stderr if options.json == "-" else sys.stdout
-    print(f"{results['machine']}\n{results['texts']}", file=out)
+    print("\n".join(results.values()), file=out)
     for name in names:
         start = time.perf_counter()
-        report = importlib.import_module(f"benchmarks.{name}").run(setting, options.repeats)
+        given = (options.baselines,) if name == _BASELINES else (setting, options.repeats)
+        report = _module(name).run(*given)
         results[name] = dataclasses.asdict(report)
         print(f"{name} ({time.perf_counter() - start:.0f} s)", file=out)
         print("\n".join(report.lines()), file=out, flush=True)
@@ -90,6 +100,12 @@ def main(options: Options) -> int:
     if options.json == "-":
         print(json.dumps(results))
     return 0
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(
+        "benchmarks.cross_validation" if name == _BASELINES else f"benchmarks.{name}"
+    )
 
 
 def _write(results: dict[str, Any], path: str | None) -> None:

@@ -35,6 +35,11 @@ def train(
         [sys.executable, "-m", *command, *given],
         check=True,
         stdout=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        env=environment(),
     )
     return time.perf_counter() - start
+
+
+def environment() -> dict[str, str]:
+    """Returns the variables of a command that imports from where this process does."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

@@ -8,6 +8,7 @@ import os
 import platform
 import tempfile
 from pathlib import Path
+from types import ModuleType
 
 from benchmarks.prediction import PREDICTOR
 from benchmarks.report import Report
@@ -52,18 +53,24 @@ def run(setting: Setting, repeats: int) -> Report:
     return report
 
 
+def load_library() -> ModuleType:
+    """Imports fastText, whose errors with memory it works around; NotInstalled without it."""
+    try:
+        library = importlib.import_module("fasttext")
+    except ImportError:
+        raise NotInstalled(
+            "fastText is not installed and left out (pip install fasttext)"
+        ) from None
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).mallopt(*_ZERO_FRESH_MEMORY)
+    return library
+
+
 class FastText:
     """fastText's classifier with its own settings: 100 dimensions, one thread a core."""
 
     def __init__(self, setting: Setting) -> None:
-        try:
-            self._library = importlib.import_module("fasttext")
-        except ImportError:
-            raise NotInstalled(
-                "fastText is not installed and left out (pip install fasttext-wheel)"
-            ) from None
-        if platform.libc_ver()[0] == "glibc":
-            ctypes.CDLL(None).mallopt(*_ZERO_FRESH_MEMORY)
+        self._library = load_library()
         split = setting.held_out()
         self._lines = [text.replace("\n", " ") for text in split.texts]
         self._folder = tempfile.TemporaryDirectory()

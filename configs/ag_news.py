@@ -29,15 +29,21 @@ def get_config(preset: Literal["paper", "best"] = "paper") -> Config:
             split_seed=0,
             vocab_size=30_522,
             lowercase=True,
+            ngrams=1,
+            stems=(),
         ),
         model=ModelConfig(
             kind="wave",
             op="modulation",
+            variants="dense",
             readout="auto",  # by op: the one that validated best
             scopes=("input", "input"),
+            head="ffn",
+            linear_path="none",
             pooling="cls",
             position="auto",  # by kind: none for waves
             dim=768,
+            table_scale=None,  # 1/sqrt(dim)
             ffn_dim=None,  # by kind: dim for waves
             layers=None,  # by kind: 1 for waves
             activation="gelu",
@@ -57,11 +63,29 @@ def get_config(preset: Literal["paper", "best"] = "paper") -> Config:
             label_smoothing=0.0,
             table_optimizer="rows",
             precision="float32",
+            refit=False,
         ),
         seed=0,
     )
     if preset == "best":
-        model = replace(config.model, op="both", dim=256, word_dropout=0.6)
-        train = replace(config.train, epochs=10, label_smoothing=0.1)
-        config = replace(config, model=model, train=train)
+        data = replace(config.data, max_length=1024, ngrams=2, stems=(4,))
+        model = replace(
+            config.model,
+            variants="table",
+            head="linear",
+            linear_path="naive-bayes",
+            dim=16,
+            table_scale=0.03,
+            dropout=0.3,
+            word_dropout=0.3,
+        )
+        train = replace(
+            config.train,
+            epochs=None,  # by the number of texts: 2 to 8
+            learning_rate=5e-3,
+            weight_decay=0.0,
+            clip_norm=0.0,
+            refit=True,
+        )
+        config = replace(config, data=data, model=model, train=train)
     return config

@@ -31,6 +31,13 @@ def test_readout_defaults_follow_the_operation():
         ({"layers": 0}, "model.layers must be at least 1"),
         ({"dropout": 1.0}, r"model.dropout must be in \[0, 1\), got 1.0"),
         ({"word_dropout": -0.1}, "--model.word-dropout"),
+        ({"table_scale": 0.0}, "--model.table-scale must be more than 0, got 0.0"),
+        ({"head": "linear", "layers": 2}, "--model.head linear needs --model.layers 1, got 2"),
+        (
+            {"variants": "table", "position": "learned"},
+            "--model.variants table needs --model.position none, got learned",
+        ),
+        ({"linear_path": "zeros", "pretrained": "bert"}, "pretrained needs .*linear-path none"),
     ],
 )
 def test_networks_that_cannot_learn_are_refused(options, text):
@@ -47,6 +54,8 @@ def test_networks_that_cannot_learn_are_refused(options, text):
         ({"heads": 4}, "--model.heads 4 has no effect with --model.kind wave"),
         ({"kind": "transformer", "heads": 5}, "dim 64 cannot be divided among 5 attention heads"),
         ({"kind": "transformer", "heads": 0}, "model.heads must be at least 1, got 0"),
+        ({"kind": "linear", "dim": 9}, "--model.dim 9 has no effect with --model.kind linear"),
+        ({"kind": "mean", "head": "linear"}, "--model.head linear has no effect"),
         ({"kind": "mean", "word_dropout": 1.0}, r"word-dropout must be in \[0, 1\), got 1.0"),
     ],
 )

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,8 +19,11 @@ import pytest
 from rich.console import Console
 
 from wave_jax.data.config import DataConfig
+from wave_jax.data.dataset import load_dataset
 from wave_jax.errors import UserError
+from wave_jax.inference import load
 from wave_jax.models.config import ModelConfig
+from wave_jax.runs.baseline import tfidf_accuracy
 from wave_jax.runs.checkpoints import restore_params
 from wave_jax.runs.files import load_config
 from wave_jax.runs.job import train
@@ -88,6 +92,64 @@ def test_started_again_it_prints_the_summary(finished, config):
     assert train(config, workdir=workdir, console=console) == summary
     assert "is finished" in console.file.getvalue()
     assert {path: path.stat().st_mtime_ns for path in workdir.rglob("*")} == before
+
+
+@pytest.fixture(scope="module")
+def refitted(config, tmp_path_factory):
+    """A run of the default recipe's parts, and what it printed."""
+    model = dataclasses.replace(
+        config.model, variants="table", head="linear", linear_path="naive-bayes", table_scale=0.1
+    )
+    learning = dataclasses.replace(config.train, epochs=None, refit=True, early_stopping=1)
+    both, console = dataclasses.replace(config, model=model, train=learning), quiet()
+    workdir = tmp_path_factory.mktemp("refit") / "run"
+    return train(both, workdir=workdir, console=console), workdir, both, console.file.getvalue()
+
+
+def test_a_refit_learns_from_training_and_validation_texts(refitted):
+    summary, workdir, _, shown = refitted
+    assert "Refitting on the 320 training and validation texts together" in shown
+    assert "64 steps of 32 texts, 8 epochs" in shown, "the rule, for 256 texts"
+    rows = read_rows(workdir / "refit")
+    assert {row["split"] for row in rows} == {"train"}, "nothing is validated"
+    # 8 steps an epoch before, 10 after
+    assert summary.refit_steps == summary.best_step / 8 * 10 == rows[-1]["step"]
+    params, meta = restore_params(workdir / "refit", "best")
+    assert meta["position"]["step"] == summary.refit_steps
+    classifier = load(workdir)
+    np.testing.assert_array_equal(
+        classifier.params["embed"]["embedding"], params["embed"]["embedding"]
+    )
+    texts = [json.loads(line) for line in Path(load_config(workdir).data.source).open()]
+    labels = [each.label for each in classifier.predict([row["text"] for row in texts])]
+    assert np.mean([a == row["label"] for a, row in zip(labels, texts, strict=True)]) > 0.9
+
+
+def test_an_unfinished_refit_does_not_count_and_is_taken_up_again(refitted, tmp_path):
+    summary, workdir, config, _ = refitted
+    shutil.copytree(workdir, tmp_path / "run")
+    (tmp_path / "run" / "summary.json").unlink()
+    first, _ = restore_params(tmp_path / "run")
+    np.testing.assert_array_equal(
+        load(tmp_path / "run").params["embed"]["embedding"], first["embed"]["embedding"]
+    )
+    console = quiet()
+    again = train(config, workdir=tmp_path / "run", console=console)
+    assert "Resuming from the checkpoint of step" in console.file.getvalue()
+    assert (again.test_accuracy, again.refit_steps) == (summary.test_accuracy, summary.refit_steps)
+
+
+def test_a_linear_model_is_set_beside_the_result(finished, refitted, config):
+    pytest.importorskip("sklearn")
+    for summary, _, *rest in (finished, refitted):
+        assert summary.baseline_accuracy > 0.9, "words tell the classes apart"
+    data = load_dataset(config.data)
+    only = (data.train.texts, data.train.labels, data.test.texts, data.test.labels)
+    assert finished[0].baseline_accuracy == tfidf_accuracy(*only)
+    shown = quiet()
+    shown.print(finished[0].table())
+    assert "TF-IDF + logistic regression" in shown.file.getvalue()
+    assert tfidf_accuracy(["!", "?"], np.array([0, 1]), ["!"], np.array([0])) is None, "no words"
 
 
 def test_another_configuration_is_refused(finished, config):

@@ -133,7 +133,7 @@ class Trainer:
             except Interrupted:
                 self._save()
                 raise
-        self._store.wait()
+            self._store.wait()  # here, as a signal that broke into Orbax would leave a trace
         return self.progress
 
     @property

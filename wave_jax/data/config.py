@@ -52,6 +52,9 @@ class DataConfig(SourceConfig):
     """Fraction of the training split held out for validation (the papers: 0.2)."""
     test_fraction: float = 0.2
     """Fraction of all rows held out for the test, where the source has no test split."""
+    group_column: str | None = None
+    """Column that names a row's group (film, sentence, customer): the rows of a group stay on one
+    side of every split."""
     split_seed: int = 0
     """Seed of the random splits; independent of --seed, so that runs can be compared."""
     vocab: str | None = None

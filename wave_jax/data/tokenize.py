@@ -42,6 +42,7 @@ class TokenizedDataset:
     splits: dict[str, TokenizedSplit]
     label_names: tuple[str, ...]
     description: str  # one line on where the texts come from
+    notes: tuple[str, ...] = ()  # lines on its classes and splits
 
 
 def tokenize_dataset(
@@ -59,7 +60,8 @@ def tokenize_dataset(
         name: _tokenize_split(getattr(dataset, name), tokenizer, config.max_length, folder)
         for name in ("train", "validation", "test")
     }
-    return TokenizedDataset(tokenizer, splits, dataset.label_names, dataset.description)
+    names, description = dataset.label_names, dataset.description
+    return TokenizedDataset(tokenizer, splits, names, description, dataset.notes)
 
 
 def cached(

@@ -182,6 +182,7 @@ def _announce(console: Console, texts: TokenizedDataset, task: Task) -> None:
     train, validation, test = (len(split.labels) for split in texts.splits.values())
     lines = (
         texts.description,
+        *texts.notes,
         f"{train:,} texts for training, {validation:,} for validation, {test:,} for the test; "
         f"{texts.tokenizer.vocab_size:,} tokens in the vocabulary; {task.total_steps:,} steps on "
         f"{device_name()}",

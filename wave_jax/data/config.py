@@ -62,8 +62,19 @@ class DataConfig(SourceConfig):
     training split."""
     vocab_size: int = 30_522
     """Maximum size of a learned vocabulary."""
+    ngrams: int = 1
+    """Longest run of words that is a token of its own: 2 adds the pairs of neighbouring words that
+    at least two training texts have."""
+    stems: tuple[int, ...] = ()
+    """Numbers of letters: a longer word's first letters are a token, too, where at least two
+    training texts have them."""
     lowercase: bool = True
     """Lowercase the texts and strip accents before tokenizing."""
     cache_dir: str | None = None
     """Folder that caches tokenized texts, shared by runs (default: wave_jax in the user's cache
     folder)."""
+
+    @property
+    def has_ngrams(self) -> bool:
+        """Whether n-grams or stems are tokens."""
+        return self.ngrams != 1 or bool(self.stems)

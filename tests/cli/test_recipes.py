@@ -29,7 +29,7 @@ def get_config(preset="paper"):
 # Fields that decide nothing, or that only a user's own data, network or disk asks for.
 LEFT_OUT = {
     DataConfig: {"text_columns", "columns", "test", "label_column", "on_unlabelled", "errors"}
-    | {"tfds_dir", "tfds_manual_dir", "vocab", "cache_dir"},
+    | {"tfds_dir", "tfds_manual_dir", "vocab", "cache_dir", "group_column", "ngrams", "stems"},
     ModelConfig: {"heads", "pretrained"},
     TrainConfig: {"steps", "eval_every", "early_stopping", "checkpoint_every"}
     | {"keep", "log_every", "eval_batch_size", "tensorboard", "wandb"},

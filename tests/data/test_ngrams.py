@@ -246,15 +246,23 @@ def test_damaged_ngrams_are_refused_in_one_line(pieces, tmp_path):
         assert "\n" not in str(caught.value)
 
 
-def test_a_tokenizer_by_other_rules_has_runs_of_its_pieces():
-    """Continuations after a special token, or at the very start, are words."""
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "##b"]
-    text = "\n".join(vocabulary)
-    tokenizer = NgramTokenizer(
-        WordPiece.train([text], vocab_size=30), 2, (), np.zeros(0, np.uint64)
-    )
-    later = next(i for i, token in tokenizer._tokens.items() if token.startswith("##"))
-    ids = np.array([tokenizer.unk_id, later, later], np.int32)
-    words = tokenizer._words(Tokens(ids, np.array([0, 3]), 0))
-    assert words.starts.tolist() == [0, 2]
-    assert words.follows.tolist() == [False]
+@pytest.fixture
+def lettered(tmp_path):
+    """Words are letters, so that some differ by their order alone."""
+    lines = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "##b", "##c", "x"]
+    (tmp_path / "vocab.txt").write_text("\n".join(lines))
+    return WordPiece.from_file(tmp_path / "vocab.txt")
+
+
+def test_the_order_of_pieces_and_of_words_matters(lettered):
+    apart = ["abc x", "acb x", "x abc", "a x", "x ab c", "x acb"]
+    assert len(NgramTokenizer.learn(lettered, apart, 2, (), 16).kept) == 0
+    assert len(NgramTokenizer.learn(lettered, [*apart, "x abc"], 2, (), 16).kept) == 1
+
+
+def test_continuations_behind_special_tokens_are_words(lettered):
+    """A tokenizer by other rules may have them."""
+    tokenizer = NgramTokenizer(lettered, 2, (), np.zeros(0, np.uint64))
+    words = tokenizer._words(Tokens(np.array([5, 1, 6, 5, 7], np.int32), np.array([0, 5]), 0))
+    assert words.starts.tolist() == [0, 1, 3, 4]
+    assert words.follows.tolist() == [False, False, True]

@@ -197,9 +197,9 @@ def test_shards_of_a_part_are_joined_in_order(tmp_path):
 
 
 def test_empty_columns_leave_no_space():
-    rows = [(WHERE, ["title", " ", "", "body"], "x"), (WHERE, ["", ""], "y")]
+    rows = [(WHERE, ["title", " ", "", "body"], "x", None), (WHERE, ["", ""], "y", None)]
     found = clean_rows(Columns(), rows, ColumnSpec())
-    assert list(found) == [("title body", "x"), ("", "y")]
+    assert list(found) == [("title body", "x", None), ("", "y", None)]
 
 
 @pytest.mark.parametrize(
@@ -207,14 +207,14 @@ def test_empty_columns_leave_no_space():
     [(3, "3"), (-1, "-1"), (2.0, "2"), (True, "true"), (False, "false"), (" pos\n", "pos")],
 )
 def test_labels_become_names(value, name):
-    found = clean_rows(Columns(), [(WHERE, [""], value)], ColumnSpec())
-    assert list(found) == [("", name)]
+    found = clean_rows(Columns(), [(WHERE, [""], value, None)], ColumnSpec())
+    assert list(found) == [("", name, None)]
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf"), 0.5, "", "  ", [1], {"a": 1}])
 def test_unusable_labels_name_the_row(value):
     with pytest.raises(UserError, match=r"mail\.csv, row 7 \(line 9\): the label"):
-        list(clean_rows(Columns(), [(WHERE, [""], value)], ColumnSpec()))
+        list(clean_rows(Columns(), [(WHERE, [""], value, None)], ColumnSpec()))
 
 
 def test_bad_bytes_stop_or_are_replaced():

@@ -96,7 +96,7 @@ def test_any_bytes_in_a_folder(tmp_path):
 @ONLY_PLAIN
 def test_any_text_survives_a_snapshot(tmp_path, rows):
     path = tmp_path / "a.jsonl"
-    both = [*rows, *[("x", True), ("y", False)] * 8]  # every split gets both classes
+    both = [*rows, *((f"{c} {i}", c) for i in range(8) for c in (True, False))]  # both, everywhere
     path.write_text("".join(json.dumps({"text": t, "label": c}) + "\n" for t, c in both))
     dataset = load(path)
     assert dataset is not None

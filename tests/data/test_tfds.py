@@ -123,11 +123,11 @@ def test_whole_numbers_and_strings_as_labels(tmp_path):
 
 
 def test_bytes_that_are_not_utf8_name_the_row(tmp_path):
-    rows = [{"text": b"caf\xe9", "label": i % 2} for i in range(4)]
+    rows = [{"text": b"caf\xe9 %d" % i, "label": i % 2} for i in range(4)]
     prepare(tmp_path, "tiny_latin", {"text": TEXT, "label": LABEL(num_classes=2)}, {"train": rows})
     with pytest.raises(UserError, match="tfds:tiny_latin, train, row 1: not valid UTF-8"):
         load(tmp_path, "tiny_latin")
-    assert load(tmp_path, "tiny_latin", errors="replace").train.texts[0] == "caf\ufffd"
+    assert load(tmp_path, "tiny_latin", errors="replace").train.texts[0][:4] == "caf\ufffd"
 
 
 def test_another_file_format_is_told(tmp_path):

@@ -8,6 +8,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -21,7 +22,9 @@ from wave_jax.data.tokenizer import WordPiece
 from wave_jax.errors import UserError
 from wave_jax.inference import Classifier, Prediction, load
 from wave_jax.inference import classifier as module
+from wave_jax.inference.probing import probe_text
 from wave_jax.models import ModelConfig, build_model
+from wave_jax.runs.inputs import with_vocabulary
 from wave_jax.runs.job import train
 from wave_jax.training.config import Config, TrainConfig
 
@@ -191,6 +194,43 @@ def test_a_run_is_loaded(workdir: Path) -> None:
     np.testing.assert_allclose(
         shorter.logits("blue waves"), classifier.logits("blue"), rtol=1e-5, atol=1e-6
     )
+
+
+def test_a_run_with_ngrams_reads_texts_of_any_length(
+    tmp_path: Path,
+) -> None:
+    rows = [{"text": text, "label": LABELS[i % 3]} for i, text in enumerate(_texts(60, 30)) if text]
+    source = tmp_path / "texts.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    folders = {"source": str(source), "cache_dir": str(tmp_path / "cache")}
+    data = DataConfig(**folders, max_length=16, ngrams=2, stems=(3,))
+    config = Config(
+        data=data,
+        model=ModelConfig(dim=8, ffn_dim=8, word_dropout=0.1),
+        train=TrainConfig(steps=2, batch_size=16),
+    )
+    shown = io.StringIO()
+    train(config, workdir=tmp_path / "run", console=Console(file=shown, width=200))
+    assert "3 classes: " in shown.getvalue()
+    assert (tmp_path / "run" / "ngrams.npz").is_file()
+    classifier, texts = load(tmp_path / "run", fold=False), [PROSE * 9, "", "blue waves", "xyz"]
+    assert classifier.tokenizer.encode(texts, 16).lengths.max() > 16
+    longest = classifier.tokenizer.longest(16)
+    assert all(shapes.chain[-1][0] >= longest for shapes in classifier._shapes.values())
+    whole = classifier.logits(texts)
+    folded = load(tmp_path / "run", fold=True).logits(texts)
+    np.testing.assert_allclose(folded, whole, rtol=TOLERANCE, atol=TOLERANCE)
+    probe = probe_text(classifier, PROSE, cut=True)
+    assert "blue waves" in probe.tokens
+    assert "wav…" in probe.tokens
+    with pytest.raises(UserError, match="of the text's .. tokens would be cut"):
+        probe_text(classifier, PROSE)
+    (tmp_path / "run" / "ngrams.npz").unlink()
+    with pytest.raises(UserError, match="cannot be read as this run's n-grams"):
+        load(tmp_path / "run")
+    for model in (ModelConfig(position="learned"), ModelConfig(pretrained="bert")):
+        with pytest.raises(UserError, match="neither a checkpoint's .* nor learned positions"):
+            with_vocabulary(replace(config, model=model))
 
 
 def test_a_length_that_cannot_be_read_is_refused(workdir: Path) -> None:

@@ -120,7 +120,8 @@ def test_a_refit_learns_from_training_and_validation_texts(refitted):
     np.testing.assert_array_equal(
         classifier.params["embed"]["embedding"], params["embed"]["embedding"]
     )
-    texts = [json.loads(line) for line in Path(load_config(workdir).data.source).open()]
+    lines = Path(load_config(workdir).data.source).read_text().splitlines()
+    texts = [json.loads(line) for line in lines]
     labels = [each.label for each in classifier.predict([row["text"] for row in texts])]
     assert np.mean([a == row["label"] for a, row in zip(labels, texts, strict=True)]) > 0.9
 
@@ -141,7 +142,7 @@ def test_an_unfinished_refit_does_not_count_and_is_taken_up_again(refitted, tmp_
 
 def test_a_linear_model_is_set_beside_the_result(finished, refitted, config):
     pytest.importorskip("sklearn")
-    for summary, _, *rest in (finished, refitted):
+    for summary, *_ in (finished, refitted):
         assert summary.baseline_accuracy > 0.9, "words tell the classes apart"
     data = load_dataset(config.data)
     only = (data.train.texts, data.train.labels, data.test.texts, data.test.labels)

@@ -52,6 +52,9 @@ class DataConfig(SourceConfig):
     """Fraction of the training split held out for validation (the papers: 0.2)."""
     test_fraction: float = 0.2
     """Fraction of all rows held out for the test, where the source has no test split."""
+    group_column: str | None = None
+    """Column that names a row's group (film, sentence, customer): the rows of a group stay on one
+    side of every split."""
     split_seed: int = 0
     """Seed of the random splits; independent of --seed, so that runs can be compared."""
     vocab: str | None = None
@@ -59,8 +62,19 @@ class DataConfig(SourceConfig):
     training split."""
     vocab_size: int = 30_522
     """Maximum size of a learned vocabulary."""
+    ngrams: int = 1
+    """Longest run of words that is a token of its own: 2 adds the pairs of neighbouring words that
+    at least two training texts have."""
+    stems: tuple[int, ...] = ()
+    """Numbers of letters: a longer word's first letters are a token, too, where at least two
+    training texts have them."""
     lowercase: bool = True
     """Lowercase the texts and strip accents before tokenizing."""
     cache_dir: str | None = None
     """Folder that caches tokenized texts, shared by runs (default: wave_jax in the user's cache
     folder)."""
+
+    @property
+    def has_ngrams(self) -> bool:
+        """Whether n-grams or stems are tokens."""
+        return self.ngrams != 1 or bool(self.stems)

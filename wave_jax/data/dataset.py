@@ -16,12 +16,14 @@ import numpy as np
 from wave_jax.data.config import DataConfig
 from wave_jax.data.docstrings import read_docstrings
 from wave_jax.data.files import LABELS, read_file, read_source
+from wave_jax.data.splits import folded
 from wave_jax.data.streams import existing, user_path
 from wave_jax.data.table import ColumnSpec, Table, class_names, remarks
-from wave_jax.errors import UserError, listed, nearest, nearest_path
+from wave_jax.errors import UserError, listed, nearest, nearest_path, shorten
 
 DOCSTRINGS = "docstrings"
 TFDS = "tfds:"
+_MOST_CLASSES = 12  # that a line lists
 _FEW_ROWS = 20  # fewer rows may well have a different label each
 SplitName = Literal["train", "validation", "test"]
 
@@ -41,6 +43,12 @@ class Split:
         """Returns the texts of both, one after the other."""
         labels = np.concatenate([first.labels, second.labels])
         return cls([*first.texts, *second.texts], labels)
+
+
+def duplicates_between(train: Split, other: Split) -> int:
+    """Counts the texts of `other` that, white space folded, are training texts too."""
+    known = set(map(folded, train.texts))
+    return sum(folded(text) in known for text in other.texts)
 
 
 @dataclass(frozen=True)
@@ -68,12 +76,35 @@ class Dataset:
                 digest.update(text.encode())
         return digest.hexdigest()
 
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """Lines on what the user should know: the classes, and texts that two splits share."""
+        lines = [describe_classes(self)]
+        for name, split in (("validation", self.validation), ("test", self.test)):
+            if count := duplicates_between(self.train, split):
+                lines.append(
+                    f"{count:,} of {len(split):,} {name} texts are also training texts: the {name} "
+                    "is easier by as much"
+                )
+        return tuple(lines)
+
+
+def describe_classes(dataset: Dataset) -> str:
+    """Returns one line with the number of texts of each class, over all splits."""
+    names, splits = dataset.label_names, (dataset.train, dataset.validation, dataset.test)
+    labels = np.concatenate([split.labels for split in splits])
+    counts = np.bincount(labels, minlength=len(names))
+    order = np.argsort(-counts, kind="stable")
+    shown = ", ".join(f"{shorten(names[i])} {counts[i]:,}" for i in order[:_MOST_CLASSES])
+    more = len(names) - _MOST_CLASSES
+    return f"{len(names)} classes: {shown}" + (f" and {more:,} more" if more > 0 else "")
+
 
 def load_dataset(config: DataConfig) -> Dataset:
     """Reads `config.source` and draws the splits that it lacks from its training rows.
 
-    Exact duplicates are kept, except in 'docstrings'. Raises UserError where the source cannot be
-    read or used: one line that says where and what to do.
+    Duplicates are kept, except in 'docstrings', but no draw parts them. Raises UserError where the
+    source cannot be read or used: one line that says where and what to do.
     """
     source, description = _read(config)
     given = [source[name] for name in ("train", "validation") if name in source]
@@ -116,6 +147,8 @@ def load_split(
     same = user_path(config.source).resolve() == user_path(trained_on.source).resolve()
     if same and split != "test":  # a test file given now replaces the test split alone
         config = replace(config, test=trained_on.test)
+    if not same:
+        config = replace(config, group_column=None)  # nothing was learned from it
     tables, _ = _read(config)
     whole = not same and len(tables) == 1
     table = tables["train"] if whole else complete_splits(tables, config)[split]
@@ -125,7 +158,7 @@ def load_split(
 def complete_splits(tables: dict[str, Table], config: DataConfig) -> dict[str, Table]:
     """Draws the splits that are missing from the training rows: test, then validation.
 
-    The draw depends on the number of rows, the fractions and the seed alone.
+    The draw depends on the rows, the fractions and the seed alone, see `Table.split`.
     """
     tables = dict(tables)
     for name, stream in (("test", 1), ("validation", 2)):  # independent random streams of a seed
@@ -157,8 +190,13 @@ def write_snapshot(dataset: Dataset, folder: Path) -> None:
 
 def _read(config: DataConfig) -> tuple[dict[str, Table], str]:
     """Returns the splits that the source has, 'train' among them, and a description."""
-    names = (config.text_columns, config.label_column, config.columns)
-    spec = ColumnSpec(*names, config.on_unlabelled, config.errors)
+    names, group = (config.text_columns, config.label_column, config.columns), config.group_column
+    spec = ColumnSpec(*names, config.on_unlabelled, config.errors, group=group)
+    if group is not None and (config.source == DOCSTRINGS or config.source.startswith(TFDS)):
+        raise UserError(
+            f"--data.group-column {group}: the source {config.source!r} has no such column; leave "
+            "it out, or give a csv, tsv, jsonl or parquet file"
+        )
     if config.source == DOCSTRINGS:
         tables, description = read_docstrings()
     elif config.source.startswith(TFDS):
@@ -169,7 +207,7 @@ def _read(config: DataConfig) -> tuple[dict[str, Table], str]:
     else:
         tables, description = read_source(_existing_source(config.source), spec)
     if config.test is not None:
-        tables["test"] = test = read_file(user_path(config.test), spec)
+        tables["test"] = test = read_file(user_path(config.test), replace(spec, group=None))
         notes = f"{len(test):,} rows{remarks(test, columns=False)}"
         description += f"; test from {config.test}: {notes}"
     return tables, description

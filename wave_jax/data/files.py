@@ -42,7 +42,8 @@ def read_source(path: Path, spec: ColumnSpec) -> tuple[dict[str, Table], str]:
     with open_files(path) as files:
         for split, stems in _STEMS.items():
             if shards := _find(path, files, stems):
-                tables[split] = _read(shards, spec, files.get(_CLASSES))
+                own = spec if split == "train" else replace(spec, group=None)  # others stay whole
+                tables[split] = _read(shards, own, files.get(_CLASSES))
         if "train" not in tables:
             there = f"it holds {listed(list(files)) or 'no files'}"
             raise UserError(f"{path} has no train.csv (or .tsv, .jsonl, .parquet); {there}")
@@ -71,24 +72,24 @@ def open_texts(path: Path, spec: ColumnSpec) -> tuple[str, Iterator[str]]:
     """
     spec = replace(spec, unlabelled="ignore", zhang=(path.parent / _CLASSES).is_file())
     columns, rows = open_rows(Input.file(existing(path)), spec)
-    return str(columns), (text for text, _ in clean_rows(columns, rows, spec))
+    return str(columns), (text for text, *_ in clean_rows(columns, rows, spec))
 
 
 def clean_rows(
     columns: Columns, rows: Iterable[Row], spec: ColumnSpec
-) -> Iterator[tuple[str, str | None]]:
-    """Yields the text and the class name of each row; None if it has no label or none is read.
+) -> Iterator[tuple[str, str | None, str | None]]:
+    """Yields text, class name and group of each row; None if it has none or it is not read.
 
     Raises UserError, naming the row: a label is missing or unusable, or a text is not UTF-8.
     """
-    for where, values, label in rows:
+    for where, values, label, group in rows:
         texts = [_decoded(value, spec.errors) for value in values]
         text = " ".join(text for text in texts if text and not text.isspace())
         if columns.headerless and "\\" in text:
             text = _LINE_BREAK.sub("\n", text).strip()
         text = encodable(text, spec.errors, where)
         if spec.unlabelled == "ignore":
-            yield text, None
+            yield text, None, None
             continue
         label = _decoded(label, spec.errors)
         name = _class_name(label, where)
@@ -98,17 +99,28 @@ def clean_rows(
                 f"{where}: the label is {what}; every row needs one, or --data.on-unlabelled skip "
                 "to leave such rows out"
             )
-        yield text, name and encodable(name, spec.errors, where)
+        no_group = group in (None, "", b"") or group != group  # NaN
+        yield text, name and encodable(name, spec.errors, where), None if no_group else repr(group)
 
 
 def make_table(columns: Columns, rows: Iterable[Row], spec: ColumnSpec, origin: str) -> Table:
     """Returns the rows that have a label, and counts the others."""
-    found = list(clean_rows(columns, rows, spec))
-    texts = [text for text, label in found if label is not None]
-    labels = [label for _, label in found if label is not None]
-    if columns.untyped:
-        labels = whole_numbers(labels)
-    return Table(texts, labels, origin, str(columns), columns.classes, len(found) - len(texts))
+    texts, labels, groups, skipped = [], [], [], 0
+    for text, label, group in clean_rows(columns, rows, spec):
+        if label is None:
+            skipped += 1
+            continue
+        texts.append(text)
+        labels.append(label)
+        groups.append(group)
+    if columns.group is not None and len(set(groups)) == 1:
+        raise UserError(
+            f"{origin}: all {len(texts):,} rows have one value in the column {columns.group!r}, so "
+            "that no split can part them; name another with --data.group-column"
+        )
+    labels = whole_numbers(labels) if columns.untyped else labels
+    table = Table(texts, labels, origin, str(columns), columns.classes, skipped)
+    return table if columns.group is None else replace(table, groups=groups)
 
 
 def encodable(text: str, errors: Errors, where: str) -> str:

@@ -22,8 +22,8 @@ from wave_jax.errors import UserError, one_line, shorten
 
 FASTTEXT_LABEL = "__label__"
 _UNLABELLED = -1  # class index of rows without a label, in TFDS and Hugging Face's datasets
-# What messages call a row, and its texts and its label as they stand in the file.
-Row = tuple[str, list[Any], Any]
+# What messages call a row, and its texts, label and group as they stand in the file.
+Row = tuple[str, list[Any], Any, Any]
 Rows = tuple[Columns, Iterator[Row]]
 Reader = Callable[[Input, ColumnSpec], Rows]
 
@@ -51,6 +51,11 @@ def read_delimited(source: Input, spec: ColumnSpec, delimiter: str) -> Rows:
 
 def read_fasttext(source: Input, spec: ColumnSpec) -> Rows:
     """Reads fastText's format: `__label__CLASS` and the text, one row per line."""
+    if spec.group is not None:
+        raise UserError(
+            f"{source.name} is a fastText file, which has no column {spec.group!r}: leave "
+            "--data.group-column out, or give a csv, tsv, jsonl or parquet file"
+        )
 
     def rows() -> Iterator[Row]:
         for where, line in _filled_lines(source, spec.errors):
@@ -59,7 +64,7 @@ def read_fasttext(source: Input, spec: ColumnSpec) -> Rows:
                 raise UserError(f"{where}: expected {FASTTEXT_LABEL}CLASS and then the text")
             if text.lstrip().startswith(FASTTEXT_LABEL):
                 raise UserError(f"{where}: several labels; every text must have exactly one")
-            yield where, [text.strip()], head.removeprefix(FASTTEXT_LABEL)
+            yield where, [text.strip()], head.removeprefix(FASTTEXT_LABEL), None
 
     return Columns(), rows()
 
@@ -79,7 +84,7 @@ def read_parquet(source: Input, spec: ColumnSpec) -> Rows:
     with _arrow_errors(source.name), source.open() as stream:
         schema = pq.read_schema(stream)
     columns = choose_columns(schema.names, spec, source.name)
-    wanted = dict.fromkeys((*columns.text, columns.label))
+    wanted = dict.fromkeys((*columns.text, columns.label, columns.group))
     used = [check_named(schema.names, name, source.name) for name in wanted if name is not None]
 
     def records() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -123,9 +128,10 @@ def mapped_rows(
 ) -> Iterator[Row]:
     """Yields the rows of records that map names of columns to values; None as a text is empty."""
     for where, record in records:
-        for key in columns.text:
-            if key not in record:
+        for key in (*columns.text, columns.group):
+            if key is not None and key not in record:
                 raise UserError(f"{where}: the key {key!r} is missing")
+        for key in columns.text:
             if not isinstance(record[key], str | bytes | None):
                 found = shorten(repr(record[key]))
                 raise UserError(f"{where}: {key!r} should hold a string, found {found}")
@@ -135,7 +141,8 @@ def mapped_rows(
             if not _UNLABELLED <= label < (count := len(columns.classes)):
                 raise UserError(f"{where}: the label {label}, but the file names {count} classes")
             label = None if label == _UNLABELLED else columns.classes[label]
-        yield where, [record[key] for key in columns.text], label
+        group = None if columns.group is None else record[columns.group]
+        yield where, [record[key] for key in columns.text], label, group
 
 
 def parse_json(text: str | bytes, where: str) -> Any:
@@ -157,7 +164,7 @@ def _read_delimited(source: Input, spec: ColumnSpec, delimiter: str, quoting: in
     if first is None:
         raise UserError(f"{source.name} holds a header line and no rows")
     text = [names.index(name) for name in columns.text]
-    label = None if columns.label is None else names.index(columns.label)
+    others = [None if n is None else names.index(n) for n in (columns.label, columns.group)]
 
     def rows() -> Iterator[Row]:
         for row, (line, fields) in enumerate(itertools.chain((first,), records), 1):
@@ -167,7 +174,8 @@ def _read_delimited(source: Input, spec: ColumnSpec, delimiter: str, quoting: in
                     f"{where}: {len(fields)} fields where {len(names)} were expected; a field that "
                     "holds the separator, a quote or a line break must be in double quotes"
                 )
-            yield where, [fields[i] for i in text], None if label is None else fields[label]
+            label, group = (None if i is None else fields[i] for i in others)
+            yield where, [fields[i] for i in text], label, group
 
     return replace(columns, untyped=True), rows()
 
@@ -203,7 +211,8 @@ def _delimited_columns(
     try:
         return names, choose_columns(names, spec, origin)
     except UserError as error:
-        if spec.zhang and not (spec.text or spec.label) and len(names) > 1 and names[0].isdecimal():
+        unnamed = not (spec.text or spec.label or spec.group)
+        if spec.zhang and unnamed and len(names) > 1 and names[0].isdecimal():
             names = [f"column {i}" for i in range(1, len(names) + 1)]
             label = None if spec.unlabelled == "ignore" else names[0]
             return names, Columns(tuple(names[1:]), label, headerless=True)

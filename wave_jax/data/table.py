@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from wave_jax.data.splits import components, draw
 from wave_jax.data.streams import Errors
 from wave_jax.errors import UserError, listed, nearest, shorten
 
@@ -37,6 +39,7 @@ class ColumnSpec:
     # A file without a header line has the layout of Zhang et al. (2015): the class, counted from 1,
     # and then columns of text.
     zhang: bool = False
+    group: str | None = None  # whose rows of one value no split parts
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Columns:
     classes: tuple[str, ...] | None = None  # which integer labels index, if the file names them
     headerless: bool = False
     untyped: bool = False  # all values are written text, so that '1.0' may be the class 1
+    group: str | None = None
 
     def __str__(self) -> str:
         label = "" if self.label is None else f", label from {self.label}"
@@ -68,15 +72,16 @@ def choose_columns(names: Sequence[str], spec: ColumnSpec, origin: str) -> Colum
     if label is None and not ignored:
         what = f"for the label (such as 'label'){nearest('label', names)}"
         raise _missing(what, names, origin, "name it with --data.label-column")
+    group = None if spec.group is None else check_named(names, spec.group, origin)
     text = tuple(check_named(names, name, origin) for name in spec.text)
     if not text:
-        others = [name for name in names if name != label]
+        others = [name for name in names if name not in (label, group)]
         found = (_first(others, TITLE_NAMES), _first(others, TEXT_NAMES))
         text = tuple(name for name in found if name is not None)
     if not text:
         what = f"for the text (such as 'text'){nearest('text', names)}"
         raise _missing(what, names, origin, "name one or more with --data.text-columns")
-    return Columns(text, None if ignored else label)
+    return Columns(text, None if ignored else label, group=group)
 
 
 def check_named(names: Sequence[str], name: str, origin: str) -> str:
@@ -85,7 +90,7 @@ def check_named(names: Sequence[str], name: str, origin: str) -> str:
     if count > 1:
         raise UserError(f"{origin} has {count} columns named {name!r}; names must differ")
     if not count:
-        option = "others are named with --data.text-columns and --data.label-column"
+        option = "name another with --data.text-columns, --data.label-column or --data.group-column"
         raise _missing(f"{name!r}{nearest(name, names)}", names, origin, option)
     return name
 
@@ -100,6 +105,7 @@ class Table:
     columns: str = ""  # where text and label came from
     classes: tuple[str, ...] | None = None  # in their order, where the source declares them
     skipped: int = 0  # rows left out because they have no label
+    groups: list[str | None] | None = None  # of the rows, where a column names them
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -116,18 +122,23 @@ class Table:
         return np.array([index[label] for label in self.labels], np.int32)
 
     def split(self, fraction: float, seed: tuple[int, int]) -> tuple[Table, Table]:
-        """Returns the rest and a random fraction of the rows: at least one row each, in order."""
-        count = len(self)
-        if count < 2:
-            raise UserError(f"{self.origin} has too few rows to be split: {count} left")
-        drawn = min(max(round(fraction * count), 1), count - 1)
-        order = np.random.default_rng(seed).permutation(count)
-        return self._take(order[drawn:]), self._take(order[:drawn])
+        """Returns the rest and about a fraction of the rows, in order and at least one each.
+
+        Drawn at random and stratified by label; equal texts and the rows of a group stay together.
+        """
+        count, parts = len(self), components(self.texts, self.groups)
+        if not parts.any():  # all are number 0
+            why = ", which have one text or one group" if count > 1 else ""
+            raise UserError(f"{self.origin} has too few rows to be split: {count} left{why}")
+        drawn = draw(self.label_indices(class_names(self.labels)), parts, fraction, seed)
+        return self._take(~drawn), self._take(drawn)
 
     def _take(self, chosen: np.ndarray) -> Table:
-        rows = sorted(chosen.tolist())
-        texts, labels = [self.texts[i] for i in rows], [self.labels[i] for i in rows]
-        return replace(self, texts=texts, labels=labels)
+        def of(values: Iterable[Any]) -> list[Any]:
+            return list(itertools.compress(values, chosen))
+
+        groups = None if self.groups is None else of(self.groups)
+        return replace(self, texts=of(self.texts), labels=of(self.labels), groups=groups)
 
 
 def row_name(origin: str, row: int, line: int | None = None) -> str:

@@ -104,7 +104,7 @@ class Dbpedia14(tfds.core.GeneratorBasedBuilder):
             if f"{split}.csv" not in files:
                 raise UserError(f"{place.name} holds no {split}.csv")
             _, rows = read_delimited(files[f"{split}.csv"], spec, ",")
-            for row, (where, texts, number) in enumerate(rows, 1):
+            for row, (where, texts, number, _) in enumerate(rows, 1):
                 title, content = (encodable(str(t).strip(), "strict", where) for t in texts)
                 if number not in numbers:
                     raise UserError(f"{where}: class {number!r}, expected 1 to {numbers[-1]}")

@@ -15,6 +15,7 @@ import numpy as np
 import tokenizers
 
 from wave_jax.data.config import DataConfig
+from wave_jax.data.ngrams import NgramTokenizer
 from wave_jax.data.streams import default_cache_dir
 from wave_jax.data.tokenizer import Tokens, WordPiece
 
@@ -42,6 +43,7 @@ class TokenizedDataset:
     splits: dict[str, TokenizedSplit]
     label_names: tuple[str, ...]
     description: str  # one line on where the texts come from
+    notes: tuple[str, ...] = ()  # lines on its classes and splits
 
 
 def merge_validation(texts: TokenizedDataset) -> TokenizedDataset:
@@ -69,7 +71,8 @@ def tokenize_dataset(
         name: _tokenize_split(getattr(dataset, name), tokenizer, config.max_length, folder)
         for name in ("train", "validation", "test")
     }
-    return TokenizedDataset(tokenizer, splits, dataset.label_names, dataset.description)
+    names, description = dataset.label_names, dataset.description
+    return TokenizedDataset(tokenizer, splits, names, description, dataset.notes)
 
 
 def cached(
@@ -118,6 +121,19 @@ def texts_digest(texts: Sequence[str]) -> str:
 
 
 def _make_tokenizer(config: DataConfig, texts: Sequence[str], folder: Path | None) -> WordPiece:
+    pieces = _make_pieces(config, texts, folder)
+    if not config.has_ngrams:
+        return pieces
+    sizes = config.ngrams, config.stems
+
+    def learn() -> dict[str, np.ndarray]:
+        return {"kept": NgramTokenizer.learn(pieces, texts, *sizes, config.max_length).kept}
+
+    key = _key("ngrams", texts_digest(texts), pieces.fingerprint, sizes, config.max_length)
+    return NgramTokenizer(pieces, *sizes, cached(folder, key, learn)["kept"])
+
+
+def _make_pieces(config: DataConfig, texts: Sequence[str], folder: Path | None) -> WordPiece:
     if config.vocab is not None:
         return WordPiece.from_file(config.vocab, lowercase=config.lowercase)
 

@@ -21,7 +21,7 @@ from wave_jax.errors import UserError, one_line, shorten
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 _LONGEST_WORD = 100  # longer words become [UNK] as a whole, as in BERT's tokenizers
-_TEXTS_AT_ONCE = 2048
+TEXTS_AT_ONCE = 2048
 _RARE_WORD = "\ua66e \ua66e\ua66e."  # a letter that occurs in a single manuscript
 _LEAST_SIZE = 16
 
@@ -146,8 +146,8 @@ class WordPiece:
             raise UserError(f"--data.max-length must be at least 3, got {max_length}")
         room = max_length - 2
         blocks, lengths, cut = [np.zeros(0, np.int32)], [0], 0
-        for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            block = [without_surrogates(text) for text in texts[start : start + _TEXTS_AT_ONCE]]
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            block = [without_surrogates(text) for text in texts[start : start + TEXTS_AT_ONCE]]
             flat: list[int] = []
             for ids in self._first_ids(block, room):
                 cut += len(ids) > room
@@ -155,6 +155,10 @@ class WordPiece:
                 lengths.append(min(len(ids), room) + 2)
             blocks.append(np.array(flat, np.int32))
         return Tokens(np.concatenate(blocks), np.cumsum(lengths, dtype=np.int64), cut)
+
+    def longest(self, max_length: int) -> int:
+        """Returns the most ids that a text can have where `max_length` truncates it."""
+        return max_length
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """Returns the tokens of the ids."""
@@ -228,8 +232,8 @@ def _count_words(texts: Sequence[str], lowercase: bool) -> Counter[str]:
     normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     splitter = pre_tokenizers.BertPreTokenizer()
     runs: Counter[str] = Counter()
-    for start in range(0, len(texts), _TEXTS_AT_ONCE):
-        joined = "\n".join(texts[start : start + _TEXTS_AT_ONCE])
+    for start in range(0, len(texts), TEXTS_AT_ONCE):
+        joined = "\n".join(texts[start : start + TEXTS_AT_ONCE])
         runs.update(normalizer.normalize_str(without_surrogates(joined)).split())
     words: Counter[str] = Counter()
     for run, count in runs.items():

@@ -20,7 +20,7 @@ from wave_jax.errors import UserError
 from wave_jax.inference.lookup_table import LookupTable, supports, table_bytes
 from wave_jax.models import build_model, sizes, table_rows
 from wave_jax.runs.checkpoints import restore_params
-from wave_jax.runs.files import load_config
+from wave_jax.runs.files import load_config, load_tokenizer
 from wave_jax.runs.workdir import final_folder
 from wave_jax.training.compilation import matmul_precision
 from wave_jax.training.config import Config
@@ -80,9 +80,10 @@ class Classifier:
             if fold != "auto" or size <= _MOST_TABLE_BYTES:
                 self._table = LookupTable(model, self.params, cls_id=tokenizer.cls_id)
                 self.folded_bytes = size
+        longest = tokenizer.longest(self.max_length)
         self._shapes = {
-            size: Shapes.geometric(size, self.max_length, self._rows)
-            for size in (1, max(1, min(_MOST_TEXTS, _MOST_TOKENS // self.max_length)))
+            size: Shapes.geometric(size, longest, self._rows)
+            for size in (1, max(1, min(_MOST_TEXTS, _MOST_TOKENS // longest)))
         }
 
     @overload
@@ -177,7 +178,7 @@ def load(
     """
     folder = Path(workdir)
     config = load_config(folder)
-    tokenizer = WordPiece.from_file(folder / "tokenizer.json")
+    tokenizer = load_tokenizer(folder, config.data)
     labels = _read_labels(folder / "labels.json")
     params, _ = restore_params(final_folder(folder), checkpoint)
     longest = config.data.max_length

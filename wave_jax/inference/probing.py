@@ -44,7 +44,8 @@ def probe_text(
             f"{', '.join(classifier.labels)}"
         )
     ids, tokens_cut = _encode(classifier, text, cut)
-    width = min(max(_SHORTEST, 1 << (len(ids) - 1).bit_length()), classifier.max_length)
+    longest = classifier.tokenizer.longest(classifier.max_length)
+    width = min(max(_SHORTEST, 1 << (len(ids) - 1).bit_length()), longest)
     mask = np.arange(width)[None] < len(ids)
     row = np.zeros((1, width), np.int32)
     row[mask] = ids
@@ -73,15 +74,16 @@ def _encode(classifier: Classifier, text: str, cut: bool) -> tuple[np.ndarray, i
     """Returns the ids that are read, and how many tokens are not."""
     tokenizer, longest = classifier.tokenizer, classifier.max_length
     whole = tokenizer.encode([text], 1 << 30)[0]  # unlimited
-    if len(whole) <= 2:
+    length = whole.tolist().index(tokenizer.sep_id) + 1  # n-grams may follow
+    if length <= 2:
         raise UserError(
             f"the text {text[:40]!r} is empty: it has no tokens but [CLS] and [SEP], and so no "
             "gradients to show; give at least one word"
         )
-    excess = max(0, len(whole) - longest)
+    excess = max(0, length - longest)
     if excess and not cut:
         raise UserError(
-            f"{excess} of the text's {len(whole)} tokens would be cut: the network reads {longest},"
+            f"{excess} of the text's {length} tokens would be cut: the network reads {longest},"
             " [CLS] and [SEP] included; shorten the text, or accept this with --cut (cut=True)"
         )
     return (tokenizer.encode([text], longest)[0] if excess else whole), excess

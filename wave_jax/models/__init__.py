@@ -6,7 +6,7 @@ through `model.apply`.
 
 from wave_jax.models.baselines import EncoderClassifier, MeanClassifier
 from wave_jax.models.bert import read_pretrained
-from wave_jax.models.build import build_model, for_kind
+from wave_jax.models.build import build_model, for_kind, ordered
 from wave_jax.models.config import ModelConfig, sizes, table_rows
 from wave_jax.models.linear import LinearClassifier, naive_bayes
 from wave_jax.models.wave_classifier import WaveClassifier
@@ -14,5 +14,5 @@ from wave_jax.models.wave_layer import WaveLayer
 
 __all__ = [
     "EncoderClassifier", "LinearClassifier", "MeanClassifier", "ModelConfig", "WaveClassifier",
-    "WaveLayer", "build_model", "for_kind", "naive_bayes", "read_pretrained", "sizes", "table_rows",
+    "WaveLayer", "build_model", "for_kind", "naive_bayes", "ordered", "read_pretrained", "sizes", "table_rows",
 ]  # fmt: skip

@@ -87,6 +87,17 @@ def for_kind(config: ModelConfig, defaults: ModelConfig) -> ModelConfig:
     return dataclasses.replace(config, **unused)
 
 
+def ordered(config: ModelConfig) -> str | None:
+    """Returns why a network asks where a token stands in its text, or None if it does not.
+
+    >>> ordered(ModelConfig(kind="fnet"))
+    '--model.position is sinusoidal'
+    """
+    if (position := sizes(config).position) != "none":
+        return f"--model.position is {position}"
+    return "--model.scopes has 'sentence'" if "sentence" in config.scopes else None
+
+
 def _readouts(config: ModelConfig) -> tuple[tuple[Superposition, ReadoutKind], ...]:
     both: tuple[Superposition, ...] = ("interference", "modulation")
     ops = both if config.op == "both" else (config.op,)

@@ -1,9 +1,10 @@
-"""The small files of a run: config.json, read strictly, and how files are written whole."""
+"""The small files of a run: its configuration and tokenizer, and how files are written whole."""
 
 from __future__ import annotations
 
 import dataclasses
 import errno
+import io
 import json
 import os
 from collections.abc import Iterator
@@ -14,11 +15,16 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import dacite
+import numpy as np
 
-from wave_jax.errors import UserError, nearest, nearest_path
+from wave_jax.data.config import DataConfig
+from wave_jax.data.ngrams import NgramTokenizer
+from wave_jax.data.tokenizer import WordPiece
+from wave_jax.errors import UserError, nearest, nearest_path, one_line
 from wave_jax.training.config import Config
 
 CONFIG_FILE = "config.json"
+TOKENIZER_FILE, NGRAMS_FILE = "tokenizer.json", "ngrams.npz"
 
 # Fields that do not decide what a run computes: where it is, what it runs on, what else it logs.
 _FREE = ("workdir", "data.cache_dir", "data.tfds_dir", "train.tensorboard", "train.wandb")
@@ -76,11 +82,37 @@ def differences(old: Config, new: Config) -> list[str]:
     ]
 
 
-def write_whole(path: Path, text: str, *, replace: bool = True) -> None:
-    """Writes a text file atomically; `replace=False` leaves an existing one as it is."""
+def save_tokenizer(folder: Path, tokenizer: WordPiece) -> None:
+    """Writes the n-grams, if any, and then tokenizer.json, which says that all is there."""
+    if isinstance(tokenizer, NgramTokenizer):
+        np.savez(file := io.BytesIO(), kept=tokenizer.kept, allow_pickle=False)
+        write_whole(folder / NGRAMS_FILE, file.getvalue())
+    write_whole(folder / TOKENIZER_FILE, tokenizer.to_json())
+
+
+def load_tokenizer(folder: Path, data: DataConfig) -> WordPiece:
+    """Reads the tokenizer of a run that has these data options; UserError where it is damaged."""
+    pieces, path = WordPiece.from_file(folder / TOKENIZER_FILE), folder / NGRAMS_FILE
+    if not data.has_ngrams:
+        return pieces
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            kept = arrays["kept"]
+        if kept.ndim != 1 or kept.dtype != np.uint64 or (kept[1:] <= kept[:-1]).any():
+            raise ValueError(f"{kept.dtype} {list(kept.shape)} are no ascending hashes")
+    except Exception as error:  # whatever NumPy, zipfile and zlib raise
+        raise UserError(
+            f"{path} cannot be read as this run's n-grams ({one_line(error)}): bring it back, or "
+            "train anew with another --workdir"
+        ) from error
+    return NgramTokenizer(pieces, data.ngrams, data.stems, kept)
+
+
+def write_whole(path: Path, content: str | bytes, *, replace: bool = True) -> None:
+    """Writes a file atomically; `replace=False` leaves an existing one as it is."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_text(text, encoding="utf-8")
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
         if replace:
             part.replace(path)
         else:

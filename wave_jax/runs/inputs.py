@@ -16,15 +16,14 @@ from wave_jax.data.config import DataConfig
 from wave_jax.data.dataset import Dataset, load_dataset, write_snapshot
 from wave_jax.data.shapes import TOKEN_COST, Shapes
 from wave_jax.data.tokenize import TokenizedDataset, tokenize_dataset
-from wave_jax.data.tokenizer import WordPiece
 from wave_jax.errors import UserError, listed
 from wave_jax.models.bert import lowercases, vocabulary_file
 from wave_jax.models.config import sizes, table_rows
-from wave_jax.runs.files import write_whole
+from wave_jax.runs.files import TOKENIZER_FILE, load_tokenizer, save_tokenizer, write_whole
 from wave_jax.runs.workdir import SNAPSHOT, record_environment, with_snapshot
 from wave_jax.training.config import Config, epochs_for
 
-TOKENIZER_FILE, LABELS_FILE = "tokenizer.json", "labels.json"
+LABELS_FILE = "labels.json"
 
 _FEW_TEXTS = 100
 
@@ -41,19 +40,24 @@ def read_dataset(config: Config, workdir: Path) -> tuple[Dataset, TokenizedDatas
     record_environment(workdir, dataset)
     if dataset.snapshot:
         write_snapshot(dataset, workdir / SNAPSHOT)
-    path = workdir / TOKENIZER_FILE
-    tokenizer = WordPiece.from_file(path) if path.is_file() else None
+    known = (workdir / TOKENIZER_FILE).is_file()
+    tokenizer = load_tokenizer(workdir, config.data) if known else None
     tokenized = tokenize_dataset(with_vocabulary(config), dataset, tokenizer)
-    if tokenizer is None:  # the tokenizer last: while it is missing both are written again
+    if tokenizer is None:  # the tokenizer last: while it is missing all are written again
         labels = json.dumps(list(dataset.label_names), ensure_ascii=False, indent=0)
         write_whole(workdir / LABELS_FILE, labels + "\n")
-        write_whole(path, tokenized.tokenizer.to_json())
+        save_tokenizer(workdir, tokenized.tokenizer)
     return dataset, tokenized
 
 
 def with_vocabulary(config: Config) -> DataConfig:
     """Returns the data options, with the vocabulary of the checkpoint that a model starts from."""
     folder = config.model.pretrained
+    if config.data.has_ngrams and (folder or sizes(config.model).position == "learned"):
+        raise UserError(
+            "--data.ngrams and --data.stems add tokens behind the text, which have neither a "
+            "checkpoint's embeddings nor learned positions: leave out one or the other"
+        )
     if folder is None:
         return config.data
     if config.data.vocab is not None:

@@ -14,5 +14,6 @@ from wave_jax.models.wave_layer import WaveLayer
 
 __all__ = [
     "EncoderClassifier", "LinearClassifier", "MeanClassifier", "ModelConfig", "WaveClassifier",
-    "WaveLayer", "build_model", "for_kind", "naive_bayes", "ordered", "read_pretrained", "sizes", "table_rows",
+    "WaveLayer", "build_model", "for_kind", "naive_bayes", "ordered", "read_pretrained", "sizes",
+    "table_rows",
 ]  # fmt: skip

@@ -196,8 +196,8 @@ def make_task(config: Config, texts: TokenizedDataset, mesh: Mesh) -> Task:
     """Returns the task that `config` describes, on the dataset."""
     if config.data.has_ngrams and (reason := ordered(config.model)):
         raise UserError(
-            f"--data.ngrams and --data.stems add tokens that have no place in the text, but {reason}"
-            ": use --data.ngrams 1 --data.stems, or --preset paper"
+            "--data.ngrams and --data.stems add tokens that have no place in the text, but "
+            f"{reason}: use --data.ngrams 1 --data.stems, or --preset paper"
         )
     vocab_size, max_length, initial = texts.tokenizer.vocab_size, config.data.max_length, None
     model = build_model(

@@ -105,22 +105,18 @@ def clean_rows(
 
 def make_table(columns: Columns, rows: Iterable[Row], spec: ColumnSpec, origin: str) -> Table:
     """Returns the rows that have a label, and counts the others."""
-    texts, labels, groups, skipped = [], [], [], 0
-    for text, label, group in clean_rows(columns, rows, spec):
-        if label is None:
-            skipped += 1
-            continue
-        texts.append(text)
-        labels.append(label)
-        groups.append(group)
+    found = list(clean_rows(columns, rows, spec))
+    texts = [text for text, label, _ in found if label is not None]
+    labels = [label for _, label, _ in found if label is not None]
+    groups = [group for _, label, group in found if label is not None]
     if columns.group is not None and len(set(groups)) == 1:
         raise UserError(
             f"{origin}: all {len(texts):,} rows have one value in the column {columns.group!r}, so "
             "that no split can part them; name another with --data.group-column"
         )
     labels = whole_numbers(labels) if columns.untyped else labels
-    table = Table(texts, labels, origin, str(columns), columns.classes, skipped)
-    return table if columns.group is None else replace(table, groups=groups)
+    rest = columns.classes, len(found) - len(texts), groups if columns.group is not None else None
+    return Table(texts, labels, origin, str(columns), *rest)
 
 
 def encodable(text: str, errors: Errors, where: str) -> str:

@@ -38,7 +38,7 @@ class NgramTokenizer(WordPiece):
 
     >>> texts = ["the blue sea", "a blue sea"]
     >>> pieces = WordPiece.train(texts, vocab_size=100)
-    >>> tokenizer = NgramTokenizer.learn(pieces, texts, 2, stems=(3,), max_length=8)
+    >>> tokenizer = NgramTokenizer.learn(pieces, texts, 2, (3,), 8)
     >>> tokenizer.tokens(tokenizer.encode(["blue sea, blue"], max_length=8)[0])[-4:]
     ['[SEP]', 'blue sea', 'blu…', 'blu…']
     """
@@ -64,18 +64,13 @@ class NgramTokenizer(WordPiece):
 
     @classmethod
     def learn(
-        cls,
-        pieces: WordPiece,
-        texts: Sequence[str],
-        ngrams: int,
-        stems: Sequence[int],
-        max_length: int,
+        cls, pieces: WordPiece, texts: Sequence[str], ngrams: int, stems: Sequence[int], length: int
     ) -> NgramTokenizer:
-        """Keeps what at least two of the texts have, each truncated to `max_length` pieces."""
+        """Keeps what at least two of the texts have, each truncated to `length` pieces."""
         bare = cls(pieces, ngrams, stems, np.zeros(0, np.uint64))
         found, fresh = bare.kept, [bare.kept]
         for start in range(0, len(texts), TEXTS_AT_ONCE):
-            words = bare._words(pieces.encode(texts[start : start + TEXTS_AT_ONCE], max_length))
+            words = bare._words(pieces.encode(texts[start : start + TEXTS_AT_ONCE], length))
             first, _, hashes = bare._extras(words)
             _, once = np.unique(hashes ^ _mix(words.texts[first]), return_index=True)  # in a text
             fresh.append(hashes[once])

@@ -17,6 +17,7 @@ from wave_jax.data.dataset import Dataset, load_dataset, write_snapshot
 from wave_jax.data.shapes import TOKEN_COST, Shapes
 from wave_jax.data.tokenize import TokenizedDataset, tokenize_dataset
 from wave_jax.errors import UserError, listed
+from wave_jax.models import ordered
 from wave_jax.models.bert import lowercases, vocabulary_file
 from wave_jax.models.config import sizes, table_rows
 from wave_jax.runs.files import TOKENIZER_FILE, load_tokenizer, save_tokenizer, write_whole
@@ -53,10 +54,11 @@ def read_dataset(config: Config, workdir: Path) -> tuple[Dataset, TokenizedDatas
 def with_vocabulary(config: Config) -> DataConfig:
     """Returns the data options, with the vocabulary of the checkpoint that a model starts from."""
     folder = config.model.pretrained
-    if config.data.has_ngrams and (folder or sizes(config.model).position == "learned"):
+    reason = "--model.pretrained has none of them" if folder else ordered(config.model)
+    if config.data.has_ngrams and reason:
         raise UserError(
-            "--data.ngrams and --data.stems add tokens behind the text, which have neither a "
-            "checkpoint's embeddings nor learned positions: leave out one or the other"
+            f"--data.ngrams and --data.stems add tokens without a place in the text, but {reason}: "
+            "use --data.ngrams 1 --data.stems, or --preset paper"
         )
     if folder is None:
         return config.data

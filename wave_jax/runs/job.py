@@ -16,7 +16,7 @@ from rich.console import Console
 from wave_jax.data.dataset import Split
 from wave_jax.data.tokenize import TokenizedDataset, merge_validation
 from wave_jax.errors import Interrupted, UserError
-from wave_jax.models import build_model, naive_bayes, ordered, read_pretrained, table_rows
+from wave_jax.models import build_model, naive_bayes, read_pretrained, table_rows
 from wave_jax.runs import metrics_log
 from wave_jax.runs.baseline import tfidf_accuracy
 from wave_jax.runs.checkpoints import FOLDER, Checkpoints, finished_steps, restore_params
@@ -194,11 +194,6 @@ def _refit_task(config: Config, texts: TokenizedDataset, trainer: Trainer) -> Ta
 
 def make_task(config: Config, texts: TokenizedDataset, mesh: Mesh) -> Task:
     """Returns the task that `config` describes, on the dataset."""
-    if config.data.has_ngrams and (reason := ordered(config.model)):
-        raise UserError(
-            "--data.ngrams and --data.stems add tokens that have no place in the text, but "
-            f"{reason}: use --data.ngrams 1 --data.stems, or --preset paper"
-        )
     vocab_size, max_length, initial = texts.tokenizer.vocab_size, config.data.max_length, None
     model = build_model(
         config.model,

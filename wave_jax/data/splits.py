@@ -47,36 +47,17 @@ def draw(
     owners, count = labels[first], len(labels)
     total = min(max(round(fraction * count), 1), count - 1)
     rows = np.bincount(owners, sizes).astype(np.int64)
-    quotas = _quotas(rows, np.bincount(owners) > 1, total)
     generator, drawn = np.random.default_rng(seed), np.zeros(len(sizes), bool)
-    for label in np.flatnonzero(quotas):
-        order = generator.permutation(np.flatnonzero(owners == label))
-        order, taken = order[: max(1, len(order) - 1)], 0
-        for part, size in zip(order.tolist(), sizes[order].tolist(), strict=True):
-            if 2 * taken + size <= 2 * quotas[label]:
-                drawn[part], taken = True, taken + size
-        if not taken:
-            drawn[order[sizes[order].argmin()]] = True
+    taken, seen = 0, 0
+    for label in np.argsort(rows, kind="stable"):  # the largest last makes up for the others
+        seen += rows[label]
+        goal = (2 * total * seen + count) // (2 * count)  # rounded, so that the quotas add up
+        for part in generator.permutation(np.flatnonzero(owners == label))[1:].tolist():
+            if 2 * taken + sizes[part] <= 2 * goal:
+                drawn[part], taken = True, taken + sizes[part]
+    if not drawn.any():
+        drawn[sizes.argmin()] = True
     return np.asarray(drawn[parts])
-
-
-def _quotas(rows: np.ndarray, several: np.ndarray, total: int) -> np.ndarray:
-    """Divides `total` among labels of so many rows by the largest remainder, int64 [labels].
-
-    A label of several parts keeps a row; of one that is a single part the quota is at most 1, and
-    this where the other labels cannot have it.
-    """
-    present, count = rows > 0, rows.sum()
-    quotas = total * rows // count
-    left, quotas = total - quotas.sum(), np.where(several, quotas, 0)
-    most = np.where(several, rows - 1, present)
-    while left > 0 and len(able := np.flatnonzero(quotas < most)):
-        order = np.lexsort((quotas[able] * count - total * rows[able], ~several[able]))
-        quotas[able[order[:left]]] += 1
-        left -= min(left, len(able))
-    if not quotas.any():
-        quotas[np.flatnonzero(present)[rows[present].argmin()]] = 1
-    return quotas
 
 
 def _numbered(keys: Iterable[Hashable]) -> np.ndarray:

@@ -62,7 +62,7 @@ class TextClassifier(nn.Module):
 
     def table_init(self) -> nn.initializers.Initializer:
         """Returns the initializer of embeddings; by default a token's has a length of about 1."""
-        return nn.initializers.normal(self.table_scale or self.dim**-0.5)
+        return nn.initializers.normal(self.table_scale or max(self.dim, 1) ** -0.5)
 
     def __call__(self, ids: Ids, mask: Mask | None = None, *, deterministic: bool = True) -> Logits:
         """Returns logits [b, c] for ids [b, n]; without a mask every token is real."""

@@ -4,11 +4,11 @@ Parameters are plain nested dicts of real arrays; everything is a pure function 
 through `model.apply`.
 """
 
-from wave_jax.models.baselines import EncoderClassifier, MeanClassifier
+from wave_jax.models.baselines import EncoderClassifier, LinearClassifier, MeanClassifier
 from wave_jax.models.bert import read_pretrained
 from wave_jax.models.build import build_model, for_kind, ordered
 from wave_jax.models.config import ModelConfig, sizes, table_rows
-from wave_jax.models.linear import LinearClassifier, naive_bayes
+from wave_jax.models.linear import naive_bayes
 from wave_jax.models.wave_classifier import WaveClassifier
 from wave_jax.models.wave_layer import WaveLayer
 

@@ -1,4 +1,4 @@
-"""The networks that waves are compared with: mean of embeddings, Transformer, BERT, FNet."""
+"""What waves are compared with: linear path, mean of embeddings, Transformer, BERT, FNet."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from wave_jax.models.base import (
     pool,
 )
 from wave_jax.models.config import Activation, Pooling
+from wave_jax.models.linear import linear_logits, linear_logits_by_counts
 
 Mixing = Literal["attention", "fourier"]
 NORM_EPSILON = 1e-12  # BERT's
@@ -55,6 +56,35 @@ class MeanClassifier(DistinctTokensClassifier):
         kept = self.keep_words(mask, deterministic)
         mean = ops.sum_by_counts(rows, inverse, kept) / jnp.sum(kept, axis=1, keepdims=True)
         return self.classifier(drop(self, mean, self.dropout, deterministic))
+
+
+class LinearClassifier(DistinctTokensClassifier):
+    """The linear path alone: a bag-of-tokens classifier. Attributes: see `ModelConfig`."""
+
+    def setup(self) -> None:
+        super().setup()
+        self.bias = self.param("bias", nn.initializers.zeros, (self.num_classes,))
+
+    def table_width(self) -> int:
+        """Returns the number of classes."""
+        return self.num_classes
+
+    def table_init(self) -> nn.initializers.Initializer:
+        """Returns the initializer of weights, zero."""
+        return nn.initializers.zeros
+
+    def logits_from_embeddings(
+        self, emb: Tokens, mask: Mask, *, segment_ids: Ids | None = None, deterministic: bool = True
+    ) -> Logits:
+        """See `TextClassifier`; `segment_ids` is not used."""
+        return linear_logits(emb, mask) + self.bias
+
+    def logits_from_rows(
+        self, rows: Rows, distinct: RowIds, inverse: Ids, mask: Mask, *, deterministic: bool = True
+    ) -> Logits:
+        """See `DistinctTokensClassifier`."""
+        kept = self.keep_words(mask, deterministic)
+        return linear_logits_by_counts(rows, inverse, kept) + self.bias
 
 
 class EncoderLayer(nn.Module):

@@ -6,9 +6,8 @@ import dataclasses
 from typing import Any, TypeAlias
 
 from wave_jax.errors import UserError
-from wave_jax.models.baselines import EncoderClassifier, MeanClassifier
+from wave_jax.models.baselines import EncoderClassifier, LinearClassifier, MeanClassifier
 from wave_jax.models.config import Kind, ModelConfig, Sizes, sizes
-from wave_jax.models.linear import LinearClassifier
 from wave_jax.models.wave_classifier import WaveClassifier
 from wave_jax.ops import ReadoutKind, Superposition
 

@@ -1,4 +1,4 @@
-"""The linear path: a weight for each token and class, alone or beside waves."""
+"""The linear path: a weight for each token and class."""
 
 from __future__ import annotations
 
@@ -9,51 +9,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from wave_jax import ops
-from wave_jax.models.base import (
-    DistinctTokensClassifier,
-    Ids,
-    Logits,
-    Mask,
-    RowIds,
-    Rows,
-    Tokens,
-    check_batch,
-)
-from wave_jax.models.config import LinearPath
+from wave_jax.models.base import Ids, Logits, Mask, Rows
 
 _SMOOTHING = 1.0  # texts added to those that hold a token, of each class
-
-
-class LinearClassifier(DistinctTokensClassifier):
-    """The linear path alone: a bag-of-tokens classifier. Attributes: see `ModelConfig`."""
-
-    linear_path: LinearPath = "zeros"
-
-    def setup(self) -> None:
-        super().setup()
-        self.bias = self.param("bias", nn.initializers.zeros, (self.num_classes,))
-
-    def table_width(self) -> int:
-        """Returns the number of classes."""
-        return self.num_classes
-
-    def table_init(self) -> nn.initializers.Initializer:
-        """Returns the initializer of weights, zero."""
-        return nn.initializers.zeros
-
-    def logits_from_embeddings(
-        self, emb: Tokens, mask: Mask, *, segment_ids: Ids | None = None, deterministic: bool = True
-    ) -> Logits:
-        """See `TextClassifier`; `segment_ids` is not used."""
-        return linear_logits(emb, mask) + self.bias
-
-    def logits_from_rows(
-        self, rows: Rows, distinct: RowIds, inverse: Ids, mask: Mask, *, deterministic: bool = True
-    ) -> Logits:
-        """See `DistinctTokensClassifier`."""
-        check_batch(inverse, mask)
-        kept = self.keep_words(mask, deterministic)
-        return linear_logits_by_counts(rows, inverse, kept) + self.bias
 
 
 def linear_logits(weights: Float[Array, "b n c"], mask: Mask) -> Logits:

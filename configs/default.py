@@ -38,7 +38,7 @@ def get_config(preset: Literal["paper", "best"] = "best") -> Config:
             readout="auto",  # by op: the one that validated best
             scopes=("input", "input"),
             head="ffn",
-            linear_path="none",
+            linear_path=False,
             pooling="cls",
             position="auto",  # by kind: none for waves
             dim=256,
@@ -72,7 +72,7 @@ def get_config(preset: Literal["paper", "best"] = "best") -> Config:
             config.model,
             variants="table",
             head="linear",
-            linear_path="naive-bayes",
+            linear_path=True,
             dim=16,
             table_scale=0.03,
             dropout=0.3,

@@ -39,7 +39,7 @@ def get_config(preset: Literal["paper", "best"] = "paper") -> Config:
             readout="auto",  # by op: the one that validated best
             scopes=("input", "input"),
             head="ffn",
-            linear_path="none",
+            linear_path=False,
             pooling="cls",
             position="auto",  # by kind: none for waves
             dim=768,
@@ -73,7 +73,7 @@ def get_config(preset: Literal["paper", "best"] = "paper") -> Config:
             config.model,
             variants="table",
             head="linear",
-            linear_path="naive-bayes",
+            linear_path=True,
             dim=16,
             table_scale=0.03,
             dropout=0.3,

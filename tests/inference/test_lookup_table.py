@@ -34,13 +34,13 @@ def _with_fold(classifier: Classifier, fold: bool) -> Classifier:
         ModelConfig(dim=16, op="interference", readout="imag"),
         # Narrower and not trained, this one turns a rounding into 2e-5 of its logits.
         ModelConfig(dim=64, op="both"),
-        ModelConfig(dim=16, variants="table", head="linear", linear_path="zeros"),
+        ModelConfig(dim=16, variants="table", head="linear", linear_path=True),
     ],
     ids=lambda model: f"{model.op} {model.readout}",
 )
 def test_equals_the_network_up_to_rounding(model: ModelConfig) -> None:
     folded = _classifier(model)
-    columns = 2 * model.dim + (0 if model.linear_path == "none" else len(folded.labels))
+    columns = 2 * model.dim + len(folded.labels) * model.linear_path
     assert folded.folded_bytes == 4 * columns * (table_rows(folded.tokenizer.vocab_size) + 1)
     plain = _with_fold(folded, fold=False)
     assert plain.folded_bytes == 0

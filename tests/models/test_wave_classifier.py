@@ -68,10 +68,10 @@ def combinations():
     ops = ("modulation", "interference", "both")
     for op, scopes in zip(ops, SCOPES, strict=True):
         yield {"op": op, "scopes": scopes}
-    short = {"variants": "table", "head": "linear", "linear_path": "zeros"}
+    short = {"variants": "table", "head": "linear", "linear_path": True}
     yield {"op": "modulation", **short}
     yield {"op": "both", "pooling": "mean", **short}
-    yield {"op": "modulation", "position": "sinusoidal", "layers": 2, "linear_path": "zeros"}
+    yield {"op": "modulation", "position": "sinusoidal", "layers": 2, "linear_path": True}
     poolings, positions = ("cls", "mean", "max"), ("none", "sinusoidal", "learned")
     readouts = ("magnitude", "imag", "phase", "real")
     for i, j in itertools.product(range(3), range(3)):

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from wave_jax import ops
 from wave_jax.models.config import Pooling, Position, table_rows
 
 Ids = Int[Array, "b n"]
@@ -127,6 +128,20 @@ class DistinctTokensClassifier(TextClassifier):
     ) -> Logits:
         """Returns logits from the distinct ids' embeddings, so that gradients arrive as rows."""
         raise NotImplementedError
+
+
+def linear_logits(weights: Float[Array, "b n c"], mask: Mask) -> Logits:
+    """Returns the sum of the weights of a text's tokens, without the first, [CLS].
+
+    >>> linear_logits(jnp.array([[[9.0], [1.0], [3.0]]]), jnp.array([[True, True, False]]))
+    Array([[1.]], dtype=float32)
+    """
+    return jnp.sum(jnp.where(ops.others_of_first(mask)[..., None], weights, 0), axis=1)
+
+
+def linear_logits_by_counts(weights: Rows, inverse: Ids, mask: Mask) -> Logits:
+    """Returns `linear_logits(weights[inverse], mask)`, as a product with the tokens' counts."""
+    return ops.sum_by_counts(weights, inverse, ops.others_of_first(mask))
 
 
 def check_batch(ids: Ids, mask: Mask) -> None:

@@ -24,10 +24,11 @@ from wave_jax.models.base import (
     Tokens,
     check_batch,
     drop,
+    linear_logits,
+    linear_logits_by_counts,
     pool,
 )
 from wave_jax.models.config import Activation, Pooling
-from wave_jax.models.linear import linear_logits, linear_logits_by_counts
 
 Mixing = Literal["attention", "fourier"]
 NORM_EPSILON = 1e-12  # BERT's

@@ -144,10 +144,10 @@ def _check_waves(values: dict[str, Any]) -> None:
             raise UserError(
                 f"--model.{name} {value} needs --model.{other} {needed}, got {values[other]}"
             )
-    if values["pretrained"] and (values["variants"] == "table" or values["linear_path"] != "none"):
+    if values["pretrained"] and (values["variants"] == "table" or values["linear_path"]):
         raise UserError(
-            "--model.pretrained needs --model.variants dense and --model.linear-path none, whose "
-            "table holds one embedding a token"
+            "--model.pretrained needs --model.variants dense and no --model.linear-path, so "
+            "that the table holds one embedding a token"
         )
     constant = values["readouts"] == (("interference", "real"),)
     if constant and values["pooling"] == "cls" and values["layers"] == 1:

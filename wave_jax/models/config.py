@@ -12,7 +12,6 @@ Scope = Literal["input", "sentence"]
 Pooling = Literal["cls", "mean", "max"]
 Position = Literal["none", "sinusoidal", "learned"]
 Activation = Literal["gelu", "relu", "tanh"]
-LinearPath = Literal["none", "zeros", "naive-bayes"]
 
 _HEAD_DIM = 64
 _ROW_MULTIPLE = 128  # the table divides over any mesh of a power of two up to this
@@ -37,9 +36,9 @@ class ModelConfig:
     head: Literal["ffn", "linear"] = "ffn"
     """What reads the superposed wave: norm, feed-forward, norm and a linear classifier, or the
     linear classifier alone (one layer only)."""
-    linear_path: LinearPath = "none"
-    """Adds to the logits a weight for each token and class, summed over the text's n tokens and
-    divided by sqrt(n); the weights start at zero, or as those of naive Bayes."""
+    linear_path: bool = False
+    """Adds to the logits the sum of the tokens' weights for each class, which start at zero: a
+    linear classifier of the bag of tokens beside the wave."""
     pooling: Pooling = "cls"
     """From tokens to a text: the [CLS] token's embedding, or the mean or maximum over all."""
     position: Literal["auto", Position] = "auto"

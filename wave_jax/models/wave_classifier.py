@@ -8,6 +8,7 @@ from typing import Literal
 import chex
 import flax.linen as nn
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from wave_jax import ops
@@ -20,11 +21,12 @@ from wave_jax.models.base import (
     Rows,
     Tokens,
     check_batch,
+    linear_logits,
+    linear_logits_by_counts,
     pool,
     sentence_ids,
 )
-from wave_jax.models.config import Activation, LinearPath, Pooling, Scope
-from wave_jax.models.linear import linear_logits, linear_logits_by_counts, zero_after
+from wave_jax.models.config import Activation, Pooling, Scope
 from wave_jax.models.wave_layer import Scopes, Variants, WaveLayer
 
 
@@ -46,7 +48,7 @@ class WaveClassifier(DistinctTokensClassifier):
     sep_id: int = -1
     variants: Literal["dense", "table"] = "dense"
     head: Literal["ffn", "linear"] = "ffn"
-    linear_path: LinearPath = "none"
+    linear_path: bool = False
 
     def setup(self) -> None:
         super().setup()
@@ -61,11 +63,17 @@ class WaveClassifier(DistinctTokensClassifier):
 
     def linear_columns(self) -> int:
         """Returns the number of a token's weights in the linear path, 0 without one."""
-        return 0 if self.linear_path == "none" else self.num_classes
+        return self.num_classes if self.linear_path else 0
 
     def table_init(self) -> nn.initializers.Initializer:
         """Returns the initializer of embeddings, with weights of zero in the linear path."""
-        return zero_after(self._dims(), super().table_init())
+        own, columns = super().table_init(), self.linear_columns()
+
+        def init(key: Array, shape: tuple[int, int], dtype: DTypeLike = jnp.float32) -> Array:
+            embeddings = own(key, (shape[0], shape[1] - columns), dtype)
+            return jnp.pad(embeddings, ((0, 0), (0, columns)))
+
+        return init
 
     def logits_from_embeddings(
         self, emb: Tokens, mask: Mask, *, segment_ids: Ids | None = None, deterministic: bool = True
@@ -181,7 +189,7 @@ class WaveClassifier(DistinctTokensClassifier):
     def _classify(self, pooled: Float[Array, "b d"], linear: Logits, deterministic: bool) -> Logits:
         # Dropout acts on the pooled text: before a maximum over tokens it would shift its values.
         logits = self.classifier(self.layer[-1].drop(pooled, deterministic))
-        return logits + linear if self.linear_columns() else logits
+        return logits + linear if self.linear_path else logits
 
     def _dims(self) -> int:
         """Returns the dimensions of what the table holds for the waves of a token."""

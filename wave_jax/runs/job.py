@@ -16,7 +16,7 @@ from rich.console import Console
 from wave_jax.data.dataset import Split
 from wave_jax.data.tokenize import TokenizedDataset, merge_validation
 from wave_jax.errors import Interrupted, UserError
-from wave_jax.models import build_model, naive_bayes, read_pretrained, table_rows
+from wave_jax.models import build_model, read_pretrained
 from wave_jax.runs import metrics_log
 from wave_jax.runs.baseline import tfidf_accuracy
 from wave_jax.runs.checkpoints import FOLDER, Checkpoints, finished_steps, restore_params
@@ -209,10 +209,6 @@ def make_task(config: Config, texts: TokenizedDataset, mesh: Mesh) -> Task:
         initial = read_pretrained(
             config.model, vocab_size=vocab_size, max_length=max_length, like=like
         )
-    linear, train = None, texts.splits["train"]
-    if config.model.linear_path == "naive-bayes":
-        shape = table_rows(vocab_size), len(texts.label_names)
-        linear = naive_bayes(train.tokens.ids, train.tokens.offsets, train.labels, *shape)
     return Task(
         config=config.train,
         seed=config.seed,
@@ -221,7 +217,6 @@ def make_task(config: Config, texts: TokenizedDataset, mesh: Mesh) -> Task:
         batches=train_batches(texts, config, mesh),
         validation=eval_batches(texts, "validation", config, mesh),
         initial=initial,
-        linear=linear,
     )
 
 

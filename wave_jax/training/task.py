@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from flax import linen as nn
 from jax.sharding import Mesh
@@ -17,7 +16,7 @@ from jax.sharding import Mesh
 from wave_jax.training.config import TrainConfig, epochs_for
 from wave_jax.training.mesh import put, replicated, state_shardings
 from wave_jax.training.sparse_adamw import EPSILON, init_rows, update_rows
-from wave_jax.training.state import State, join_table, split_table, with_params
+from wave_jax.training.state import State, split_table, with_params
 from wave_jax.training.step import has_rows, make_train_step
 
 _EXAMPLE = (1, 4)  # rows and tokens that parameters are initialised with
@@ -34,7 +33,6 @@ class Task:
     batches: Any  # TrainBatches
     validation: Any  # EvalBatches; None: nothing is validated, so the last parameters count
     initial: Mapping[str, Any] | None = None  # parameters to start from; those missing are drawn
-    linear: np.ndarray | None = None  # [rows, C], the last columns of the table to start from
 
     @property
     def steps_per_epoch(self) -> int:
@@ -87,19 +85,16 @@ class Task:
     def new_state(self) -> State:
         """Returns the state before the first step, created sharded by one jitted call."""
 
-        def create(key: jax.Array, linear: Any) -> State:
+        def create(key: jax.Array) -> State:
             ids = jnp.zeros(_EXAMPLE, jnp.int32)
             params = dict(self.model.init(key, ids, jnp.ones(_EXAMPLE, bool))["params"])
             rest, table = split_table(params)
-            if linear is not None:
-                table = table.at[:, -linear.shape[1] :].set(linear)
-                params = join_table(rest, table)
             rest, rows = (rest, init_rows(table)) if self.sparse else (params, None)
             return State(jnp.zeros((), jnp.int32), params, self.optimizer.init(rest), rows)
 
         key = jax.random.split(jax.random.key(self.seed))[0]  # initialisation has one of its own
-        shardings = state_shardings(self.mesh, jax.eval_shape(create, key, self.linear))
-        state = jax.jit(create, out_shardings=shardings)(key, self.linear)
+        shardings = state_shardings(self.mesh, jax.eval_shape(create, key))
+        state = jax.jit(create, out_shardings=shardings)(key)
         return state if self.initial is None else with_params(state, self.initial)
 
     def jitted_step(self, state: State) -> Any:

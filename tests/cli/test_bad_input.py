@@ -82,7 +82,7 @@ def test_little_data_is_warned_of_and_the_columns_are_reported(
     content = GOOD + "unknown words,\n" * 3 + "rare words,c\n"
     done = _train(command, tmp_path, content, "--data.on-unlabelled", "skip")
     assert done.status == 0, done.err
-    data, _, _, warning = done.out.splitlines()[:4]
+    data, _, _, _, warning = done.out.splitlines()[:5]
     assert "41 rows; text from text, label from label; 3 rows without a label left out" in data
     # 41 rows: 8 to test on, and of the others 26 to learn from; 50 / sqrt(8) is 18
     assert warning.startswith("Warning: 26 texts to learn from and 8 to test on")

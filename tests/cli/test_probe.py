@@ -111,7 +111,8 @@ def test_from_python(trained: tuple[Path, Done]) -> None:
     found = probing.probe_text(classifier, "waves tide")
     gradients = found.result.gradients
     assert isinstance(gradients, WaveGradients)
-    assert gradients.embedding.shape == (1, len(found.tokens), 16)
+    width = classifier.model.table_width()  # two variants, and a weight for each class
+    assert gradients.embedding.shape == (1, len(found.tokens), width)
     np.testing.assert_allclose(
         gradients.logits[0], classifier.logits("waves tide"), rtol=1e-4, atol=1e-5
     )

@@ -118,7 +118,7 @@ def test_one_step(name: str, preset: str, tmp_path: Path) -> None:
     )
     summary = train(config, workdir=tmp_path / "run")
     assert summary.steps == 1
-    assert summary.test_examples == 20
+    assert 18 <= summary.test_examples <= 22, "a fifth, but equal texts stay together"
 
 
 def test_without_config_the_default_recipe_is_used() -> None:

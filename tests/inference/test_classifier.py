@@ -229,7 +229,7 @@ def test_a_run_with_ngrams_reads_texts_of_any_length(
     with pytest.raises(UserError, match="cannot be read as this run's n-grams"):
         load(tmp_path / "run")
     for model in (ModelConfig(position="learned"), ModelConfig(pretrained="bert")):
-        with pytest.raises(UserError, match="neither a checkpoint's .* nor learned positions"):
+        with pytest.raises(UserError, match="tokens without a place in the text, but --model.p"):
             with_vocabulary(replace(config, model=model))
 
 

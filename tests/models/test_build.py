@@ -54,7 +54,7 @@ def test_networks_that_cannot_learn_are_refused(options, text):
         ({"heads": 4}, "--model.heads 4 has no effect with --model.kind wave"),
         ({"kind": "transformer", "heads": 5}, "dim 64 cannot be divided among 5 attention heads"),
         ({"kind": "transformer", "heads": 0}, "model.heads must be at least 1, got 0"),
-        ({"kind": "linear", "dim": 9}, "--model.dim 9 has no effect with --model.kind linear"),
+        ({"kind": "linear", "dropout": 0.1}, "--model.d.* has no effect with --model.kind linear"),
         ({"kind": "mean", "head": "linear"}, "--model.head linear has no effect"),
         ({"kind": "mean", "word_dropout": 1.0}, r"word-dropout must be in \[0, 1\), got 1.0"),
     ],

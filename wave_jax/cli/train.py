@@ -18,8 +18,9 @@ from typing import Annotated, Any, get_args, get_type_hints
 import tyro
 
 from wave_jax.cli.app import FAILED, USER_ERROR, fields_of, parse, report
+from wave_jax.data.config import DataConfig
 from wave_jax.errors import Interrupted, PeerLost, UserError, nearest, nearest_path
-from wave_jax.models.build import for_kind
+from wave_jax.models.build import for_kind, ordered
 from wave_jax.training.config import Config
 
 _DESCRIPTION = """Trains a Wave Network and evaluates it on the test split.
@@ -144,7 +145,10 @@ def read_arguments(argv: Sequence[str], *, prog: str) -> Arguments:
     default = Arguments(**fields_of(Recipe, recipe), **fields_of(Config, config))
     description = _DESCRIPTION.format(prog=prog)
     found = parse(default, argv, prog=prog, description=description, file_option="--data.source")
-    return replace(found, model=for_kind(found.model, default.model))
+    model, data = for_kind(found.model, default.model), found.data
+    if (model.pretrained or ordered(model)) and _extras(data) == _extras(default.data):
+        data = replace(data, ngrams=1, stems=())  # the recipe's, which this network has no use for
+    return replace(found, model=model, data=data)
 
 
 def load_recipe(name: str, preset: str | None = None) -> Config:
@@ -214,6 +218,10 @@ def new_folder(name: str) -> Path:
             folder = Path(f"{stem}-{number}")
         except OSError as error:
             raise UserError(f"cannot make {folder}: {error.strerror}; give --workdir") from error
+
+
+def _extras(data: DataConfig) -> tuple[int, tuple[int, ...]]:
+    return data.ngrams, data.stems
 
 
 def _check_processes(options: Distributed) -> None:

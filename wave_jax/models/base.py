@@ -80,7 +80,7 @@ class TextClassifier(nn.Module):
         """Returns the token embeddings, positions included."""
         x = self.token_embedding(ids)
         positions = self.positions(ids.shape[1])
-        return x if positions is None else x + positions
+        return x if positions is None else x.at[..., : self.dim].add(positions)
 
     def segment_ids(self, ids: Ids, mask: Mask) -> Ids | None:
         """Returns each token's sentence (0 at padding), or None where sentences do not matter."""

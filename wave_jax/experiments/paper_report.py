@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import wave_jax
-from wave_jax.experiments.plan import Job, Plan, Record
+from wave_jax.experiments.plan import Found, Jobs, Plan, Record
 
 CONTENT = tomllib.loads((Path(__file__).parent / "report.toml").read_text("utf-8"))
 LABELS: dict[str, str] = CONTENT["labels"]
@@ -46,8 +46,8 @@ class Item(NamedTuple):
     """A table or figure of the papers, described in report.toml under its name."""
 
     name: str
-    jobs: Callable[[Plan], Mapping[Any, Sequence[Job]]]  # may list more once records are made
-    draw: Callable[[Plan, dict[Any, list[Record]]], Section]  # from records under the same keys
+    jobs: Callable[[Plan], Jobs]  # may list more once records are made
+    draw: Callable[[Plan, Found], Section]  # from records under the same keys
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
@@ -117,7 +117,7 @@ def _save(figure: Figure, stem: str) -> None:
         figure.savefig(f"{stem}.png", dpi=150, metadata={"Software": None})
 
 
-def _section(plan: Plan, item: Item, found: dict[Any, list[Record]], missing: int) -> Iterator[str]:
+def _section(plan: Plan, item: Item, found: Found, missing: int) -> Iterator[str]:
     prose = CONTENT["items"][item.name]
     yield from (f"## {prose['title'] if found else prose['summary']}", "")
     if missing:
@@ -159,7 +159,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _command(plan: Plan, item: Item) -> str:
-    sources = " ".join(shlex.quote(data.source) for data in plan.datasets)
+    sources = shlex.join(data.source for data in plan.datasets)
     given = f" --pretrained {plan.pretrained.label.split()[0]}" if plan.pretrained else ""
     return (
         f"python -m wave_jax reproduce {item.name} --data {sources} --scale {plan.scale.name} "

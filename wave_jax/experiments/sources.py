@@ -52,7 +52,7 @@ class PreparedSource:
 
 
 def prepare_source(
-    source: str, work: Path, *, texts: int | None = None, test_texts: int | None = None
+    source: str, work: Path, texts: int | None = None, test_texts: int | None = None
 ) -> PreparedSource:
     """Reads a source as `--data.source` does, and keeps a fixed sample of it under `work`.
 

@@ -95,10 +95,8 @@ def clean_rows(
         name = _class_name(label, where)
         if name is None and spec.unlabelled == "stop":
             what = "empty" if isinstance(label, str) else f"missing ({label})"
-            raise UserError(
-                f"{where}: the label is {what}; every row needs one, or --data.on-unlabelled skip "
-                "to leave such rows out"
-            )
+            advice = "every row needs one, or --data.on-unlabelled skip to leave such rows out"
+            raise UserError(f"{where}: the label is {what}; {advice}")
         no_group = group in (None, "", b"") or group != group  # NaN
         yield text, name and encodable(name, spec.errors, where), None if no_group else repr(group)
 
@@ -130,10 +128,8 @@ def encodable(text: str, errors: Errors, where: str) -> str:
         return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
     code = ord(found.group())
     what = f"byte 0x{code - 0xDC00:02X}" if 0xDC80 <= code <= 0xDCFF else f"surrogate U+{code:X}"
-    raise UserError(
-        f"{where}: not valid UTF-8 ({what}); convert the file to UTF-8, "
-        "or pass --data.errors replace to substitute U+FFFD"
-    )
+    advice = "convert the file to UTF-8, or pass --data.errors replace to substitute U+FFFD"
+    raise UserError(f"{where}: not valid UTF-8 ({what}); {advice}")
 
 
 def _read(shards: list[Input], spec: ColumnSpec, names: Input | None) -> Table:

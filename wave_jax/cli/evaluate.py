@@ -108,11 +108,10 @@ def _read(argv: Sequence[str], prog: str) -> tuple[Options, DataConfig, DataConf
 
     The arguments are parsed twice, as the defaults of the data options are those of the workdir.
     """
-    given: dict[str, Any] = {"description": _DESCRIPTION, "file_option": "--data.source"}
-    options = parse(Options(tyro.MISSING), argv, prog=prog, **given)
+    options = parse(Options(tyro.MISSING), argv, prog, _DESCRIPTION, "--data.source")
     trained_on = load_config(Path(options.workdir)).data
     own = SourceConfig(**fields_of(SourceConfig, trained_on))
-    options = parse(replace(options, data=own), argv, prog=prog, **given)
+    options = parse(replace(options, data=own), argv, prog, _DESCRIPTION, "--data.source")
     data = replace(trained_on, **vars(options.data))
     if data.source != own.source and data.test == own.test:
         data = replace(data, test=None)  # the run's test file belongs to the run's source

@@ -61,8 +61,7 @@ class Options(TextOptions):
 
 def main(argv: Sequence[str], *, prog: str) -> None:
     """Prints the gradients."""
-    default = Options(tyro.MISSING)
-    options = parse(default, argv, prog=prog, description=_DESCRIPTION, file_option="--input")
+    options = parse(Options(tyro.MISSING), argv, prog, _DESCRIPTION, "--input")
     options.check()
     if sum(map(bool, (options.text, options.input, options.example))) != 1:
         raise UserError("give the texts in one way: --text, --input FILE, or --example N")
@@ -130,19 +129,15 @@ def _print_probe(record: dict[str, Any]) -> None:
     print(f"gradient of  the {record['of']} of {record['label']}: {record['value']:.5g}")
     if record["tokens_cut"]:
         print(f"truncated    by {record['tokens_cut']} tokens beyond the network's length")
-    paths = {
-        f"{name} {index}" if len(layers) > 1 else name: layer[f"{name}_path"]
-        for index, layer in enumerate(layers)
-        for name in ("magnitude", "phase")
-    }
     tokens = {
         "token": record["tokens"],
         "": ["█" * round(_BAR * value / longest) for value in gradient],
         "gradient": gradient,
-        **paths,
-        "x input": record["gradient_times_input"],
-        "integrated": integrated["tokens"],
     }
+    for index, layer in enumerate(layers):
+        number = f" {index}" if len(layers) > 1 else ""
+        tokens |= {f"{name}{number}": layer[f"{name}_path"] for name in ("magnitude", "phase")}
+    tokens |= {"x input": record["gradient_times_input"], "integrated": integrated["tokens"]}
     title = "Each token: gradient at its embedding, its two paths, attributions"
     print_table(title, tokens, floats=".3g")
     per_layer = {

@@ -23,7 +23,7 @@ interrupted command resumes when it is repeated."""
 
 def main(argv: Sequence[str], *, prog: str) -> None:
     """Measures and draws."""
-    options = parse(Options(), argv, prog=prog, description=_DESCRIPTION, file_option="--data")
+    options = parse(Options(), argv, prog, _DESCRIPTION, "--data")
     from rich.console import Console
 
     from wave_jax.experiments.command import list_items, reproduce
@@ -37,9 +37,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     named = {argument.partition("=")[0] for argument in argv}
     for option in ("--data", "--scale", "--pretrained"):
         if options.draw and option in named:
-            raise UserError(
-                f"{option} has no effect with --draw, as the records in --out decide it: leave it "
-                "out, or leave out --draw to measure"
-            )
+            why, advice = "as the records in --out decide it", "or leave out --draw to measure"
+            raise UserError(f"{option} has no effect with --draw, {why}: leave it out, {advice}")
     enable_compilation_cache()
     print(f"Report: {reproduce(options, Console(soft_wrap=True))}")

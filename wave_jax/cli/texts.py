@@ -62,13 +62,9 @@ def open_input(options: TextOptions, trained_on: DataConfig) -> Iterator[Iterato
     """Opens `--input` and yields its texts in lists: the rows of a table, or lines."""
     path = user_path(options.input or "")
     if is_table(path):
-        columns = ColumnSpec(
-            options.data.text_columns or trained_on.text_columns,
-            trained_on.label_column,
-            options.data.columns or trained_on.columns,
-            errors=options.errors,
-        )
-        yield _rows(path, columns)
+        text = options.data.text_columns or trained_on.text_columns
+        names = options.data.columns or trained_on.columns
+        yield _rows(path, ColumnSpec(text, trained_on.label_column, names, errors=options.errors))
         return
     if not path.exists():
         existing(path)  # raises, with a similar name
@@ -104,10 +100,9 @@ def _decoded(lines: list[bytes], first: int, errors: Errors, name: str) -> Itera
         except UnicodeDecodeError as error:
             if texts:
                 yield texts
-            raise UserError(
-                f"line {number} of {name} is not UTF-8 (byte 0x{line[error.start]:02x} at "
-                f"position {error.start + 1}); --errors replace puts U+FFFD in its place"
-            ) from error
+            bad = f"byte 0x{line[error.start]:02x} at position {error.start + 1}"
+            advice = "--errors replace puts U+FFFD in its place"
+            raise UserError(f"line {number} of {name} is not UTF-8 ({bad}); {advice}") from error
     yield texts
 
 

@@ -82,10 +82,8 @@ def _find(name: str) -> list[Item]:
     if name == "all":
         return list(ITEMS.values())
     if name not in ITEMS:
-        names = ["all", *ITEMS]
-        raise UserError(
-            f"no item {name!r}{nearest(name.lower(), names)}; --list shows them: {', '.join(names)}"
-        )
+        near = nearest(name.lower(), ["all", *ITEMS])
+        raise UserError(f"no item {name!r}{near}; --list shows them: all, {', '.join(ITEMS)}")
     return [ITEMS[name]]
 
 

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import wave_jax
@@ -63,7 +62,6 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
 def subplots(rows: int = 1, columns: int = 1, *, width: float = 4.4, height: float = 3.3) -> Any:
     """Returns (figure, array of axes [rows, columns]); it needs no display."""
     figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
-    FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
@@ -75,14 +73,12 @@ def line(axes: Axes, name: str, x: Sequence[float], y: Sequence[float], label: s
     return STYLE[name]["color"]
 
 
-def finish(axes: Axes, xlabel: str, ylabel: str, *, title: str = "", legend: bool = True) -> None:
+def finish(axes: Axes, xlabel: str, ylabel: str, *, legend: bool = True) -> None:
     """Labels the axes, and removes what is not needed."""
     axes.set(xlabel=xlabel, ylabel=ylabel)
-    if title:
-        axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    if legend and axes.get_legend_handles_labels()[0]:
+    if legend:
         axes.legend(frameon=False, fontsize=8)
 
 

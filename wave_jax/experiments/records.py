@@ -6,13 +6,11 @@ import json
 import os
 import platform
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import flax
 import jax
-import numpy as np
-import optax
 
 import wave_jax
 from wave_jax.errors import UserError
@@ -89,8 +87,7 @@ class Records:
 
 def environment() -> dict[str, Any]:
     """Returns versions and hardware, without anything that names the machine."""
-    modules = {"jax": jax, "flax": flax, "optax": optax, "numpy": np}
-    return {name: module.__version__ for name, module in modules.items()} | {
+    return {name: version(name) for name in ("jax", "flax", "optax", "numpy")} | {
         "python": platform.python_version(),
         "system": platform.system(),
         "machine": platform.machine(),

@@ -114,18 +114,15 @@ def _rows(found: Found, paper: dict[str, list[float]]) -> list[list[str]]:
             theirs = [f"{accuracy:.2f}", f"{memory:.2f}", f"{seconds:,.0f}"]
             off = f"{statistics.fmean(ours) - accuracy:+.2f}"
         sizes = [record["result"]["step_bytes"] for record in records]
+        epochs = [record["result"]["rows"][-1]["epoch"] for record in records]
+        times = [r["time"]["seconds"] / max(n, 1e-9) for r, n in zip(records, epochs, strict=True)]
         rows.append([
             LABELS[name], setting, theirs[0], spread(ours), off,
             spread(_percent(records, "validation")), str(len(ours)), theirs[1],
             "–" if None in sizes else f"{max(sizes) / 2**20:,.0f}", theirs[2],
-            f"{statistics.median(map(_epoch_seconds, records)):,.1f}",
+            f"{statistics.median(times):,.1f}",
         ])  # fmt: skip
     return rows
-
-
-def _epoch_seconds(record: Record) -> float:
-    epochs = record["result"]["rows"][-1]["epoch"]
-    return float(record["time"]["seconds"] / max(epochs, 1e-9))
 
 
 def _comparison(plan: Plan, found: Found) -> str:

@@ -18,7 +18,7 @@ from wave_jax.errors import UserError
 from wave_jax.inference import Classifier, load
 from wave_jax.inference.probing import probe_text
 from wave_jax.probe.page import render_page
-from wave_jax.probe.result import Of, TextProbe, probe_record
+from wave_jax.probe.result import Of, probe_record
 from wave_jax.runs.workdir import with_snapshot
 from wave_jax.training.compilation import enable_compilation_cache
 
@@ -67,7 +67,13 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         raise UserError("give the texts in one way: --text, --input FILE, or --example N")
     enable_compilation_cache()
     classifier = load(options.workdir, options.checkpoint, fold=False)
-    probes = _probe(classifier, options)
+    cut = options.cut or bool(options.example)  # examples are truncated, as in training
+    probes = []
+    for name, text, label in _texts(options, classifier):
+        try:
+            probes.append(probe_text(classifier, text, label=label, of=options.of, cut=cut))
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from error
     for record in map(probe_record, probes):
         if options.json:
             print(json.dumps(record))
@@ -81,17 +87,6 @@ def main(argv: Sequence[str], *, prog: str) -> None:
             raise UserError(f"cannot write {page}: {error.strerror}") from error
         if not options.json:
             print(f"Written: {page} ({page.stat().st_size / 1e6:.2f} MB)")
-
-
-def _probe(classifier: Classifier, options: Options) -> list[TextProbe]:
-    cut = options.cut or bool(options.example)  # examples are truncated, as in training
-    probes = []
-    for name, text, label in _texts(options, classifier):
-        try:
-            probes.append(probe_text(classifier, text, label=label, of=options.of, cut=cut))
-        except UserError as error:
-            raise UserError(f"{name}: {error}") from error
-    return probes
 
 
 def _texts(options: Options, classifier: Classifier) -> list[tuple[str, str, str | None]]:

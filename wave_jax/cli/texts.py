@@ -46,10 +46,9 @@ class TextOptions:
         """Raises UserError where the column options have no table to apply to."""
         table = self.input is not None and is_table(user_path(self.input))
         if self.data != ColumnsConfig() and not table:
-            raise UserError(
-                "--data.text-columns and --data.columns need --input FILE with a .csv, .tsv, "
-                ".jsonl or .parquet file: other files are read line by line"
-            )
+            tables = "a .csv, .tsv, .jsonl or .parquet file: other files are read line by line"
+            named = "--data.text-columns and --data.columns"
+            raise UserError(f"{named} need --input FILE with {tables}")
 
 
 def is_table(path: Path) -> bool:

@@ -14,7 +14,7 @@ import math
 import re
 import sysconfig
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from wave_jax.data.table import Table
@@ -155,9 +155,8 @@ def _docstrings(file: Path) -> Iterator[str]:
             nodes[:0] = node.body
 
 
-def _without_code(lines: list[str]) -> list[str]:
+def _without_code(lines: list[str]) -> Iterator[str]:
     """Drops fenced code, doctests with their output, directives and literal blocks."""
-    kept: list[str] = []
     block = math.inf  # lines indented by more than this belong to a dropped block
     fenced = doctest = False
     for line in lines:
@@ -174,13 +173,11 @@ def _without_code(lines: list[str]) -> list[str]:
         if directive or literal:
             block = indent
         if not directive:
-            kept.append(line.rstrip()[:-1] if literal else line)
-    return kept
+            yield line.rstrip()[:-1] if literal else line
 
 
-def _without_sections(lines: list[str]) -> list[str]:
+def _without_sections(lines: Iterable[str]) -> Iterator[str]:
     """Drops listing sections, headings, fields, tables and blank lines."""
-    kept: list[str] = []
     block = math.inf
     listing = False
     for line, following in itertools.pairwise([*lines, ""]):
@@ -196,5 +193,4 @@ def _without_sections(lines: list[str]) -> list[str]:
         else:
             block = math.inf
             if not (_CODE.fullmatch(line) or _TABLE.fullmatch(line)):
-                kept.append(line)
-    return kept
+                yield line

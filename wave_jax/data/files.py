@@ -108,10 +108,9 @@ def make_table(columns: Columns, rows: Iterable[Row], spec: ColumnSpec, origin: 
     labels = [label for _, label, _ in found if label is not None]
     groups = [group for _, label, group in found if label is not None]
     if columns.group is not None and len(set(groups)) == 1:
-        raise UserError(
-            f"{origin}: all {len(texts):,} rows have one value in the column {columns.group!r}, so "
-            "that no split can part them; name another with --data.group-column"
-        )
+        what = f"all {len(texts):,} rows have one value in the column {columns.group!r}"
+        advice = "name another with --data.group-column"
+        raise UserError(f"{origin}: {what}, so that no split can part them; {advice}")
     labels = whole_numbers(labels) if columns.untyped else labels
     rest = columns.classes, len(found) - len(texts), groups if columns.group is not None else None
     return Table(texts, labels, origin, str(columns), *rest)

@@ -52,10 +52,9 @@ def read_delimited(source: Input, spec: ColumnSpec, delimiter: str) -> Rows:
 def read_fasttext(source: Input, spec: ColumnSpec) -> Rows:
     """Reads fastText's format: `__label__CLASS` and the text, one row per line."""
     if spec.group is not None:
-        raise UserError(
-            f"{source.name} is a fastText file, which has no column {spec.group!r}: leave "
-            "--data.group-column out, or give a csv, tsv, jsonl or parquet file"
-        )
+        what = f"{source.name} is a fastText file, which has no column {spec.group!r}"
+        advice = "leave --data.group-column out, or give a csv, tsv, jsonl or parquet file"
+        raise UserError(f"{what}: {advice}")
 
     def rows() -> Iterator[Row]:
         for where, line in _filled_lines(source, spec.errors):
@@ -211,10 +210,9 @@ def _find_columns(first: list[str], spec: ColumnSpec, origin: str) -> tuple[Sequ
             return names, Columns(tuple(names[1:]), label, headerless=True)
         other = next((mark for mark in ";\t|," if mark in names[0]), None)
         if len(names) == 1 and other is not None:
-            raise UserError(
-                f"{origin}: the fields of its first line seem to be separated by {other!r}; "
-                "expected ',' in a .csv file and a tab in a .tsv file: save it as one of these"
-            ) from None
+            what = f"{origin}: the fields of its first line seem to be separated by {other!r}"
+            expected = "',' in a .csv file and a tab in a .tsv file: save it as one of these"
+            raise UserError(f"{what}; expected {expected}") from None
         advice = "name its columns in order with --data.columns (such as --data.columns label text)"
         raise UserError(f"{error}; if the file has no header line, {advice}") from None
 

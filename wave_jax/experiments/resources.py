@@ -71,11 +71,8 @@ def draw_complexity(plan: Plan, found: Found) -> Section:
     for name, (record,) in found.items():
         label, result = _LABELS[name], record["result"]
         lengths, widths = result["by_length"], result["by_width"]
-        slopes = (
-            exponent(_LENGTHS[-_FITTED:], lengths[-_FITTED:]),
-            exponent(_LENGTHS[-2:], lengths[-2:]),
-            exponent(_WIDTHS[-3:], widths[-3:]),
-        )
+        slopes = [exponent(_LENGTHS[-last:], lengths[-last:]) for last in (_FITTED, 2)]
+        slopes.append(exponent(_WIDTHS[-3:], widths[-3:]))
         rows.append([label, *CONTENT["operations"][name], *(f"{slope:.3f}" for slope in slopes)])
         by_length.append([label, *(f"{flops / 1e6:,.2f}" for flops in lengths)])
         line(axes[0, 0], name, _LENGTHS, [flops / 1e6 for flops in lengths], label)

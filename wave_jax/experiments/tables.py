@@ -34,7 +34,7 @@ def table1_jobs(plan: Plan) -> Jobs:
 def draw_table1(plan: Plan, found: Found) -> Section:
     data = plan.datasets[0]
     measured = {key: records for key, records in found.items() if key[0] != "trials"}
-    rows = _rows(measured, _PAPERS["table1"].get(data.name, {}))
+    rows = list(_rows(measured, _PAPERS["table1"].get(data.name, {})))
     values = {
         "majority": 100 * data.majority,
         "comparison": _comparison(plan, measured),
@@ -63,7 +63,7 @@ def draw_table2(plan: Plan, found: Found) -> Section:
         }
         if measured:
             sizes = f"{data.train:,} + {data.validation:,} + {data.test:,} texts"
-            rows = _rows(measured, _PAPERS["table2"].get(data.name, {}))
+            rows = list(_rows(measured, _PAPERS["table2"].get(data.name, {})))
             tables.append((f"accuracy: {data.name} ({sizes})", rows))
     return Section([*tables, ("savings", resources.savings_rows(found))])
 
@@ -105,8 +105,7 @@ def _percent(records: list[Record], split: str) -> list[float]:
     return [100 * record["result"][f"{split}_accuracy"] for record in records]
 
 
-def _rows(found: Found, paper: dict[str, list[float]]) -> list[list[str]]:
-    rows = []
+def _rows(found: Found, paper: dict[str, list[float]]) -> Iterator[list[str]]:
     for (name, setting), records in found.items():
         ours, theirs, off = _percent(records, "test"), ["–"] * 3, "–"
         if name in paper:
@@ -116,13 +115,12 @@ def _rows(found: Found, paper: dict[str, list[float]]) -> list[list[str]]:
         sizes = [record["result"]["step_bytes"] for record in records]
         epochs = [record["result"]["rows"][-1]["epoch"] for record in records]
         times = [r["time"]["seconds"] / max(n, 1e-9) for r, n in zip(records, epochs, strict=True)]
-        rows.append([
+        yield [
             LABELS[name], setting, theirs[0], spread(ours), off,
             spread(_percent(records, "validation")), str(len(ours)), theirs[1],
             "–" if None in sizes else f"{max(sizes) / 2**20:,.0f}", theirs[2],
             f"{statistics.median(times):,.1f}",
-        ])  # fmt: skip
-    return rows
+        ]  # fmt: skip
 
 
 def _comparison(plan: Plan, found: Found) -> str:

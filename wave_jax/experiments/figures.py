@@ -73,9 +73,9 @@ def draw_figure2(plan: Plan, found: Found) -> Section:
     for name, records in found.items():
         curves = np.array([[row["accuracy"] for row in _rows(each, "test")] for each in records])
         steps = [row["step"] for row in _rows(records[0], "test")]
-        color = line(axes[0, 0], name, steps, 100 * curves.mean(axis=0), LABELS[name])
+        line(axes[0, 0], name, steps, 100 * curves.mean(axis=0), LABELS[name])
         bounds = 100 * curves.min(axis=0), 100 * curves.max(axis=0)
-        axes[0, 0].fill_between(steps, *bounds, color=color, alpha=0.15, lw=0)
+        axes[0, 0].fill_between(steps, *bounds, color=STYLE[name]["color"], alpha=0.15, lw=0)
         goals = [_reached(steps, curves, goal) for goal in _GOALS]
         table.append([LABELS[name], *goals, spread((100 * curves[:, -1]).tolist())])
     for goal in _GOALS:

@@ -65,12 +65,11 @@ def subplots(rows: int = 1, columns: int = 1, *, width: float = 4.4, height: flo
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def line(axes: Axes, name: str, x: Sequence[float], y: Sequence[float], label: str) -> Any:
-    """Draws a model's curve in its style; returns its colour."""
+def line(axes: Axes, name: str, x: Sequence[float], y: Sequence[float], label: str) -> None:
+    """Draws a model's curve in its style."""
     every = max(1, len(x) // _MARKERS)
     size = 7 if "mfc" in STYLE[name] else 4  # a hollow marker shows around one that hides it
     axes.plot(x, y, label=label, markersize=size, linewidth=1.6, markevery=every, **STYLE[name])
-    return STYLE[name]["color"]
 
 
 def finish(axes: Axes, xlabel: str, ylabel: str, *, legend: bool = True) -> None:

@@ -71,7 +71,6 @@ class WaveGradients:
     Attributes:
       loss: L, [], the sum of `values`.
       values: what the scalar returned, [b] or [].
-      logits: [b, c].
       embedding: dL/d(embedding output) for each token, positions included and through all layers,
         [b, n, d]; the parameters are held fixed.
       layers: from the first to the last.

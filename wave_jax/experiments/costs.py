@@ -65,15 +65,15 @@ def plain_step_cost(config: ModelConfig, batch: int, length: int) -> Values:
     return _cost(*_plain_step(config, batch, length))
 
 
-def row_step_cost(config: ModelConfig, batch: int, length: int, distinct: int) -> Values:
-    """Returns the cost of a training step as `train` makes it, with that many distinct ids."""
+def row_step_cost(config: ModelConfig, batch: int, length: int) -> Values:
+    """Returns the cost of a training step as `train` makes it, where no token occurs twice."""
     model, mesh = model_and_shapes(config)[0], make_mesh(1, 1)
     train = TrainConfig(steps=1000)
     task = Task(config=train, seed=0, model=model, mesh=mesh, batches=None, validation=None)
     state, key = jax.eval_shape(task.new_state), jax.eval_shape(jax.random.key, 0)
     ids = np.zeros((batch, length), np.int32)
     given = Batch(
-        distinct=np.zeros(distinct, np.int32), inverse=ids, mask=ids.astype(bool),
+        distinct=np.zeros(ids.size, np.int32), inverse=ids, mask=ids.astype(bool),
         labels=np.zeros(batch, np.int32), weights=np.zeros(batch, np.float32),
     )  # fmt: skip
     return _cost(task.jitted_step(state), state, empty_metrics(), key, given)

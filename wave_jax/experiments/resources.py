@@ -107,15 +107,12 @@ def flops(name: str, dim: int, length: int) -> float:
 def step_jobs(plan: Plan) -> Jobs:
     jobs: Jobs = {}
     for name in _STEPS:
+        step = costs.row_step_cost if name == _AS_TRAINED else costs.plain_step_cost
+        model = _model("modulation" if name == _AS_TRAINED else name)
         for batch in _BATCHES:
-            if name == _AS_TRAINED:  # no token twice
-                given = (_model("modulation"), batch, _TOKENS, batch * _TOKENS)
-                cost = partial(costs.row_step_cost, *given)
-            else:
-                cost = partial(costs.plain_step_cost, _model(name), batch, _TOKENS)
             config = {"model": name, "batch": batch, "length": _TOKENS}
             key = f"resources-{name.replace(', ', '-').replace(' ', '-')}-{batch}"
-            jobs[name, batch] = [costs.cost_job(key, config, cost)]
+            jobs[name, batch] = [costs.cost_job(key, config, partial(step, model, batch, _TOKENS))]
     for name in _TIMED:
         sizes = {"batch": _TIMED_BATCH, "length": _TOKENS, "steps": _TIMED_STEPS}
         seconds = partial(costs.step_seconds, _model(name), **sizes)

@@ -99,8 +99,7 @@ def print_report(report: Mapping[str, Any]) -> None:
     order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_CONFUSIONS]
     true, predicted = np.divmod(order, len(labels))
     names = {"true": [labels[k] for k in true], "predicted": [labels[k] for k in predicted]}
-    counts = wrong[true, predicted].tolist()
-    print_table("Most frequent confusions", {**names, "examples": counts})
+    print_table("Most frequent confusions", names | {"examples": wrong[true, predicted].tolist()})
 
 
 def _read(argv: Sequence[str], prog: str) -> tuple[Options, DataConfig, DataConfig]:

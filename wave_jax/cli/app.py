@@ -69,9 +69,7 @@ def report(error: UserError | PeerLost | KeyboardInterrupt) -> int:
     return USER_ERROR if isinstance(error, UserError) else FAILED
 
 
-def parse(
-    default: _T, argv: Sequence[str], *, prog: str, description: str, file_option: str = ""
-) -> _T:
+def parse(default: _T, argv: Sequence[str], prog: str, description: str, file_option: str) -> _T:
     """Returns the dataclass `default` with the fields replaced that `argv` names.
 
     tyro exits for `--help` (0) and for wrong options and values (2, with similar options in a box).
@@ -86,12 +84,9 @@ def parse(
     stray = unknown[0]
     if stray.startswith("-"):
         return call(args=list(argv))
-    meant = file_option and Path(stray).exists()
-    hint = f", did you mean '{file_option} {stray}'?" if meant else ""
-    raise UserError(
-        f"unexpected argument {stray!r}: options begin with --, and a value with spaces needs "
-        f"quotes (--help has examples){hint}"
-    )
+    hint = f", did you mean '{file_option} {stray}'?" if Path(stray).exists() else ""
+    rule = "options begin with --, and a value with spaces needs quotes (--help has examples)"
+    raise UserError(f"unexpected argument {stray!r}: {rule}{hint}")
 
 
 def fields_of(cls: type, instance: Any) -> dict[str, Any]:
@@ -99,9 +94,7 @@ def fields_of(cls: type, instance: Any) -> dict[str, Any]:
     return {each.name: getattr(instance, each.name) for each in fields(cls)}
 
 
-def print_table(
-    title: str, columns: Mapping[str, Sequence[str | int | float]], *, floats: str = ".4f"
-) -> None:
+def print_table(title: str, columns: Mapping[str, Sequence[Any]], *, floats: str = ".4f") -> None:
     """Prints columns by their names: strings as they are, floats in the given format."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console

@@ -99,8 +99,7 @@ def print_report(report: Mapping[str, Any]) -> None:
     order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_CONFUSIONS]
     true, predicted = np.divmod(order, len(labels))
     names = {"true": [labels[k] for k in true], "predicted": [labels[k] for k in predicted]}
-    counts = wrong[true, predicted].tolist()
-    print_table("Most frequent confusions", {**names, "examples": counts})
+    print_table("Most frequent confusions", names | {"examples": wrong[true, predicted].tolist()})
 
 
 def _read(argv: Sequence[str], prog: str) -> tuple[Options, DataConfig, DataConfig]:
@@ -108,11 +107,10 @@ def _read(argv: Sequence[str], prog: str) -> tuple[Options, DataConfig, DataConf
 
     The arguments are parsed twice, as the defaults of the data options are those of the workdir.
     """
-    given: dict[str, Any] = {"description": _DESCRIPTION, "file_option": "--data.source"}
-    options = parse(Options(tyro.MISSING), argv, prog=prog, **given)
+    options = parse(Options(tyro.MISSING), argv, prog, _DESCRIPTION, "--data.source")
     trained_on = load_config(Path(options.workdir)).data
     own = SourceConfig(**fields_of(SourceConfig, trained_on))
-    options = parse(replace(options, data=own), argv, prog=prog, **given)
+    options = parse(replace(options, data=own), argv, prog, _DESCRIPTION, "--data.source")
     data = replace(trained_on, **vars(options.data))
     if data.source != own.source and data.test == own.test:
         data = replace(data, test=None)  # the run's test file belongs to the run's source

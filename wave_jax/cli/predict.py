@@ -45,8 +45,7 @@ class Options(TextOptions):
 
 def main(argv: Sequence[str], *, prog: str) -> None:
     """Writes the predictions."""
-    default = Options(tyro.MISSING)
-    options = parse(default, argv, prog=prog, description=_DESCRIPTION, file_option="--input")
+    options = parse(Options(tyro.MISSING), argv, prog, _DESCRIPTION, "--input")
     options.check()
     if options.text and options.input is not None:
         raise UserError("--text and --input exclude each other: give the texts one way")

@@ -18,7 +18,7 @@ from wave_jax.errors import UserError
 from wave_jax.inference import Classifier, load
 from wave_jax.inference.probing import probe_text
 from wave_jax.probe.page import render_page
-from wave_jax.probe.result import Of, TextProbe, probe_record
+from wave_jax.probe.result import Of, probe_record
 from wave_jax.runs.workdir import with_snapshot
 from wave_jax.training.compilation import enable_compilation_cache
 
@@ -61,14 +61,19 @@ class Options(TextOptions):
 
 def main(argv: Sequence[str], *, prog: str) -> None:
     """Prints the gradients."""
-    default = Options(tyro.MISSING)
-    options = parse(default, argv, prog=prog, description=_DESCRIPTION, file_option="--input")
+    options = parse(Options(tyro.MISSING), argv, prog, _DESCRIPTION, "--input")
     options.check()
     if sum(map(bool, (options.text, options.input, options.example))) != 1:
         raise UserError("give the texts in one way: --text, --input FILE, or --example N")
     enable_compilation_cache()
     classifier = load(options.workdir, options.checkpoint, fold=False)
-    probes = _probe(classifier, options)
+    cut = options.cut or bool(options.example)  # examples are truncated, as in training
+    probes = []
+    for name, text, label in _texts(options, classifier):
+        try:
+            probes.append(probe_text(classifier, text, label=label, of=options.of, cut=cut))
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from error
     for record in map(probe_record, probes):
         if options.json:
             print(json.dumps(record))
@@ -82,17 +87,6 @@ def main(argv: Sequence[str], *, prog: str) -> None:
             raise UserError(f"cannot write {page}: {error.strerror}") from error
         if not options.json:
             print(f"Written: {page} ({page.stat().st_size / 1e6:.2f} MB)")
-
-
-def _probe(classifier: Classifier, options: Options) -> list[TextProbe]:
-    cut = options.cut or bool(options.example)  # examples are truncated, as in training
-    probes = []
-    for name, text, label in _texts(options, classifier):
-        try:
-            probes.append(probe_text(classifier, text, label=label, of=options.of, cut=cut))
-        except UserError as error:
-            raise UserError(f"{name}: {error}") from error
-    return probes
 
 
 def _texts(options: Options, classifier: Classifier) -> list[tuple[str, str, str | None]]:
@@ -130,19 +124,15 @@ def _print_probe(record: dict[str, Any]) -> None:
     print(f"gradient of  the {record['of']} of {record['label']}: {record['value']:.5g}")
     if record["tokens_cut"]:
         print(f"truncated    by {record['tokens_cut']} tokens beyond the network's length")
-    paths = {
-        f"{name} {index}" if len(layers) > 1 else name: layer[f"{name}_path"]
-        for index, layer in enumerate(layers)
-        for name in ("magnitude", "phase")
-    }
     tokens = {
         "token": record["tokens"],
         "": ["█" * round(_BAR * value / longest) for value in gradient],
         "gradient": gradient,
-        **paths,
-        "x input": record["gradient_times_input"],
-        "integrated": integrated["tokens"],
     }
+    for index, layer in enumerate(layers):
+        number = f" {index}" if len(layers) > 1 else ""
+        tokens |= {f"{name}{number}": layer[f"{name}_path"] for name in ("magnitude", "phase")}
+    tokens |= {"x input": record["gradient_times_input"], "integrated": integrated["tokens"]}
     title = "Each token: gradient at its embedding, its two paths, attributions"
     print_table(title, tokens, floats=".3g")
     per_layer = {

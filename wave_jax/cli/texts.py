@@ -46,10 +46,9 @@ class TextOptions:
         """Raises UserError where the column options have no table to apply to."""
         table = self.input is not None and is_table(user_path(self.input))
         if self.data != ColumnsConfig() and not table:
-            raise UserError(
-                "--data.text-columns and --data.columns need --input FILE with a .csv, .tsv, "
-                ".jsonl or .parquet file: other files are read line by line"
-            )
+            tables = "a .csv, .tsv, .jsonl or .parquet file: other files are read line by line"
+            named = "--data.text-columns and --data.columns"
+            raise UserError(f"{named} need --input FILE with {tables}")
 
 
 def is_table(path: Path) -> bool:
@@ -62,13 +61,9 @@ def open_input(options: TextOptions, trained_on: DataConfig) -> Iterator[Iterato
     """Opens `--input` and yields its texts in lists: the rows of a table, or lines."""
     path = user_path(options.input or "")
     if is_table(path):
-        columns = ColumnSpec(
-            options.data.text_columns or trained_on.text_columns,
-            trained_on.label_column,
-            options.data.columns or trained_on.columns,
-            errors=options.errors,
-        )
-        yield _rows(path, columns)
+        text = options.data.text_columns or trained_on.text_columns
+        names = options.data.columns or trained_on.columns
+        yield _rows(path, ColumnSpec(text, trained_on.label_column, names, errors=options.errors))
         return
     if not path.exists():
         existing(path)  # raises, with a similar name
@@ -104,10 +99,9 @@ def _decoded(lines: list[bytes], first: int, errors: Errors, name: str) -> Itera
         except UnicodeDecodeError as error:
             if texts:
                 yield texts
-            raise UserError(
-                f"line {number} of {name} is not UTF-8 (byte 0x{line[error.start]:02x} at "
-                f"position {error.start + 1}); --errors replace puts U+FFFD in its place"
-            ) from error
+            bad = f"byte 0x{line[error.start]:02x} at position {error.start + 1}"
+            advice = "--errors replace puts U+FFFD in its place"
+            raise UserError(f"line {number} of {name} is not UTF-8 ({bad}); {advice}") from error
     yield texts
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, get_args, get_type_hints
 
 import tyro
 
@@ -82,16 +82,12 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         from wave_jax.runs.job import train
         from wave_jax.training.distributed import alone, is_primary, on_primary
 
-        name = Path(arguments.config).stem
+        name, config = Path(arguments.config).stem, Config(**fields_of(Config, arguments))
         workdir = arguments.workdir or on_primary(lambda: str(new_folder(name)))
         again = argv if arguments.workdir else [*argv, "--workdir", workdir]
+        resume, console = f"{prog} {shlex.join(again)}", Console(soft_wrap=True)
         try:
-            train(
-                Config(**fields_of(Config, arguments)),
-                workdir=Path(workdir),
-                console=Console(soft_wrap=True),
-                resume_command=f"{prog} {shlex.join(again)}",
-            )
+            train(config, workdir=Path(workdir), console=console, resume_command=resume)
         except Interrupted as stop:
             if not alone():  # the other processes must be notified first
                 raise
@@ -102,8 +98,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
             os._exit(128 + stop.signal)
         if is_primary():
             folder = shlex.quote(workdir)
-            print("Next:")
-            print(f"  python -m wave_jax evaluate {folder}")
+            print(f"Next:\n  python -m wave_jax evaluate {folder}")
             print(f'  python -m wave_jax predict {folder} --text "any text"')
             print(f"  {prog} --data.source YOUR.csv    (--help explains every option)")
 
@@ -139,12 +134,10 @@ def join_processes(options: Distributed) -> Iterator[None]:
 
 def read_arguments(argv: Sequence[str], *, prog: str) -> Arguments:
     """Returns the arguments, over the defaults of the recipe that they choose."""
-    options: dict[str, Any] = {"add_help": False, "return_unknown_args": True}
-    recipe, _ = tyro.cli(Recipe, args=list(argv), prog=prog, **options)
+    recipe, _ = tyro.cli(Recipe, args=argv, prog=prog, add_help=False, return_unknown_args=True)
     config = load_recipe(recipe.config, recipe.preset)
     default = Arguments(**fields_of(Recipe, recipe), **fields_of(Config, config))
-    description = _DESCRIPTION.format(prog=prog)
-    found = parse(default, argv, prog=prog, description=description, file_option="--data.source")
+    found = parse(default, argv, prog, _DESCRIPTION.format(prog=prog), "--data.source")
     model, data = for_kind(found.model, default.model), found.data
     if (model.pretrained or ordered(model)) and _extras(data) == _extras(default.data):
         data = replace(data, ngrams=1, stems=())  # the recipe's, which this network has no use for
@@ -173,10 +166,8 @@ def load_recipe(name: str, preset: str | None = None) -> Config:
     except Exception as error:
         raise UserError(f"{path}{_line(path, error)}: {type(error).__name__}: {error}") from error
     if not isinstance(config, Config):
-        raise UserError(
-            f"{path}: get_config must return a wave_jax.training.config.Config, "
-            f"got {type(config).__name__}"
-        )
+        expected, came = "a wave_jax.training.config.Config", type(config).__name__
+        raise UserError(f"{path}: get_config must return {expected}, got {came}")
     return config
 
 
@@ -189,20 +180,16 @@ def find_recipe(name: str) -> Path:
             raise UserError(f"no config file {name!r}{near}")
         return path
     if name not in installed:
-        raise UserError(
-            f"no recipe {name!r}: expected {', '.join(sorted(installed))}, or the path of a file "
-            f"that ends in .py{nearest(name, installed)}"
-        )
+        known = f"{', '.join(sorted(installed))}, or the path of a file that ends in .py"
+        raise UserError(f"no recipe {name!r}: expected {known}{nearest(name, installed)}")
     return installed[name]
 
 
 def recipe_folder() -> Path:
     """Returns wave_jax/configs of an installation, or configs/ of a checkout."""
     package = Path(__file__).resolve().parents[1]
-    installed = package / "configs"
-    if not installed.is_dir() and (package.parent / "pyproject.toml").is_file():
-        return package.parent / "configs"
-    return installed
+    checkout = (package.parent / "pyproject.toml").is_file() and not (package / "configs").is_dir()
+    return (package.parent if checkout else package) / "configs"
 
 
 def new_folder(name: str) -> Path:
@@ -227,10 +214,8 @@ def _extras(data: DataConfig) -> tuple[int, tuple[int, ...]]:
 def _check_processes(options: Distributed) -> None:
     where, count, index = options.coordinator, options.processes, options.process
     if where is not None and None in (count, index):
-        raise UserError(
-            "--distributed.coordinator needs --distributed.processes N and --distributed.process I "
-            "beside it"
-        )
+        needed = "--distributed.processes N and --distributed.process I"
+        raise UserError(f"--distributed.coordinator needs {needed} beside it")
     for name, fits, expected in (
         ("coordinator", lambda v: re.fullmatch(r".+:\d{1,5}", v), "HOST:PORT of process 0"),
         ("wait", lambda v: v >= 5, "5 or more"),

@@ -14,7 +14,7 @@ import math
 import re
 import sysconfig
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from wave_jax.data.table import Table
@@ -55,9 +55,7 @@ _LISTING = (
 _GOOGLE = re.compile(rf"\s*(?:{_LISTING})(?: usage)?\s*:\s*", re.IGNORECASE)
 _HEADING = re.compile(rf"\s*(?:{_LISTING})\s*:?\s*", re.IGNORECASE)
 _UNDERLINE = re.compile(r"\s*([-=~^*#+\"'])\1{2,}\s*")
-_FIELD = re.compile(
-    r"\s*[:@](?:param|arg|type|returns?|rtype|raises?|keyword|var|ivar|cvar|yield)\b"
-)
+_FIELD = re.compile(r"\s*[:@](?:param|arg|type|returns?|rtype|raises?|keyword|[ic]?var|yield)\b")
 _DIRECTIVE = re.compile(r"\s*\.\. +[\w:.+-]+::|\s*\.\. +(?:_|\[)")
 _ENTRY = re.compile(r"\s*\*{0,2}\w[\w, *]* : \S.*")
 _CODE = re.compile(
@@ -81,14 +79,12 @@ def read_docstrings() -> tuple[dict[str, Table], str]:
     roots = {name: _package_roots(name) for name in PACKAGES}
     roots[STANDARD_LIBRARY] = _standard_roots()
     for label in sorted(roots):
-        texts += _texts(roots[label], seen)
+        texts += itertools.islice(_new_texts(roots[label], seen), MOST_TEXTS)
         labels += [label] * (len(texts) - len(labels))
     origin, classes = "the docstrings of installed packages", len(set(labels))
     if classes < 2:
-        raise UserError(
-            f"{origin} cannot be read: {classes} packages have source files here; "
-            "give texts of your own with --data.source"
-        )
+        found, advice = f"{classes} packages", "give texts of your own with --data.source"
+        raise UserError(f"{origin} cannot be read: {found} have source files here; {advice}")
     description = f"{len(texts):,} docstrings of {classes} packages installed here"
     return {"train": Table(texts, labels, origin)}, description
 
@@ -100,20 +96,17 @@ def prose(docstring: str) -> str:
     'Adds waves. See ops.real.'
     """
     kept = _without_sections(_without_code(docstring.expandtabs().splitlines()))
-    text = " ".join(" ".join(kept).split())
-    text = _LINK.sub(lambda match: match.group(1) or "", text)
-    text = _MARKS.sub("", _ROLE.sub(r"\1", text))
-    return " ".join(text.split())
+    text = _LINK.sub(r"\1", " ".join(kept))
+    return " ".join(_MARKS.sub("", _ROLE.sub(r"\1", text)).split())
 
 
-def _texts(roots: list[Path], seen: set[str]) -> list[str]:
-    """Returns the texts most of whose runs of words are not in `seen`, and adds these to it.
+def _new_texts(roots: list[Path], seen: set[str]) -> Iterator[str]:
+    """Yields the texts most of whose runs of words are not in `seen`, and adds these to it.
 
     Files come in the order of a hash of their names, so that a package whose texts exceed the cap
     is sampled evenly.
     """
     names = {f: f.relative_to(root.parent).as_posix() for root in roots for f in _files(root)}
-    found: list[str] = []
     for file in sorted(names, key=lambda file: hashlib.sha256(names[file].encode()).digest()):
         for docstring in _docstrings(file):
             text = prose(docstring)
@@ -124,10 +117,7 @@ def _texts(roots: list[Path], seen: set[str]) -> list[str]:
             is_new = 2 * len(runs - seen) > len(runs)
             seen |= runs
             if is_new:
-                found.append(text)
-                if len(found) == MOST_TEXTS:
-                    return found
-    return found
+                yield text
 
 
 def _package_roots(name: str) -> list[Path]:
@@ -139,9 +129,8 @@ def _package_roots(name: str) -> list[Path]:
 
 def _standard_roots() -> list[Path]:
     library = Path(sysconfig.get_path("stdlib"))
-    places = (library / name for name in STANDARD_MODULES)
-    found = (place if place.is_dir() else place.with_suffix(".py") for place in places)
-    return [root for root in found if root.exists()]
+    places = (library / f"{name}{end}" for name in STANDARD_MODULES for end in ("", ".py"))
+    return [place for place in places if place.exists()]
 
 
 def _files(root: Path) -> list[Path]:
@@ -166,9 +155,8 @@ def _docstrings(file: Path) -> Iterator[str]:
             nodes[:0] = node.body
 
 
-def _without_code(lines: list[str]) -> list[str]:
+def _without_code(lines: list[str]) -> Iterator[str]:
     """Drops fenced code, doctests with their output, directives and literal blocks."""
-    kept: list[str] = []
     block = math.inf  # lines indented by more than this belong to a dropped block
     fenced = doctest = False
     for line in lines:
@@ -185,13 +173,11 @@ def _without_code(lines: list[str]) -> list[str]:
         if directive or literal:
             block = indent
         if not directive:
-            kept.append(line.rstrip()[:-1] if literal else line)
-    return kept
+            yield line.rstrip()[:-1] if literal else line
 
 
-def _without_sections(lines: list[str]) -> list[str]:
+def _without_sections(lines: Iterable[str]) -> Iterator[str]:
     """Drops listing sections, headings, fields, tables and blank lines."""
-    kept: list[str] = []
     block = math.inf
     listing = False
     for line, following in itertools.pairwise([*lines, ""]):
@@ -207,5 +193,4 @@ def _without_sections(lines: list[str]) -> list[str]:
         else:
             block = math.inf
             if not (_CODE.fullmatch(line) or _TABLE.fullmatch(line)):
-                kept.append(line)
-    return kept
+                yield line

@@ -95,10 +95,8 @@ def clean_rows(
         name = _class_name(label, where)
         if name is None and spec.unlabelled == "stop":
             what = "empty" if isinstance(label, str) else f"missing ({label})"
-            raise UserError(
-                f"{where}: the label is {what}; every row needs one, or --data.on-unlabelled skip "
-                "to leave such rows out"
-            )
+            advice = "every row needs one, or --data.on-unlabelled skip to leave such rows out"
+            raise UserError(f"{where}: the label is {what}; {advice}")
         no_group = group in (None, "", b"") or group != group  # NaN
         yield text, name and encodable(name, spec.errors, where), None if no_group else repr(group)
 
@@ -110,10 +108,9 @@ def make_table(columns: Columns, rows: Iterable[Row], spec: ColumnSpec, origin: 
     labels = [label for _, label, _ in found if label is not None]
     groups = [group for _, label, group in found if label is not None]
     if columns.group is not None and len(set(groups)) == 1:
-        raise UserError(
-            f"{origin}: all {len(texts):,} rows have one value in the column {columns.group!r}, so "
-            "that no split can part them; name another with --data.group-column"
-        )
+        what = f"all {len(texts):,} rows have one value in the column {columns.group!r}"
+        advice = "name another with --data.group-column"
+        raise UserError(f"{origin}: {what}, so that no split can part them; {advice}")
     labels = whole_numbers(labels) if columns.untyped else labels
     rest = columns.classes, len(found) - len(texts), groups if columns.group is not None else None
     return Table(texts, labels, origin, str(columns), *rest)
@@ -130,10 +127,8 @@ def encodable(text: str, errors: Errors, where: str) -> str:
         return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
     code = ord(found.group())
     what = f"byte 0x{code - 0xDC00:02X}" if 0xDC80 <= code <= 0xDCFF else f"surrogate U+{code:X}"
-    raise UserError(
-        f"{where}: not valid UTF-8 ({what}); convert the file to UTF-8, "
-        "or pass --data.errors replace to substitute U+FFFD"
-    )
+    advice = "convert the file to UTF-8, or pass --data.errors replace to substitute U+FFFD"
+    raise UserError(f"{where}: not valid UTF-8 ({what}); {advice}")
 
 
 def _read(shards: list[Input], spec: ColumnSpec, names: Input | None) -> Table:

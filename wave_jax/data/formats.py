@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -52,10 +52,9 @@ def read_delimited(source: Input, spec: ColumnSpec, delimiter: str) -> Rows:
 def read_fasttext(source: Input, spec: ColumnSpec) -> Rows:
     """Reads fastText's format: `__label__CLASS` and the text, one row per line."""
     if spec.group is not None:
-        raise UserError(
-            f"{source.name} is a fastText file, which has no column {spec.group!r}: leave "
-            "--data.group-column out, or give a csv, tsv, jsonl or parquet file"
-        )
+        what = f"{source.name} is a fastText file, which has no column {spec.group!r}"
+        advice = "leave --data.group-column out, or give a csv, tsv, jsonl or parquet file"
+        raise UserError(f"{what}: {advice}")
 
     def rows() -> Iterator[Row]:
         for where, line in _filled_lines(source, spec.errors):
@@ -72,8 +71,7 @@ def read_fasttext(source: Input, spec: ColumnSpec) -> Rows:
 def read_jsonl(source: Input, spec: ColumnSpec) -> Rows:
     """Reads JSON objects, one per line or in one array, whose keys are those of the first one."""
     records = _json_objects(source, spec.errors)
-    first = next(records, None)
-    if first is None:
+    if (first := next(records, None)) is None:
         raise UserError(f"{source.name} holds no rows")
     columns = choose_columns(list(first[1]), spec, source.name)
     return columns, mapped_rows(columns, itertools.chain((first,), records))
@@ -123,9 +121,7 @@ def open_rows(source: Input, spec: ColumnSpec) -> Rows:
     )
 
 
-def mapped_rows(
-    columns: Columns, records: Iterable[tuple[str, Mapping[str, Any]]]
-) -> Iterator[Row]:
+def mapped_rows(columns: Columns, records: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[Row]:
     """Yields the rows of records that map names of columns to values; None as a text is empty."""
     for where, record in records:
         for key in (*columns.text, columns.group):
@@ -155,10 +151,9 @@ def parse_json(text: str | bytes, where: str) -> Any:
 
 def _read_delimited(source: Input, spec: ColumnSpec, delimiter: str, quoting: int) -> Rows:
     records = _csv_records(source, spec.errors, delimiter, quoting)
-    first = next(records, None)
-    if first is None:
+    if (first := next(records, None)) is None:
         raise UserError(f"{source.name} is empty; it should hold texts")
-    names, columns = _delimited_columns(first[1], spec, source.name)
+    names, columns = _find_columns(first[1], spec, source.name)
     if not columns.headerless:
         first = next(records, None)
     if first is None:
@@ -185,8 +180,7 @@ def _csv_records(
 ) -> Iterator[tuple[int, list[str]]]:
     """Yields the number of the first line and the fields of each record that is not blank."""
     csv.field_size_limit(LONGEST_LINE)  # the default of 128 KiB would refuse long texts
-    line = 1
-    lines = source.lines(errors, newline="")
+    line, lines = 1, source.lines(errors, newline="")
     reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)  # type: ignore[arg-type]
     try:
         for fields in reader:
@@ -200,9 +194,7 @@ def _csv_records(
         ) from error
 
 
-def _delimited_columns(
-    first: list[str], spec: ColumnSpec, origin: str
-) -> tuple[Sequence[str], Columns]:
+def _find_columns(first: list[str], spec: ColumnSpec, origin: str) -> tuple[Sequence[str], Columns]:
     """Returns the names of all columns, and those read, of a file whose first record is `first`."""
     names = [field.strip() for field in first]
     if spec.names:
@@ -218,22 +210,19 @@ def _delimited_columns(
             return names, Columns(tuple(names[1:]), label, headerless=True)
         other = next((mark for mark in ";\t|," if mark in names[0]), None)
         if len(names) == 1 and other is not None:
-            raise UserError(
-                f"{origin}: the fields of its first line seem to be separated by {other!r}; "
-                "expected ',' in a .csv file and a tab in a .tsv file: save it as one of these"
-            ) from None
-        raise UserError(
-            f"{error}; if the file has no header line, name its columns in order with "
-            "--data.columns (such as --data.columns label text)"
-        ) from None
+            what = f"{origin}: the fields of its first line seem to be separated by {other!r}"
+            expected = "',' in a .csv file and a tab in a .tsv file: save it as one of these"
+            raise UserError(f"{what}; expected {expected}") from None
+        advice = "name its columns in order with --data.columns (such as --data.columns label text)"
+        raise UserError(f"{error}; if the file has no header line, {advice}") from None
 
 
 def _filled_lines(source: Input, errors: Errors) -> Iterator[tuple[str, str]]:
     """Yields the lines that are not blank, with what messages call them."""
-    lines = enumerate(source.lines(errors, newline="\n"), 1)
-    filled = ((number, line) for number, line in lines if not line.isspace())
-    for row, (number, line) in enumerate(filled, 1):
-        yield row_name(source.name, row, number), line
+    rows = itertools.count(1)
+    for number, line in enumerate(source.lines(errors, newline="\n"), 1):
+        if not line.isspace():
+            yield row_name(source.name, next(rows), number), line
 
 
 def _json_objects(source: Input, errors: Errors) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -54,10 +54,8 @@ def read_tfds(
     may_skip = spec.unlabelled == "skip"  # else a split has all its labels, or they are withheld
     tables = {n: t for n, t in read.items() if t.texts and (may_skip or not t.skipped)}
     if "train" not in tables:
-        raise UserError(
-            f"{origin}: its training split has rows without a label; --data.on-unlabelled skip "
-            "leaves them out"
-        )
+        advice = "--data.on-unlabelled skip leaves them out"
+        raise UserError(f"{origin}: its training split has rows without a label; {advice}")
     counts = ", ".join(f"{split} {count:,}" for split, count in sizes.items())
     description = f"{builder.info.full_name}: {counts}{remarks(*tables.values())}"
     if "test" not in tables and "validation" in tables:

@@ -7,12 +7,14 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from wave_jax.data.streams import user_path
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.errors import Interrupted, UserError, nearest
-from wave_jax.experiments import costs, figures, resources, tables
+from wave_jax.experiments import Options, costs, figures, resources, tables
 from wave_jax.experiments.paper_report import CONTENT, Item, write_report
 from wave_jax.experiments.plan import SCALES, Checkpoint, Job, Plan, Scale, measure, model_config
 from wave_jax.experiments.records import ABOUT, Records, environment
@@ -43,30 +45,20 @@ def list_items(name: str = "all") -> list[str]:
     return [f"{n:<16} {p['summary']}; needs {p.get('needs', 'texts')}" for n, p in found.items()]
 
 
-def reproduce(
-    name: str,
-    *,
-    sources: Sequence[str],
-    scale: str,
-    seeds: int | None,
-    pretrained: str | None,
-    out: Path,
-    draw_only: bool,
-    console: Console,
-) -> Path:
+def reproduce(options: Options, console: Console) -> Path:
     """Measures what an item, or 'all', still needs, and draws all that has been measured.
 
-    Arguments as the options of `python -m wave_jax reproduce`. Returns the path of report.md.
+    Returns the path of report.md.
 
     Raises:
       UserError: an unknown item, unusable texts or checkpoint, or a folder with other records.
     """
-    items = _find(name)
+    items, seeds, out = _find(options.name), options.seeds, user_path(options.out)
     if seeds is not None and seeds < 1:
         raise UserError(f"--seeds is {seeds}, expected 1 or more")
     records = Records(out)
-    if not draw_only:
-        plan = _new_plan(records, sources, SCALES[scale], seeds, pretrained)
+    if not options.draw:
+        plan = _new_plan(records, options)
         for data in plan.datasets:
             console.out(CONTENT["facts"]["dataset"].format(data=data), highlight=False)
         try:
@@ -90,10 +82,8 @@ def _find(name: str) -> list[Item]:
     if name == "all":
         return list(ITEMS.values())
     if name not in ITEMS:
-        names = ["all", *ITEMS]
-        raise UserError(
-            f"no item {name!r}{nearest(name.lower(), names)}; --list shows them: {', '.join(names)}"
-        )
+        near = nearest(name.lower(), ["all", *ITEMS])
+        raise UserError(f"no item {name!r}{near}; --list shows them: all, {', '.join(ITEMS)}")
     return [ITEMS[name]]
 
 
@@ -110,29 +100,26 @@ def _shown(plan: Plan, asked: Sequence[Item]) -> list[Item]:
     return [item for name, item in ITEMS.items() if name in sure or keys[name] & made - shared]
 
 
-def _new_plan(
-    records: Records, sources: Sequence[str], size: Scale, seeds: int | None, pretrained: str | None
-) -> Plan:
-    checkpoint = None if pretrained is None else _checkpoint(pretrained, size)
-    if not sources:
+def _new_plan(records: Records, options: Options) -> Plan:
+    size, given, work = SCALES[options.scale], options.pretrained, records.folder / "work"
+    checkpoint = None if given is None else _checkpoint(str(user_path(given)), size)
+    if not options.data:
         raise UserError("--data needs a value: a source of texts, or several")
-    work = records.folder / "work"
-    most: dict[str, int | None] = {"texts": size.texts, "test_texts": size.test_texts}
-    datasets = [prepare_source(source, work, **most) for source in sources]
+    datasets = [prepare_source(text, work, size.texts, size.test_texts) for text in options.data]
     folders = {data.name: data.folder for data in datasets}
     if len(folders) < len(datasets):
         raise UserError(f"--data names a data set twice: {', '.join(d.name for d in datasets)}")
-    about = {
+    about: dict[str, Any] = {
         "scale": size.name,
         "datasets": [data.about() for data in datasets],
         "pretrained": checkpoint.label if checkpoint else None,
-        "seeds": seeds or size.seeds,
+        "seeds": options.seeds or size.seeds,
         "environment": environment(),
     }
     known = records.claim(about)["datasets"]  # under the names that they first had
     texts = {facts["name"]: facts for facts in known}
     used = tuple(PreparedSource(**texts[name], folder=folder) for name, folder in folders.items())
-    return Plan(size, used, seeds or size.seeds, records, checkpoint)
+    return Plan(size, used, about["seeds"], records, checkpoint)
 
 
 def _recorded_plan(records: Records, seeds: int | None) -> Plan:

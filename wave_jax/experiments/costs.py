@@ -25,11 +25,10 @@ from wave_jax.training.task import Task
 
 VOCABULARY, CLASSES = 30_522, 4
 Values = dict[str, Any]
+Measurement = Callable[[], Values]
 
 
-def cost_job(
-    name: str, config: Values, count: Callable[[], Values], seconds: Callable[[], Values] = dict
-) -> Job:
+def cost_job(name: str, config: Values, count: Measurement, seconds: Measurement = dict) -> Job:
     """Returns a job with the result of `count` and the time of `seconds`."""
     return Job(make_key(name, config), config, lambda work, console: (count(), seconds()))
 
@@ -63,19 +62,18 @@ def attention_cost(dim: int, length: int) -> Values:
 
 def plain_step_cost(config: ModelConfig, batch: int, length: int) -> Values:
     """Returns the cost of a training step with AdamW of all parameters."""
-    step, arguments = _plain_step(config, batch, length)
-    return _cost(step, *arguments)
+    return _cost(*_plain_step(config, batch, length))
 
 
-def row_step_cost(config: ModelConfig, batch: int, length: int, distinct: int) -> Values:
-    """Returns the cost of a training step as `train` makes it, with that many distinct ids."""
+def row_step_cost(config: ModelConfig, batch: int, length: int) -> Values:
+    """Returns the cost of a training step as `train` makes it, where no token occurs twice."""
     model, mesh = model_and_shapes(config)[0], make_mesh(1, 1)
     train = TrainConfig(steps=1000)
     task = Task(config=train, seed=0, model=model, mesh=mesh, batches=None, validation=None)
     state, key = jax.eval_shape(task.new_state), jax.eval_shape(jax.random.key, 0)
     ids = np.zeros((batch, length), np.int32)
     given = Batch(
-        distinct=np.zeros(distinct, np.int32), inverse=ids, mask=ids.astype(bool),
+        distinct=np.zeros(ids.size, np.int32), inverse=ids, mask=ids.astype(bool),
         labels=np.zeros(batch, np.int32), weights=np.zeros(batch, np.float32),
     )  # fmt: skip
     return _cost(task.jitted_step(state), state, empty_metrics(), key, given)
@@ -88,7 +86,7 @@ def step_seconds(config: ModelConfig, batch: int, length: int, steps: int) -> Va
         value = {"bool": True, "float32": 0.02}.get(shape.dtype.name, 1)
         return jnp.full(shape.shape, value, shape.dtype)
 
-    step, (params, moments, _, *inputs) = _plain_step(config, batch, length)
+    step, params, moments, _, *inputs = _plain_step(config, batch, length)
     params, moments, inputs = jax.tree.map(filled, (params, moments, inputs))
     times = []
     with matmul_precision("float32"):
@@ -101,12 +99,11 @@ def step_seconds(config: ModelConfig, batch: int, length: int, steps: int) -> Va
     return {"step_seconds": statistics.median(times[1:]), "first": times[0]}
 
 
-def _plain_step(config: ModelConfig, batch: int, length: int) -> tuple[Any, tuple[Any, ...]]:
+def _plain_step(config: ModelConfig, batch: int, length: int) -> tuple[Any, ...]:
     """Returns a jitted step and its arguments' shapes; parameters and moments are donated."""
     (model, params), optimizer = model_and_shapes(config), optax.adamw(1e-3)
 
-    def step(params: Any, moments: Any, key: jax.Array, *inputs: jax.Array) -> Any:
-        ids, mask, labels = inputs
+    def step(params: Any, moments: Any, key: Any, ids: Any, mask: Any, labels: Any) -> Any:
         rngs = {"dropout": key, "word_dropout": jax.random.fold_in(key, 1)}
 
         def loss(params: Any) -> jax.Array:
@@ -119,8 +116,8 @@ def _plain_step(config: ModelConfig, batch: int, length: int) -> tuple[Any, tupl
 
     moments = jax.eval_shape(optimizer.init, params)
     key, labels = jax.eval_shape(jax.random.key, 0), jax.ShapeDtypeStruct((batch,), jnp.int32)
-    arguments = (params, moments, key, *_inputs(batch, length), labels)
-    return jax.jit(step, donate_argnums=(0, 1)), arguments
+    jitted = jax.jit(step, donate_argnums=(0, 1))
+    return jitted, params, moments, key, *_inputs(batch, length), labels
 
 
 def model_and_shapes(

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from wave_jax.experiments.paper_report import LABELS, STYLE, Section, finish, line, spread, subplots
-from wave_jax.experiments.plan import Job, Plan, Record
+from wave_jax.experiments.plan import Found, Jobs, Plan, Record
 from wave_jax.experiments.training_runs import training
 
 _MODELS = ("interference", "modulation", "transformer")
@@ -24,28 +24,23 @@ _GRADIENTS = {
     "classifier": ("bp-classifier", "the classifier's parameters"),
 }
 _SEQUENTIAL, _DIVERGING = "cividis", "PuOr"
-_Jobs = dict[str, list[Job]]
-_Found = dict[str, list[Record]]
 _RINGS = (1.08, 1.22, 1.36, 1.5)  # where numbers stand, so that neighbours do not overlap
 
 
-def _jobs(plan: Plan, names: Sequence[str] = _MODELS, seeds: int = 1, **options: Any) -> _Jobs:
+def _jobs(plan: Plan, names: Sequence[str] = _MODELS, seeds: int = 1, **options: Any) -> Jobs:
     """Returns runs at a constant rate; all but waves start from the plan's checkpoint."""
-    options |= {"schedule": "constant"}
-    return {
-        name: [
-            training(plan, name, seed, use_checkpoint=name in ("transformer", "bert"), **options)
-            for seed in range(seeds)
-        ]
-        for name in names
-    }
+    jobs: Jobs = {}
+    for name in names:
+        options |= {"schedule": "constant", "use_checkpoint": name in ("transformer", "bert")}
+        jobs[name] = [training(plan, name, seed, **options) for seed in range(seeds)]
+    return jobs
 
 
-def figure7_jobs(plan: Plan) -> _Jobs:
+def figure7_jobs(plan: Plan) -> Jobs:
     return _jobs(plan, epochs=plan.scale.long_epochs)
 
 
-def draw_figure7(plan: Plan, found: _Found) -> Section:
+def draw_figure7(plan: Plan, found: Found) -> Section:
     figure, axes = subplots(2, 2)
     table = []
     for name, (record,) in found.items():
@@ -67,24 +62,22 @@ def draw_figure7(plan: Plan, found: _Found) -> Section:
     return Section([("epochs", table)], {"wn-figure7": figure})
 
 
-def figure2_jobs(plan: Plan) -> _Jobs:
-    seeds, steps = min(plan.seeds, _QUICK_SEEDS), plan.scale.quick_steps
-    return _jobs(plan, seeds=seeds, steps=steps, callbacks={"test": _EVERY})
+def figure2_jobs(plan: Plan) -> Jobs:
+    seeds, callbacks = min(plan.seeds, _QUICK_SEEDS), {"test": _EVERY}
+    return _jobs(plan, seeds=seeds, steps=plan.scale.quick_steps, callbacks=callbacks)
 
 
-def draw_figure2(plan: Plan, found: _Found) -> Section:
+def draw_figure2(plan: Plan, found: Found) -> Section:
     figure, axes = subplots(width=5.6)
     table = []
     for name, records in found.items():
-        curves = [[row["accuracy"] for row in _rows(record, "test")] for record in records]
+        curves = np.array([[row["accuracy"] for row in _rows(each, "test")] for each in records])
         steps = [row["step"] for row in _rows(records[0], "test")]
-        points = list(zip(*curves, strict=True))
-        means = [100 * sum(point) / len(point) for point in points]
-        color = line(axes[0, 0], name, steps, means, LABELS[name])
-        bounds = [[100 * pick(point) for point in points] for pick in (min, max)]
-        axes[0, 0].fill_between(steps, *bounds, color=color, alpha=0.15, lw=0)
-        end = spread([100 * curve[-1] for curve in curves])
-        table.append([LABELS[name], *(_reached(steps, curves, goal) for goal in _GOALS), end])
+        line(axes[0, 0], name, steps, 100 * curves.mean(axis=0), LABELS[name])
+        bounds = 100 * curves.min(axis=0), 100 * curves.max(axis=0)
+        axes[0, 0].fill_between(steps, *bounds, color=STYLE[name]["color"], alpha=0.15, lw=0)
+        goals = [_reached(steps, curves, goal) for goal in _GOALS]
+        table.append([LABELS[name], *goals, spread((100 * curves[:, -1]).tolist())])
     for goal in _GOALS:
         axes[0, 0].axhline(100 * goal, color="#999999", linewidth=0.7)
     finish(axes[0, 0], "batches of 64 texts", "test accuracy (%)")
@@ -92,15 +85,14 @@ def draw_figure2(plan: Plan, found: _Found) -> Section:
     return Section([("convergence", table)], {"bp-figure2": figure}, values)
 
 
-def gradient_jobs(plan: Plan) -> _Jobs:
+def gradient_jobs(plan: Plan) -> Jobs:
     """Returns the runs that gradients and embeddings are recorded of: one a model, with seed 0."""
-    steps = plan.scale.gradient_steps
+    names, steps = (*_MODELS, "bert"), plan.scale.gradient_steps
     callbacks = {"gradients": _EVERY, "embeddings": steps}
-    names = (*_MODELS, "bert")
     return _jobs(plan, names, steps=steps, batch_size=_BATCH, callbacks=callbacks)
 
 
-def draw_gradients(key: str, plan: Plan, found: _Found) -> Section:
+def draw_gradients(key: str, plan: Plan, found: Found) -> Section:
     """Returns the norms of one gradient over training, that of 'cls', 'input' or 'classifier'."""
     item, what = _GRADIENTS[key]
     figure, axes = subplots(width=6.6)
@@ -122,12 +114,12 @@ def draw_gradients(key: str, plan: Plan, found: _Found) -> Section:
     return Section([("gradients", table)], {item: figure}, values)
 
 
-def wave_jobs(plan: Plan) -> _Jobs:
+def wave_jobs(plan: Plan) -> Jobs:
     return {"modulation": gradient_jobs(plan)["modulation"]}
 
 
-def draw_figure1(plan: Plan, found: _Found) -> Section:
-    text = _embeddings(found, "modulation")["text"]
+def draw_figure1(plan: Plan, found: Found) -> Section:
+    text = _rows(found["modulation"][0], "embeddings")[0]["text"]
     embedding, magnitude, phase = (np.array(text[k]) for k in ("embedding", "magnitude", "phase"))
     figure, axes = subplots(1, 4, width=3.3, height=3.3)
     tokens, most = _numbered(text["tokens"]), np.abs(embedding).max()
@@ -147,12 +139,10 @@ def draw_figure1(plan: Plan, found: _Found) -> Section:
     return Section(figures={"bp-figure1": figure})
 
 
-def draw_figure4(plan: Plan, found: _Found) -> Section:
-    text = _embeddings(found, "modulation")["text"]
-    first, second = (
-        np.array(text[name]["magnitude"]) * np.exp(1j * np.array(text[name]["phase"]))
-        for name in ("variant_1", "variant_2")
-    )
+def draw_figure4(plan: Plan, found: Found) -> Section:
+    text = _rows(found["modulation"][0], "embeddings")[0]["text"]
+    variants = (text["variant_1"], text["variant_2"])
+    first, second = (np.array(v["magnitude"]) * np.exp(1j * np.array(v["phase"])) for v in variants)
     waves = {
         "variant Z": first,
         "variant Z'": second,
@@ -167,12 +157,12 @@ def draw_figure4(plan: Plan, found: _Found) -> Section:
     return Section(figures={"bp-figure4": figure})
 
 
-def draw_independence(plan: Plan, found: _Found) -> Section:
+def draw_independence(plan: Plan, found: Found) -> Section:
     rows = []
     histogram, axes = subplots(1, len(found), width=3.0, height=2.8)
     heat, panels = subplots(2, len(found), width=2.5, height=2.5)
-    for column, name in enumerate(found):
-        row, title = _embeddings(found, name), LABELS[name]
+    for column, (name, (record,)) in enumerate(found.items()):
+        row, title = _rows(record, "embeddings")[0], LABELS[name]
         for place, moment in enumerate(("before", "after")):
             s, panel = row[moment], panels[place, column]
             rows.append([
@@ -190,7 +180,8 @@ def draw_independence(plan: Plan, found: _Found) -> Section:
             panel.set(xlabel="dimension", ylabel="dimension")
             panel.set_title(f"{title}\n{moment} training", fontsize=8)
         axes[0, column].set_xlim(-0.3, 0.3)
-        finish(axes[0, column], "correlation", "share of pairs (%)", title=title, legend=False)
+        axes[0, column].set_title(title, fontsize=10)
+        finish(axes[0, column], "correlation", "share of pairs (%)", legend=False)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     histogram.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     heat.colorbar(image, ax=panels, shrink=0.7, label="correlation")
@@ -202,19 +193,13 @@ def _rows(record: Record, split: str) -> list[dict[str, Any]]:
     return [row for row in record["result"]["rows"] if row["split"] == split]
 
 
-def _reached(steps: Sequence[int], curves: Sequence[Sequence[float]], goal: float) -> str:
+def _reached(steps: Sequence[int], curves: np.ndarray, goal: float) -> str:
     """Returns the first steps with an accuracy of `goal`, and how many of the runs reach it."""
-    above = [[s for s, y in zip(steps, curve, strict=True) if y >= goal] for curve in curves]
-    reached = [found[0] for found in above if found]
+    reached = [steps[above.argmax()] for above in curves >= goal if above.any()]
     if not reached:
         return "not reached"
     some = f"{len(reached)} of {len(curves)}: " if len(reached) < len(curves) else ""
     return some + spread(reached, 0)
-
-
-def _embeddings(found: _Found, name: str) -> dict[str, Any]:
-    rows = found[name][0]["result"]["rows"]
-    return dict(next(row for row in rows if row["split"] == "embeddings"))
 
 
 def _draw_arrows(axes: Axes, waves: np.ndarray) -> None:
@@ -228,11 +213,10 @@ def _draw_arrows(axes: Axes, waves: np.ndarray) -> None:
         axes.annotate("", (wave.real, wave.imag), (0, 0), arrowprops=arrow)
         at = _RINGS[place % len(_RINGS)] * wave
         axes.text(at.real, at.imag, str(number), fontsize=7, ha="center", va="center")
-    reach = 1.62 * radius
-    bottom = min(-0.15 * radius, 1.62 * float(waves.imag.min()))
+    reach, bottom = 1.62 * radius, min(-0.15 * radius, 1.62 * float(waves.imag.min()))
     axes.set(xlim=(-reach, reach), ylim=(bottom, reach), aspect="equal")
-    for draw in (axes.axhline, axes.axvline):
-        draw(0, color="#999999", linewidth=0.6)
+    axes.axhline(0, color="#999999", linewidth=0.6)
+    axes.axvline(0, color="#999999", linewidth=0.6)
     finish(axes, "real part", "imaginary part", legend=False)
     axes.grid(False)
 

@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import wave_jax
-from wave_jax.experiments.plan import Job, Plan, Record
+from wave_jax.experiments.plan import Found, Jobs, Plan, Record
 
 CONTENT = tomllib.loads((Path(__file__).parent / "report.toml").read_text("utf-8"))
 LABELS: dict[str, str] = CONTENT["labels"]
@@ -46,8 +45,8 @@ class Item(NamedTuple):
     """A table or figure of the papers, described in report.toml under its name."""
 
     name: str
-    jobs: Callable[[Plan], Mapping[Any, Sequence[Job]]]  # may list more once records are made
-    draw: Callable[[Plan, dict[Any, list[Record]]], Section]  # from records under the same keys
+    jobs: Callable[[Plan], Jobs]  # may list more once records are made
+    draw: Callable[[Plan, Found], Section]  # from records under the same keys
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
@@ -63,26 +62,22 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
 def subplots(rows: int = 1, columns: int = 1, *, width: float = 4.4, height: float = 3.3) -> Any:
     """Returns (figure, array of axes [rows, columns]); it needs no display."""
     figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
-    FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def line(axes: Axes, name: str, x: Sequence[float], y: Sequence[float], label: str) -> Any:
-    """Draws a model's curve in its style; returns its colour."""
+def line(axes: Axes, name: str, x: Sequence[float], y: Sequence[float], label: str) -> None:
+    """Draws a model's curve in its style."""
     every = max(1, len(x) // _MARKERS)
     size = 7 if "mfc" in STYLE[name] else 4  # a hollow marker shows around one that hides it
     axes.plot(x, y, label=label, markersize=size, linewidth=1.6, markevery=every, **STYLE[name])
-    return STYLE[name]["color"]
 
 
-def finish(axes: Axes, xlabel: str, ylabel: str, *, title: str = "", legend: bool = True) -> None:
+def finish(axes: Axes, xlabel: str, ylabel: str, *, legend: bool = True) -> None:
     """Labels the axes, and removes what is not needed."""
     axes.set(xlabel=xlabel, ylabel=ylabel)
-    if title:
-        axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    if legend and axes.get_legend_handles_labels()[0]:
+    if legend:
         axes.legend(frameon=False, fontsize=8)
 
 
@@ -117,7 +112,7 @@ def _save(figure: Figure, stem: str) -> None:
         figure.savefig(f"{stem}.png", dpi=150, metadata={"Software": None})
 
 
-def _section(plan: Plan, item: Item, found: dict[Any, list[Record]], missing: int) -> Iterator[str]:
+def _section(plan: Plan, item: Item, found: Found, missing: int) -> Iterator[str]:
     prose = CONTENT["items"][item.name]
     yield from (f"## {prose['title'] if found else prose['summary']}", "")
     if missing:
@@ -159,7 +154,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _command(plan: Plan, item: Item) -> str:
-    sources = " ".join(shlex.quote(data.source) for data in plan.datasets)
+    sources = shlex.join(data.source for data in plan.datasets)
     given = f" --pretrained {plan.pretrained.label.split()[0]}" if plan.pretrained else ""
     return (
         f"python -m wave_jax reproduce {item.name} --data {sources} --scale {plan.scale.name} "

@@ -91,6 +91,11 @@ class Job(NamedTuple):
     seed: int = 0  # where nothing is random
 
 
+Jobs = dict[Any, list[Job]]
+Found = dict[Any, list[Record]]
+"""What an item measures, and what has been measured of it, under its own keys."""
+
+
 def make_key(name: str, config: Mapping[str, Any]) -> str:
     """Returns `name` with a digest of the configuration.
 

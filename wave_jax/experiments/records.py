@@ -6,13 +6,11 @@ import json
 import os
 import platform
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import flax
 import jax
-import numpy as np
-import optax
 
 import wave_jax
 from wave_jax.errors import UserError
@@ -20,6 +18,7 @@ from wave_jax.runs.files import write_whole
 from wave_jax.runs.workdir import device_name
 
 ABOUT = "about.json"
+_ELSEWHERE = "give another --out"
 _VERSION = {"format": 1, "wave_jax": wave_jax.__version__}  # 1 until records change their meaning
 _REPORTED = ("device", "machine", "cores", "python", "jax", "flax", "optax")
 _KEYS = {"config": (), "result": (), "time": ("total_seconds",), "environment": _REPORTED}
@@ -36,11 +35,10 @@ class Records:
         self.folder = folder
         self.about: dict[str, Any] | None = None
         if (folder / ABOUT).is_file():
-            self.about = _read(folder / ABOUT, "give another --out")
+            self.about = _read(folder / ABOUT, _ELSEWHERE)
         elif folder.is_dir() and any(entry.name != "work" for entry in folder.iterdir()):
-            raise UserError(
-                f"{folder} is not empty and holds no {ABOUT}: give a new or empty folder as --out"
-            )
+            what = f"{folder} is not empty and holds no {ABOUT}"
+            raise UserError(f"{what}: give a new or empty folder as --out")
 
     def claim(self, about: Mapping[str, Any]) -> dict[str, Any]:
         """Writes about.json or extends it; UserError if it has another scale or other texts."""
@@ -72,10 +70,8 @@ class Records:
     def _extended(self, known: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
         def check(what: str, before: Any, now: Any) -> None:
             if before != now:
-                raise UserError(
-                    f"{self.folder} holds records with another {what} ({before}; now {now}): give "
-                    "another --out"
-                )
+                found = f"holds records with another {what} ({before}; now {now})"
+                raise UserError(f"{self.folder} {found}: {_ELSEWHERE}")
 
         for name in ("scale", "pretrained"):
             check(name, known[name], added[name])
@@ -91,8 +87,7 @@ class Records:
 
 def environment() -> dict[str, Any]:
     """Returns versions and hardware, without anything that names the machine."""
-    modules = {"jax": jax, "flax": flax, "optax": optax, "numpy": np}
-    return {name: module.__version__ for name, module in modules.items()} | {
+    return {name: version(name) for name in ("jax", "flax", "optax", "numpy")} | {
         "python": platform.python_version(),
         "system": platform.system(),
         "machine": platform.machine(),
@@ -123,8 +118,6 @@ def _read(path: Path, advice: str) -> dict[str, Any]:
         raise UserError(f"{path} is not a JSON object: {advice}")
     for name, wanted in _VERSION.items():
         if (found := content.get(name)) != wanted:
-            raise UserError(
-                f"{path} was written by another version ({name} {found}, this is {wanted}): give "
-                "another --out"
-            )
+            versions = f"({name} {found}, this is {wanted})"
+            raise UserError(f"{path} was written by another version {versions}: {_ELSEWHERE}")
     return content

@@ -11,7 +11,7 @@ from typing import Any
 
 from wave_jax.experiments import costs
 from wave_jax.experiments.paper_report import CONTENT, STYLE, Section, finish, line, subplots
-from wave_jax.experiments.plan import SCALES, Job, Plan, Record, model_config
+from wave_jax.experiments.plan import SCALES, Found, Jobs, Plan, model_config
 from wave_jax.models.config import ModelConfig
 
 PARAMETERS: dict[str, str] = CONTENT["parameters"]
@@ -23,17 +23,16 @@ _STEPS = ("interference", "modulation", "transformer", "fnet", "mean", "bert", _
 _TOKENS, _BATCHES = 128, (16, 32, 64)
 _TIMED, _TIMED_BATCH, _TIMED_STEPS = ("interference", "modulation", "bert"), 8, 5
 _LABELS: dict[str, str] = CONTENT["labels"] | CONTENT["labels-of-costs"]
-_Found = dict[Any, list[Record]]
 
 
-def parameter_jobs(plan: Plan) -> dict[str, list[Job]]:
+def parameter_jobs(plan: Plan) -> Jobs:
     def count() -> dict[str, Any]:
         return {name: costs.count_parameters(_model(name)) for name in PARAMETERS}
 
     return {"all": [costs.cost_job("parameters", {"models": list(PARAMETERS)}, count)]}
 
 
-def draw_parameters(plan: Plan, found: _Found) -> Section:
+def draw_parameters(plan: Plan, found: Found) -> Section:
     counts, rows = found["all"][0]["result"], []
     figure, axes = subplots(width=6.4, height=3.0)
     for place, (name, formula) in enumerate(PARAMETERS.items()):
@@ -52,31 +51,28 @@ def draw_parameters(plan: Plan, found: _Found) -> Section:
     return Section([("parameters", rows)], {"bp-parameters": figure})
 
 
-def complexity_jobs(plan: Plan) -> dict[str, list[Job]]:
+def complexity_jobs(plan: Plan) -> Jobs:
     def count(name: str) -> dict[str, Any]:
         return {
             "by_length": [flops(name, _FIXED, length) for length in _LENGTHS],
             "by_width": [flops(name, width, _FIXED) for width in _WIDTHS],
         }
 
-    sizes: dict[str, Any] = {"lengths": list(_LENGTHS), "widths": list(_WIDTHS)}
-    return {
-        name: [costs.cost_job(f"complexity-{name}", {"model": name, **sizes}, partial(count, name))]
-        for name in CONTENT["operations"]
-    }
+    jobs: Jobs = {}
+    for name in CONTENT["operations"]:
+        sizes = {"model": name, "lengths": list(_LENGTHS), "widths": list(_WIDTHS)}
+        jobs[name] = [costs.cost_job(f"complexity-{name}", sizes, partial(count, name))]
+    return jobs
 
 
-def draw_complexity(plan: Plan, found: _Found) -> Section:
+def draw_complexity(plan: Plan, found: Found) -> Section:
     rows, by_length = [], []
     figure, axes = subplots(1, 2)
     for name, (record,) in found.items():
         label, result = _LABELS[name], record["result"]
         lengths, widths = result["by_length"], result["by_width"]
-        slopes = (
-            exponent(_LENGTHS[-_FITTED:], lengths[-_FITTED:]),
-            exponent(_LENGTHS[-2:], lengths[-2:]),
-            exponent(_WIDTHS[-3:], widths[-3:]),
-        )
+        slopes = [exponent(_LENGTHS[-last:], lengths[-last:]) for last in (_FITTED, 2)]
+        slopes.append(exponent(_WIDTHS[-3:], widths[-3:]))
         rows.append([label, *CONTENT["operations"][name], *(f"{slope:.3f}" for slope in slopes)])
         by_length.append([label, *(f"{flops / 1e6:,.2f}" for flops in lengths)])
         line(axes[0, 0], name, _LENGTHS, [flops / 1e6 for flops in lengths], label)
@@ -85,9 +81,8 @@ def draw_complexity(plan: Plan, found: _Found) -> Section:
         axes[0, panel].set_xscale("log", base=2)
         axes[0, panel].set_yscale("log")
         finish(axes[0, panel], xlabel, "arithmetic (MFLOP)", legend=panel == 0)
-    values = {"fixed": _FIXED, "fitted": _FITTED}
     tables = [("exponents", rows), ("operations", by_length)]
-    return Section(tables, {"bp-complexity": figure}, values)
+    return Section(tables, {"bp-complexity": figure}, {"fixed": _FIXED, "fitted": _FITTED})
 
 
 def exponent(sizes: Sequence[int], flops: Sequence[float]) -> float:
@@ -109,27 +104,24 @@ def flops(name: str, dim: int, length: int) -> float:
     return costs.gradient_cost(config, length)["flops"]
 
 
-def step_jobs(plan: Plan) -> dict[tuple[str, int | str], list[Job]]:
-    jobs: dict[tuple[str, int | str], list[Job]] = {}
+def step_jobs(plan: Plan) -> Jobs:
+    jobs: Jobs = {}
     for name in _STEPS:
+        step = costs.row_step_cost if name == _AS_TRAINED else costs.plain_step_cost
+        model = _model("modulation" if name == _AS_TRAINED else name)
         for batch in _BATCHES:
-            if name == _AS_TRAINED:
-                distinct = min(batch * _TOKENS, 30_592)
-                cost = partial(costs.row_step_cost, _model("modulation"), batch, _TOKENS, distinct)
-            else:
-                cost = partial(costs.plain_step_cost, _model(name), batch, _TOKENS)
             config = {"model": name, "batch": batch, "length": _TOKENS}
             key = f"resources-{name.replace(', ', '-').replace(' ', '-')}-{batch}"
-            jobs[name, batch] = [costs.cost_job(key, config, cost)]
+            jobs[name, batch] = [costs.cost_job(key, config, partial(step, model, batch, _TOKENS))]
     for name in _TIMED:
         sizes = {"batch": _TIMED_BATCH, "length": _TOKENS, "steps": _TIMED_STEPS}
         seconds = partial(costs.step_seconds, _model(name), **sizes)
-        config = {"model": name, **sizes}
-        jobs[name, "time"] = [costs.cost_job(f"step-time-{name}", config, dict, seconds)]
+        job = costs.cost_job(f"step-time-{name}", {"model": name, **sizes}, dict, seconds)
+        jobs[name, "time"] = [job]
     return jobs
 
 
-def draw_steps(plan: Plan, found: _Found) -> Section:
+def draw_steps(plan: Plan, found: Found) -> Section:
     rows = []
     figure, axes = subplots(1, 2)
     for index, name in enumerate(_STEPS):
@@ -158,7 +150,7 @@ def draw_steps(plan: Plan, found: _Found) -> Section:
     return Section(tables, {"bp-resources": figure}, {"tokens": _TOKENS})
 
 
-def savings_rows(found: _Found) -> list[list[str]]:
+def savings_rows(found: Found) -> list[list[str]]:
     """Returns what waves save against BERT base, at the papers' batch and length."""
 
     def saved(name: str, kind: int | str, part: str, key: str) -> str:

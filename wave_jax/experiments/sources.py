@@ -52,7 +52,7 @@ class PreparedSource:
 
 
 def prepare_source(
-    source: str, work: Path, *, texts: int | None = None, test_texts: int | None = None
+    source: str, work: Path, texts: int | None = None, test_texts: int | None = None
 ) -> PreparedSource:
     """Reads a source as `--data.source` does, and keeps a fixed sample of it under `work`.
 
@@ -96,17 +96,12 @@ def paper_name(source: str) -> str | None:
 
 
 def _sampled(dataset: Dataset, texts: int | None, test_texts: int | None) -> Dataset:
-    def sample(split: Split, count: int) -> Split:
-        if count >= len(split):
-            return split
+    def sample(split: Split, count: int | None) -> Split:
         chosen = np.sort(np.random.default_rng(0).permutation(len(split))[:count])
         return Split([split.texts[i] for i in chosen], split.labels[chosen])
 
-    train, validation, test = dataset.train, dataset.validation, dataset.test
-    share = 1.0 if texts is None else min(1.0, texts / (len(train) + len(validation)))
-    return replace(
-        dataset,
-        train=sample(train, round(share * len(train))),
-        validation=sample(validation, round(share * len(validation))),
-        test=sample(test, len(test) if test_texts is None else test_texts),
-    )
+    train, validation = dataset.train, dataset.validation
+    share = 1.0 if texts is None else texts / (len(train) + len(validation))
+    train, validation = (sample(part, round(share * len(part))) for part in (train, validation))
+    test = sample(dataset.test, test_texts)
+    return replace(dataset, train=train, validation=validation, test=test)

@@ -2,76 +2,73 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
+from collections.abc import Iterator
 from typing import Any
 
 from wave_jax.experiments import resources
 from wave_jax.experiments.paper_report import CONTENT, LABELS, Section, filled_in, spread
-from wave_jax.experiments.plan import Job, Plan, Record
-from wave_jax.experiments.training_runs import best_runs, paper_runs, rate_trials, training
+from wave_jax.experiments.plan import Found, Jobs, Plan, Record
+from wave_jax.experiments.training_runs import best_runs, rate_trials, runs, training
 
 _PAPERS = CONTENT["papers"]
 _MODELS_1 = ("interference", "modulation", "transformer")
 _MODELS_2 = ("interference", "modulation", "bert")
 _ABLATION_SEEDS = 2
-_Jobs = dict[tuple[str, str], list[Job]]
-_Found = dict[tuple[str, str], list[Record]]
 
 
-def table1_jobs(plan: Plan) -> _Jobs:
-    jobs: _Jobs = {(name, "paper's rate"): paper_runs(plan, name) for name in _MODELS_1}
+def table1_jobs(plan: Plan) -> Jobs:
+    jobs: Jobs = {(name, "paper's rate"): runs(plan, name) for name in _MODELS_1}
     for name, what, settings in _tuned(plan):
         trials = rate_trials(plan, name, **settings)
-        rate, runs = best_runs(plan, name, **settings)
+        rate, best = best_runs(plan, name, **settings)
         edge = ", the largest tried" if rate == max(trials) else ""
         tried = ", ".join(f"{rate:g}" for rate in trials)
         jobs["trials", f"{name}{what} {tried}"] = list(trials.values())
-        jobs[name, f"rate {rate:g}{edge}, tuned{what}"] = runs
+        jobs[name, f"rate {rate:g}{edge}, tuned{what}"] = best
     return jobs
 
 
-def draw_table1(plan: Plan, found: _Found) -> Section:
+def draw_table1(plan: Plan, found: Found) -> Section:
     data = plan.datasets[0]
-    runs = {key: records for key, records in found.items() if key[0] != "trials"}
-    rows = _rows(runs, _PAPERS["table1"].get(data.name, {}))
+    measured = {key: records for key, records in found.items() if key[0] != "trials"}
+    rows = list(_rows(measured, _PAPERS["table1"].get(data.name, {})))
     values = {
         "majority": 100 * data.majority,
-        "comparison": _comparison(plan, runs),
+        "comparison": _comparison(plan, measured),
         "tried": "; ".join(tried for name, tried in table1_jobs(plan) if name == "trials"),
     }
     return Section([("accuracy: Accuracy, memory and time", rows)], values=values)
 
 
-def table2_jobs(plan: Plan) -> dict[Any, list[Job]]:
-    jobs = {
-        (data.name, name): paper_runs(plan, name, data)
-        for data in plan.datasets
-        for name in _MODELS_2
-    }
-    if plan.scale.name == "small":
-        jobs |= {key: runs[:1] for key, runs in jobs.items() if key[1] == "bert"}
+def table2_jobs(plan: Plan) -> Jobs:
+    jobs: Jobs = {}
+    for data, name in itertools.product(plan.datasets, _MODELS_2):
+        seeds = 1 if name == "bert" and plan.scale.name == "small" else None
+        jobs[data.name, name] = runs(plan, name, dataset=data)[:seeds]
     return jobs | resources.step_jobs(plan)
 
 
-def draw_table2(plan: Plan, found: dict[Any, list[Record]]) -> Section:
+def draw_table2(plan: Plan, found: Found) -> Section:
     tables = []
     settings = dict.fromkeys(_MODELS_2, "paper's rate")
     settings["bert"] = "fine-tuned" if plan.pretrained else "from scratch"
     for data in plan.datasets:
-        runs = {
+        measured = {
             (name, setting): found[data.name, name]
             for name, setting in settings.items()
             if (data.name, name) in found
         }
-        if runs:
+        if measured:
             sizes = f"{data.train:,} + {data.validation:,} + {data.test:,} texts"
-            rows = _rows(runs, _PAPERS["table2"].get(data.name, {}))
+            rows = list(_rows(measured, _PAPERS["table2"].get(data.name, {})))
             tables.append((f"accuracy: {data.name} ({sizes})", rows))
     return Section([*tables, ("savings", resources.savings_rows(found))])
 
 
-def ablation_jobs(plan: Plan) -> dict[str, list[Job]]:
+def ablation_jobs(plan: Plan) -> Jobs:
     jobs = {}
     for label, (name, given) in CONTENT["ablations"].items():
         changes: dict[str, Any] = dict(given)
@@ -86,33 +83,29 @@ def ablation_jobs(plan: Plan) -> dict[str, list[Job]]:
     return jobs
 
 
-def draw_ablations(plan: Plan, found: dict[str, list[Record]]) -> Section:
-    rows = [
-        [label, *(spread(_percent(records, split)) for split in ("validation", "test")),
-         str(len(records))]
-        for label, records in found.items()
-    ]  # fmt: skip
+def draw_ablations(plan: Plan, found: Found) -> Section:
+    rows = []
+    for label, records in found.items():
+        accuracies = [spread(_percent(records, split)) for split in ("validation", "test")]
+        rows.append([label, *accuracies, str(len(records))])
     error = 100 * math.sqrt(0.9 * 0.1 / max(plan.datasets[0].validation, 1))
     return Section([("ablations", rows)], values={"error": error})
 
 
-def _tuned(plan: Plan) -> list[tuple[str, str, dict[str, Any]]]:
-    """Returns what is tuned: a model, how it differs from its usual self, arguments of a run."""
-    settings: list[tuple[str, str, dict[str, Any]]] = [
-        *((name, "", {}) for name in (*_MODELS_1, "fnet", "mean")),
-        ("transformer", ", no word dropout", {"changes": {"word_dropout": 0.0}}),
-    ]
+def _tuned(plan: Plan) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yields what is tuned: a model, how it differs from its usual self, arguments of a run."""
+    for name in (*_MODELS_1, "fnet", "mean"):
+        yield name, "", {}
+    yield "transformer", ", no word dropout", {"changes": {"word_dropout": 0.0}}
     if plan.pretrained is not None:
-        settings.append(("transformer", ", embeddings of BERT", {"use_checkpoint": True}))
-    return settings
+        yield "transformer", ", embeddings of BERT", {"use_checkpoint": True}
 
 
 def _percent(records: list[Record], split: str) -> list[float]:
     return [100 * record["result"][f"{split}_accuracy"] for record in records]
 
 
-def _rows(found: _Found, paper: dict[str, list[float]]) -> list[list[str]]:
-    rows = []
+def _rows(found: Found, paper: dict[str, list[float]]) -> Iterator[list[str]]:
     for (name, setting), records in found.items():
         ours, theirs, off = _percent(records, "test"), ["–"] * 3, "–"
         if name in paper:
@@ -120,21 +113,17 @@ def _rows(found: _Found, paper: dict[str, list[float]]) -> list[list[str]]:
             theirs = [f"{accuracy:.2f}", f"{memory:.2f}", f"{seconds:,.0f}"]
             off = f"{statistics.fmean(ours) - accuracy:+.2f}"
         sizes = [record["result"]["step_bytes"] for record in records]
-        rows.append([
+        epochs = [record["result"]["rows"][-1]["epoch"] for record in records]
+        times = [r["time"]["seconds"] / max(n, 1e-9) for r, n in zip(records, epochs, strict=True)]
+        yield [
             LABELS[name], setting, theirs[0], spread(ours), off,
             spread(_percent(records, "validation")), str(len(ours)), theirs[1],
             "–" if None in sizes else f"{max(sizes) / 2**20:,.0f}", theirs[2],
-            f"{statistics.median(map(_epoch_seconds, records)):,.1f}",
-        ])  # fmt: skip
-    return rows
+            f"{statistics.median(times):,.1f}",
+        ]  # fmt: skip
 
 
-def _epoch_seconds(record: Record) -> float:
-    epochs = record["result"]["rows"][-1]["epoch"]
-    return float(record["time"]["seconds"] / max(epochs, 1e-9))
-
-
-def _comparison(plan: Plan, found: _Found) -> str:
+def _comparison(plan: Plan, found: Found) -> str:
     """Compares the settings with the best validation accuracy."""
 
     def mean(key: tuple[str, str], split: str) -> float:

@@ -98,9 +98,9 @@ def training(
     return Job(key, recorded, measure, seed)
 
 
-def paper_runs(plan: Plan, name: str, dataset: PreparedSource | None = None) -> list[Job]:
-    """Returns the runs of all seeds at the papers' learning rate."""
-    return [training(plan, name, seed, dataset=dataset) for seed in range(plan.seeds)]
+def runs(plan: Plan, name: str, **settings: Any) -> list[Job]:
+    """Returns a run for each seed, at the papers' learning rate unless the settings have one."""
+    return [training(plan, name, seed, **settings) for seed in range(plan.seeds)]
 
 
 def rate_trials(plan: Plan, name: str, **settings: Any) -> dict[float, Job]:
@@ -118,8 +118,7 @@ def best_runs(plan: Plan, name: str, **settings: Any) -> tuple[float, list[Job]]
         if (record := plan.find(job)) is not None
     }
     rate = max(scores, key=lambda rate: scores[rate], default=PAPER_RUN.train.learning_rate)
-    settings = {"learning_rate": rate, **settings}
-    return rate, [training(plan, name, seed, **settings) for seed in range(plan.seeds)]
+    return rate, runs(plan, name, learning_rate=rate, **settings)
 
 
 def essentials(config: Mapping[str, Any], default: Any = None) -> dict[str, Any]:
@@ -180,11 +179,10 @@ def _gradient_norms(config: Config, task: Task, texts: TokenizedDataset) -> Reco
 
     def record(step: int, params: Params) -> Row:
         examples = task.batches.examples(step)
-        ids = np.zeros((len(examples), config.data.max_length), np.int32)
-        mask = np.zeros(ids.shape, bool)
-        for row, index in enumerate(examples):
-            tokens = split.tokens[int(index)]
-            ids[row, : len(tokens)], mask[row, : len(tokens)] = tokens, True
+        lengths = split.tokens.lengths[examples]
+        mask = np.arange(config.data.max_length) < lengths[:, None]
+        ids = np.zeros(mask.shape, np.int32)
+        ids[mask] = np.concatenate([split.tokens[int(index)] for index in examples])
         with matmul_precision(config.train.precision):
             norms = norms_of(params, ids, split.labels[examples], mask=mask)
         names = ("cls", "input", "classifier")
@@ -242,10 +240,8 @@ def independence(rows: np.ndarray) -> dict[str, Any]:
 def _short_text(texts: TokenizedDataset) -> np.ndarray:
     """Returns the first tokens of the first short test text, or of the shortest."""
     tokens = texts.splits["test"].tokens
-    lengths = np.asarray(tokens.lengths)
-    short = np.flatnonzero(lengths <= _TEXT_TOKENS)
-    index = int(short[0]) if len(short) else int(lengths.argmin())
-    return np.asarray(tokens[index][:_TEXT_TOKENS])
+    index = np.maximum(tokens.lengths, _TEXT_TOKENS).argmin()  # the first of equals
+    return np.asarray(tokens[int(index)][:_TEXT_TOKENS])
 
 
 def _text_waves(model: Any, params: Params, x: np.ndarray) -> Row:

@@ -22,6 +22,7 @@ from jaxtyping import Array, Float, Int
 from wave_jax import ops
 from wave_jax.data.tokenizer import Tokens
 from wave_jax.models import WaveClassifier
+from wave_jax.models.base import scale_linear
 from wave_jax.training.compilation import matmul_precision
 
 _UNROLLED = 4  # tokens of a text that are added per iteration
@@ -118,5 +119,6 @@ def _logits(
     total, weights = jnp.split(total, [cls.size], axis=1)
     rest = ops.norm_from_squares(total, scale).reshape(-1, *cls.shape)
     own = jnp.broadcast_to(cls, rest.shape)
-    found: Any = model.apply({"params": head}, own, rest, weights, method="logits_of_first")
+    linear = scale_linear(weights, jnp.sum(ids < squares.shape[0] - 1, axis=1))
+    found: Any = model.apply({"params": head}, own, rest, linear, method="logits_of_first")
     return jnp.asarray(found, jnp.float32)

@@ -131,17 +131,26 @@ class DistinctTokensClassifier(TextClassifier):
 
 
 def linear_logits(weights: Float[Array, "b n c"], mask: Mask) -> Logits:
-    """Returns the sum of the weights of a text's tokens, without the first, [CLS].
+    """Returns the sum of the weights of a text's n tokens but [CLS], the first, over n^(1/4).
 
     >>> linear_logits(jnp.array([[[9.0], [1.0], [3.0]]]), jnp.array([[True, True, False]]))
     Array([[1.]], dtype=float32)
     """
-    return jnp.sum(jnp.where(ops.others_of_first(mask)[..., None], weights, 0), axis=1)
+    others = ops.others_of_first(mask)
+    total = jnp.sum(jnp.where(others[..., None], weights, 0), axis=1)
+    return scale_linear(total, jnp.sum(others, axis=1))
 
 
 def linear_logits_by_counts(weights: Rows, inverse: Ids, mask: Mask) -> Logits:
     """Returns `linear_logits(weights[inverse], mask)`, as a product with the tokens' counts."""
-    return ops.sum_by_counts(weights, inverse, ops.others_of_first(mask))
+    others = ops.others_of_first(mask)
+    total = ops.sum_by_counts(weights, inverse, others)
+    return scale_linear(total, jnp.sum(others, axis=1))
+
+
+def scale_linear(total: Logits, count: Int[Array, " b"]) -> Logits:
+    """Returns the sums [b, c] of the weights of `count` [b] tokens over count^(1/4)."""
+    return total * jnp.maximum(count, 1).astype(total.dtype)[:, None] ** -0.25
 
 
 def check_batch(ids: Ids, mask: Mask) -> None:

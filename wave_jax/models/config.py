@@ -37,8 +37,8 @@ class ModelConfig:
     """What reads the superposed wave: norm, feed-forward, norm and a linear classifier, or the
     linear classifier alone (one layer only)."""
     linear_path: bool = False
-    """Adds to the logits the sum of the tokens' weights for each class, which start at zero: a
-    linear classifier of the bag of tokens beside the wave."""
+    """Adds to the logits the sum of the n tokens' weights for each class over n^(1/4): a linear
+    classifier of the bag of tokens beside the wave, whose weights start at zero."""
     pooling: Pooling = "cls"
     """From tokens to a text: the [CLS] token's embedding, or the mean or maximum over all."""
     position: Literal["auto", Position] = "auto"

@@ -14,6 +14,7 @@ from wave_jax.ops.norms import ratio
 from wave_jax.probe import model_api
 from wave_jax.probe.model_api import Ids, Labels, Mask, Model, Params, Scalar, Tokens
 
+_Gradient = Callable[[Tokens], Tokens]
 _Round = tuple[Array, Array, Array]  # panels, tokens, gap
 _NODES = 8  # of each panel of Gauss-Legendre quadrature
 
@@ -115,7 +116,7 @@ def integrated_gradients(
 
 def _scalar(
     model: Model, params: Params, ids: Ids, labels: Labels, mask: Mask, scalar: Scalar | None
-) -> tuple[Callable[[Tokens], Array], Callable[[Tokens], Tokens]]:
+) -> tuple[Callable[[Tokens], Array], _Gradient]:
     """Returns the scalar as a function of the embeddings, and its gradient."""
 
     def values(embeddings: Tokens) -> Array:
@@ -125,9 +126,7 @@ def _scalar(
     return values, jax.grad(lambda embeddings: jnp.sum(values(embeddings)))
 
 
-def _mean_gradient(
-    gradient: Callable[[Tokens], Tokens], start: Tokens, end: Tokens, panels: Array
-) -> Tokens:
+def _mean_gradient(gradient: _Gradient, start: Tokens, end: Tokens, panels: Array) -> Tokens:
     x, w = np.polynomial.legendre.leggauss(_NODES)  # on [-1, 1]
     nodes, weights = jnp.asarray((x + 1) / 2), jnp.asarray(w / 2)
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from wave_jax.ops.norms import largest_in_scope, ratio, scope_sum
-from wave_jax.ops.superposition import SegmentPair, Superposition, branch_scopes
+from wave_jax.ops.superposition import Scope, SegmentPair, Superposition, branch_scopes
 from wave_jax.ops.validation import Mask, Segments, Tokens, check_alike, check_choice, keep
 from wave_jax.ops.waves import wave_parts
 
@@ -49,7 +49,7 @@ def coupling(
     scopes = branch_scopes(mask, segment_ids)
     (a, r), (b, s) = wave_parts(u1, *scopes[0], "u1"), wave_parts(u2, *scopes[1], "u2")
     check_alike("real", u1=u1, u2=u2)
-    first, second = _squares(a, r, *scopes[0]), _squares(b, s, *scopes[1])
+    first, second = _squares(a, r, scopes[0]), _squares(b, s, scopes[1])
     if op == "interference":
         one = keep(jnp.ones_like(a), *scopes[0])
         real = _norms(2 * one, jnp.zeros((), a.dtype))
@@ -64,14 +64,13 @@ def coupling(
     return real.astype(u1.dtype), imag.astype(u1.dtype)
 
 
-def _squares(
-    u: Tokens, r: Tokens, mask: Mask | None, segments: Segments | None
-) -> Callable[[Tokens], Matrix]:
+def _squares(u: Tokens, r: Tokens, scope: Scope) -> Callable[[Tokens], Matrix]:
     """Returns, given weights, sums over k of (weight_j[k] dr_j[k]/du_i[k])^2 for pairs of tokens.
 
     dr_j/du_i = u_i/r_j is a product of factors of at most 1: (m/r_j) (u_i/m), m the dimension's
     largest |u|; for the largest token itself u_i/r_j, as its r_j is the norm of all these u_i.
     """
+    mask, segments = scope
     top, largest = largest_in_scope(u, segments)
     by_r, by_top = jnp.where(largest, 0, ratio(top, r)), ratio(u, top)
     by_rest = jnp.where(largest, 0, ratio(u, scope_sum(jnp.where(largest, r, 0), segments)))

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from wave_jax import ops
 from wave_jax.errors import UserError
@@ -71,7 +71,6 @@ class WaveGradients:
     Attributes:
       loss: L, [], the sum of `values`.
       values: what the scalar returned, [b] or [].
-      logits: [b, c].
       embedding: dL/d(embedding output) for each token, positions included and through all layers,
         [b, n, d]; the parameters are held fixed.
       layers: from the first to the last.
@@ -111,11 +110,11 @@ def wave_gradients(
     real, scalar = model_api.real_tokens(ids, mask), scalar or model_api.cross_entropy
     embeddings = model_api.embed(model, params, ids)
     zeros = _perturbations(model, params, embeddings, ids, real)
+    apply = partial(model_api.logits, model, mutable=["intermediates"])
 
     def loss(embeddings: Tokens, shifts: Any) -> tuple[Array, Any]:
         variables = {"params": params, "perturbations": shifts}
-        given = model, variables, embeddings, ids, real
-        logits, sown = model_api.logits(*given, mutable=["intermediates"])
+        logits, sown = apply(variables, embeddings, ids, real)
         values = scalar(logits, labels)
         return jnp.sum(values), (values, logits, sown["intermediates"])
 
@@ -142,8 +141,7 @@ def gradient_norms(
       'classifier'. Scalars in float32 or float64.
     """
     real = model_api.real_tokens(ids, mask)
-    output = jax.eval_shape(lambda p: model_api.embed(model, p, ids), params)
-    shift = jnp.zeros(output.shape, output.dtype)
+    shift = jnp.zeros_like(model_api.embed(model, params, ids))
 
     def loss(params: Params, shift: Array) -> Array:
         embeddings = model_api.embed(model, params, ids) + shift
@@ -178,18 +176,15 @@ def summarize(
     return found
 
 
-def _perturbations(
-    model: Model, params: Params, embeddings: Tokens, ids: Ids, mask: Mask
-) -> dict[str, Any]:
+def _perturbations(model: Model, params: Params, *inputs: Array) -> dict[str, Any]:
     """Returns a zero for everything that the layers perturb: {layer: {name: array}}."""
     trace = partial(model_api.logits, model, mutable=["perturbations"])
-    _, found = jax.eval_shape(trace, {"params": params}, embeddings, ids, mask)
+    _, found = jax.eval_shape(trace, {"params": params}, *inputs)
     shapes: dict[str, Any] = found.get("perturbations", {})
     if not _layers(shapes):
-        raise UserError(
-            f"{type(model).__name__} has no waves, so no phases to probe: expected a Wave Network; "
-            "gradient_norms and the attributions work for any model"
-        )
+        why = "has no waves, so no phases to probe: expected a Wave Network"
+        usable = "gradient_norms and the attributions work for any model"
+        raise UserError(f"{type(model).__name__} {why}; {usable}")
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
 
@@ -203,10 +198,8 @@ def _operations(perturbed: dict[str, Any]) -> list[ops.Superposition]:
     return [op for op in get_args(ops.Superposition) if f"{op}_real" in perturbed]
 
 
-def _layer(
-    u: Float[Array, "b n 2 d"], perturbed: dict[str, Array], scopes: list[Scope]
-) -> LayerGradients:
-    tokens = (u[:, :, 0], u[:, :, 1])
+def _layer(u: Array, perturbed: dict[str, Array], scopes: list[Scope]) -> LayerGradients:
+    tokens = (u[:, :, 0], u[:, :, 1])  # of u [b, n, 2, d]
     waves = tuple(wave_parts(x, *scope) for x, scope in zip(tokens, scopes, strict=True))
     # The cotangents of each variant's own wave: those of all superpositions, added up.
     own, dtype = jax.tree.map(jnp.zeros_like, waves), waves[0][0].dtype

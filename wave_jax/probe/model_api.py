@@ -50,10 +50,9 @@ def embed(model: Model, params: Params, ids: Ids) -> Tokens:
     """Returns the token embeddings; UserError if the model lacks a method."""
     for name in ("embed", "logits_from_embeddings"):
         if not hasattr(model, name):
-            raise UserError(
-                f"{type(model).__name__} cannot be probed: it lacks the method {name}; expected "
-                "embed(ids) and logits_from_embeddings(embeddings, mask, *, deterministic)"
-            )
+            what = f"{type(model).__name__} cannot be probed: it lacks the method {name}"
+            both = "embed(ids) and logits_from_embeddings(embeddings, mask, *, deterministic)"
+            raise UserError(f"{what}; expected {both}")
     return jnp.asarray(model.apply({"params": params}, ids, method="embed"))
 
 
@@ -61,17 +60,15 @@ def logits(
     model: Model, variables: Any, embeddings: Tokens, ids: Ids, mask: Mask, **options: Any
 ) -> Any:
     """Returns the logits of embeddings, without dropout; the ids give the model's segments."""
+    options |= {"deterministic": True, "method": "logits_from_embeddings"}
     if hasattr(model, "segment_ids"):
         options["segment_ids"] = model.segment_ids(ids, mask)
-    return model.apply(
-        variables, embeddings, mask, deterministic=True, method="logits_from_embeddings", **options
-    )
+    return model.apply(variables, embeddings, mask, **options)
 
 
 def variant_segments(model: Any, ids: Ids, mask: Mask) -> tuple[Ids | None, Ids | None]:
     """Returns the segment ids of a Wave Network's two variants, None where a text is one scope."""
-    first, second = model.branch_segments(model.segment_ids(ids, mask), mask)
-    return first, second
+    return model.branch_segments(model.segment_ids(ids, mask), mask)
 
 
 def cross_entropy(logits: Logits, labels: Labels) -> Float[Array, " b"]:

@@ -65,9 +65,8 @@ def split_gradient(
     terms = jnp.where(largest, 0, cos * (q * ratio(u, rest) - p))
     others = cos * (scope_sum(terms, segments) - terms)
     # The largest token: its r is the norm of all others, so (u of another)/r is at most 1.
-    cos_top, p_top, q_top, rest_top = (
-        scope_sum(jnp.where(largest, x, 0), segments) for x in (cos, p, q, rest)
-    )
+    tops = (jnp.where(largest, x, 0) for x in (cos, p, q, rest))
+    cos_top, p_top, q_top, rest_top = (scope_sum(x, segments) for x in tops)
     top = cos_top * (ratio(u, rest_top) * (q_top * cos_top) - cos * p_top)
     phase_path = jnp.where(norm > 0, own + others + jnp.where(largest, 0, top), p)
     paths = keep(magnitude_path, mask, segments), keep(phase_path, mask, segments)
@@ -107,11 +106,9 @@ def magnitude_share(
     >>> magnitude_share(jnp.array([3.0, 4.0]), jnp.array([0.0, 15.0]))
     Array(0.25, dtype=float32)
     """
-    magnitude, phase = (
-        jnp.sqrt(jnp.sum(jnp.square(path), axis=axis)) for path in (magnitude_path, phase_path)
-    )
-    both = magnitude + phase
-    return jnp.where(both > 0, ratio(magnitude, both), 0.5)
+    squares = (jnp.square(path) for path in (magnitude_path, phase_path))
+    first, second = (jnp.sqrt(jnp.sum(x, axis=axis)) for x in squares)
+    return jnp.where(first + second > 0, ratio(first, first + second), 0.5)
 
 
 def _wave(

@@ -24,19 +24,12 @@ Of: TypeAlias = Literal["loss", "logit", "margin"]
 
 @struct.dataclass
 class ProbeResult:
-    """All gradients of a batch's scalar, attributions, and the coupling of its tokens.
+    """All gradients of a batch's scalar, attributions, and the coupling of its tokens."""
 
-    Attributes:
-      gradients: of the sum of the examples' scalars.
-      gradient_times_input: [b, n].
-      integrated: integrated gradients.
-      couplings: for each layer {operation: (real, imag)}, [b, n, n] each; see `coupling`.
-    """
-
-    gradients: WaveGradients
+    gradients: WaveGradients  # of the sum of the examples' scalars
     gradient_times_input: Float[Array, "b n"]
     integrated: IntegratedGradients
-    couplings: tuple[Couplings, ...]
+    couplings: tuple[Couplings, ...]  # of each layer {operation: (real, imag)}, see `coupling`
 
 
 def probe_batch(
@@ -71,23 +64,15 @@ def probe_batch(
 
 @dataclass(frozen=True)
 class TextProbe:
-    """One text with all its gradients; arrays are NumPy's, without padding.
-
-    Attributes:
-      tokens: as read, [CLS] and [SEP] included.
-      tokens_cut: number of tokens beyond the network's maximum length, which were not read.
-      label: index among `labels` of the class whose scalar is differentiated.
-      of: the scalar.
-      result: of a batch of this one text.
-    """
+    """One text with all its gradients; arrays are NumPy's, without padding."""
 
     text: str
-    tokens: tuple[str, ...]
-    tokens_cut: int
-    label: int
+    tokens: tuple[str, ...]  # as read, [CLS] and [SEP] included
+    tokens_cut: int  # number of tokens beyond the network's maximum length, which were not read
+    label: int  # index among `labels` of the class whose scalar is differentiated
     labels: tuple[str, ...]
-    of: Of
-    result: ProbeResult
+    of: Of  # the scalar
+    result: ProbeResult  # of a batch of this one text
 
 
 def probe_record(probe: TextProbe) -> dict[str, Any]:

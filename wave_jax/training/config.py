@@ -101,12 +101,12 @@ class Config:
 
 
 def epochs_for(texts: int) -> int:
-    """Returns the number of epochs for so many training texts: those of 40,000 texts, but 2 to 8.
+    """Returns the number of epochs for so many training texts: 100,000 / texts, but 2 to 8.
 
-    >>> epochs_for(3_000), epochs_for(10_000), epochs_for(100_000)
-    (8, 4, 2)
+    >>> epochs_for(3_000), epochs_for(20_000), epochs_for(100_000)
+    (8, 5, 2)
     """
-    return min(max(round(40_000 / texts), 2), 8)
+    return min(max(round(100_000 / texts), 2), 8)
 
 
 def check_config(config: Config) -> None:

@@ -57,16 +57,23 @@ def merge_validation(texts: TokenizedDataset) -> TokenizedDataset:
 
 
 def tokenize_dataset(
-    config: DataConfig, dataset: Dataset, tokenizer: WordPiece | None = None
+    config: DataConfig,
+    dataset: Dataset,
+    tokenizer: WordPiece | None = None,
+    *,
+    validation_too: bool = False,
 ) -> TokenizedDataset:
     """Tokenizes a data set with a given tokenizer, with that of `config.vocab`, or a learned one.
+
+    It is learned from the training texts, and `validation_too`, as a refit needs it.
 
     UserError if the vocabulary or a size in the config cannot be used.
     """
     given = config.cache_dir
     folder = default_cache_dir() if given is None else Path(given).expanduser()
     if tokenizer is None:
-        tokenizer = _make_tokenizer(config, dataset.train.texts, folder)
+        learned_from = [*dataset.train.texts, *(dataset.validation.texts if validation_too else ())]
+        tokenizer = _make_tokenizer(config, learned_from, folder)
     splits = {
         name: _tokenize_split(getattr(dataset, name), tokenizer, config.max_length, folder)
         for name in ("train", "validation", "test")

@@ -113,7 +113,7 @@ def test_a_refit_learns_from_training_and_validation_texts(refitted):
     rows = read_rows(workdir / "refit")
     assert {row["split"] for row in rows} == {"train"}, "nothing is validated"
     # 8 steps an epoch before, 10 after
-    assert summary.refit_steps == summary.best_step / 8 * 10 == rows[-1]["step"]
+    assert summary.refit_steps == summary.steps / 8 * 10 == rows[-1]["step"]
     params, meta = restore_params(workdir / "refit", "best")
     assert meta["position"]["step"] == summary.refit_steps
     classifier = load(workdir)

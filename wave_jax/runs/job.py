@@ -183,8 +183,8 @@ def _fit(
 
 
 def _refit_task(config: Config, texts: TokenizedDataset, trainer: Trainer) -> Task:
-    """Returns the task of learning anew from all texts, for as many epochs as were best."""
-    epochs = trainer.progress.best_step / trainer.task.steps_per_epoch
+    """Returns the task of learning anew from all texts, for as many epochs as before."""
+    epochs = trainer.progress.step / trainer.task.steps_per_epoch
     merged = merge_validation(texts)
     per_epoch = -(-len(merged.splits["train"].labels) // config.train.batch_size)
     learning = dataclasses.replace(config.train, steps=max(1, round(epochs * per_epoch)))

@@ -46,8 +46,8 @@ class TrainConfig:
     eval_every: int | None = None
     """Steps between validations; by default at the end of every epoch."""
     refit: bool = False
-    """After the best epoch is found, train anew on training and validation texts together, for as
-    many epochs; the parameters of that are the run's. A vocabulary is learned from both, too."""
+    """After the validated training, train anew on training and validation texts together, for as
+    many epochs: its last parameters are the run's. A vocabulary is learned from both, too."""
     baseline: bool = True
     """At the end, also print the accuracy of TF-IDF with logistic regression on the same texts
     (needs the package scikit-learn; at most 100,000 texts)."""

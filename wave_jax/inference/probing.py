@@ -52,11 +52,7 @@ def probe_text(
     tokenizer, model, params = classifier.tokenizer, classifier.model, classifier.params
     special = (tokenizer.cls_id, tokenizer.sep_id)
     baseline = unknown_baseline(jnp.asarray(row), tokenizer.unk_id, special)
-    if label is None:
-        logits: Any = model.apply({"params": params}, row, mask)
-        index = int(np.argmax(logits))
-    else:
-        index = classifier.labels.index(label)
+    index = classifier.labels.index(classifier.predict(text).label if label is None else label)
     with matmul_precision("float32"):
         probe = _jitted(model, of)
         found = probe(params, row, np.array([index]), mask=mask, baseline_ids=baseline)

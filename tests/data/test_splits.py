@@ -21,8 +21,7 @@ from wave_jax.data.dataset import (
     load_split,
 )
 from wave_jax.data.files import read_file, read_source
-from wave_jax.data.splits import components, draw
-from wave_jax.data.table import ColumnSpec, Table
+from wave_jax.data.table import ColumnSpec, Table, components, draw
 from wave_jax.errors import UserError
 
 rows = st.lists(

@@ -16,9 +16,8 @@ import numpy as np
 from wave_jax.data.config import DataConfig
 from wave_jax.data.docstrings import read_docstrings
 from wave_jax.data.files import LABELS, read_file, read_source
-from wave_jax.data.splits import folded
 from wave_jax.data.streams import existing, user_path
-from wave_jax.data.table import ColumnSpec, Table, class_names, remarks
+from wave_jax.data.table import ColumnSpec, Table, class_names, folded, remarks
 from wave_jax.errors import UserError, listed, nearest, nearest_path, shorten
 
 DOCSTRINGS = "docstrings"

@@ -27,7 +27,8 @@ def train(
         command: the module to run, and its first arguments.
     """
     data = setting.data
-    given = ["--data.source", data.source, "--workdir", str(workdir), *options]
+    given = ["--preset", "paper", "--train.no-baseline", "--data.source", data.source]
+    given += ["--workdir", str(workdir), *options]
     if data.vocab is not None:
         given += ["--data.vocab", str(data.vocab)]
     start = time.perf_counter()

@@ -139,6 +139,7 @@ def ours(learned: Texts, tested: Texts, seed: int, *, arguments: str) -> dict[st
         _write(test, tested)
         given = ["--data.source", train, "--data.test", test, "--data.label-column", "label"]
         given += ["--data.text-columns", "text", "--seed", seed, "--workdir", workdir]
+        given += ["--train.no-baseline"]
         given += ["--data.group-column", "group"] if learned.related else []
         command = [sys.executable, "-m", "wave_jax", "train", *map(str, given)]
         start = time.perf_counter()

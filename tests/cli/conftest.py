@@ -23,7 +23,7 @@ WORDS = {
     "sky": ["cloud", "wind", "star", "moon", "blue", "high"],
 }
 TINY = [
-    *["--model.dim", "16", "--model.ffn-dim", "16", "--train.batch-size", "16"],
+    *["--model.dim", "16", "--train.batch-size", "16"],
     *["--data.max-length", "16", "--train.log-every", "5", "--train.learning-rate", "0.01"],
     *["--model.dropout", "0", "--model.word-dropout", "0"],
 ]

@@ -20,7 +20,16 @@ from wave_jax.runs.metrics_log import read_rows
 ROOT = Path(__file__).parents[2]
 WORDS = {"sea": "wave tide salt boat", "land": "hill tree road farm", "sky": "cloud wind star bird"}
 TINY = [
-    *["--model.dim", "16", "--model.ffn-dim", "16", "--train.batch-size", "32"],
+    *[
+        "--preset",
+        "paper",
+        "--model.dim",
+        "16",
+        "--model.ffn-dim",
+        "16",
+        "--train.batch-size",
+        "32",
+    ],
     *["--train.learning-rate", "0.03", "--train.log-every", "4", "--train.epochs", "4"],
 ]
 

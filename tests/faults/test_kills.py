@@ -21,7 +21,13 @@ pytestmark = pytest.mark.faults
 
 KILLS = int(os.environ.get("WAVE_JAX_KILLS", "60"))
 OPTIONS = ["--train.steps", "160", "--train.checkpoint-every", "7", "--train.eval-every", "30"]
-OPTIONS += ["--model.dropout", "0.3", "--model.word-dropout", "0.2"]  # randomness resumes too
+OPTIONS += [
+    "--train.refit",
+    "--model.dropout",
+    "0.3",
+    "--model.word-dropout",
+    "0.2",
+]  # randomness resumes too
 TOTAL = 160
 
 
@@ -29,10 +35,14 @@ class Result:
     """What a finished training left: parameters, and rows without times."""
 
     def __init__(self, workdir: Path) -> None:
+        folders = (workdir, workdir / "refit")
         self.parameters = [
-            leaf for which in ("best", "last") for leaf in leaves(restore_params(workdir, which)[0])
+            leaf
+            for folder in folders
+            for which in ("best", "last")
+            for leaf in leaves(restore_params(folder, which)[0])
         ]
-        rows = read_rows(workdir)
+        rows = [row for folder in folders for row in read_rows(folder)]
         self.rows = [{k: v for k, v in row.items() if k != "examples_per_s"} for row in rows]
 
     def same_as(self, other: Result) -> bool:
@@ -55,6 +65,7 @@ def whole(workdir: Path) -> list[int]:
 
 
 def at_a_step(training: Training, workdir: Path, draw: random.Random) -> None:
+    workdir = draw.choice([workdir, workdir / "refit"])
     before = max(steps_logged(workdir), default=0)
     target = draw.randint(min(before, TOTAL), TOTAL)
     wait_for(lambda: not training.running or max(steps_logged(workdir), default=0) >= target)
@@ -62,7 +73,8 @@ def at_a_step(training: Training, workdir: Path, draw: random.Random) -> None:
 
 
 def inside_a_write(training: Training, workdir: Path, draw: random.Random) -> None:
-    folder, skip = workdir / "checkpoints", draw.randrange(4)
+    folder = draw.choice([workdir, workdir / "refit"]) / "checkpoints"
+    skip = draw.randrange(4)
     for _ in range(skip + 1):
         wait_for(lambda: not training.running or list(folder.glob("*tmp*")))
         if skip:
@@ -92,7 +104,7 @@ def killed(place: Place, workdir: Path, kill: int) -> tuple[bool, bool]:
         training.signal(number)
     sent = time.monotonic()
     status, shown = training.finish()
-    cut = bool(list((workdir / "checkpoints").glob("*tmp*")))
+    cut = bool(list(workdir.rglob("checkpoints/*tmp*")))
     assert status in (0, -number, 128 + number), shown
     if number != signal.SIGKILL and status:
         assert time.monotonic() - sent < 10

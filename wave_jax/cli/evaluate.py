@@ -45,9 +45,9 @@ class Options:
     workdir: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
     """Folder of a trained run."""
     split: SplitName = "test"
-    """Split of the data set."""
+    """Split of the data set; 'validation' is scored with the parameters before a refit."""
     checkpoint: Literal["best", "last"] = "best"
-    """Parameters of the best validation accuracy, or the newest."""
+    """Parameters of the best validation accuracy, or the newest; after a refit, those of it."""
     json: bool = False
     """Print one line of JSON instead of tables."""
     data: SourceConfig = field(default_factory=SourceConfig)
@@ -59,7 +59,9 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     options, data, trained_on = _read(argv, prog)
     workdir = Path(options.workdir)
     enable_compilation_cache()
-    classifier = load(workdir, options.checkpoint, max_length=data.max_length)
+    validated = options.split == "validation"  # a refit has learned from these texts
+    length = data.max_length
+    classifier = load(workdir, options.checkpoint, max_length=length, refit=not validated)
     split = _load_split(options.split, data, trained_on, workdir, classifier.labels)
     report = make_report(classifier.logits(split.texts), split.labels, classifier.labels)
     record = {"split": options.split, "checkpoint": options.checkpoint, **report}
@@ -121,7 +123,8 @@ def _load_split(
     name: SplitName, data: DataConfig, trained_on: DataConfig, workdir: Path, labels: Sequence[str]
 ) -> Split:
     own, asked = with_snapshot(trained_on, workdir), with_snapshot(data, workdir)
-    if asked == own and (workdir / ENVIRONMENT_FILE).is_file():
+    same = replace(asked, max_length=own.max_length) == own
+    if same and (workdir / ENVIRONMENT_FILE).is_file():
         dataset = load_dataset(own)
         check_unchanged(workdir, dataset)
         split: Split = getattr(dataset, name)

@@ -18,9 +18,8 @@ from typing import Annotated, get_args, get_type_hints
 import tyro
 
 from wave_jax.cli.app import FAILED, USER_ERROR, fields_of, parse, report
-from wave_jax.data.config import DataConfig
 from wave_jax.errors import Interrupted, PeerLost, UserError, nearest, nearest_path
-from wave_jax.models.build import for_kind, ordered
+from wave_jax.models.build import for_kind
 from wave_jax.training.config import Config
 
 _DESCRIPTION = """Trains a Wave Network and evaluates it on the test split.
@@ -44,7 +43,8 @@ class Recipe:
     """Recipe installed with the package (ag_news, dbpedia14, default, imdb, sst2), or the path of a
     Python file with get_config(preset), which is executed."""
     preset: str | None = None
-    """Variant of the recipe: 'paper' or 'best' for the installed ones."""
+    """Variant of the recipe: 'paper' or 'best' for the installed ones. The recipe 'default' takes
+    'best' by default, and 'paper' for --model.kind transformer, bert and fnet."""
 
 
 @dataclass(frozen=True)
@@ -138,10 +138,9 @@ def read_arguments(argv: Sequence[str], *, prog: str) -> Arguments:
     config = load_recipe(recipe.config, recipe.preset)
     default = Arguments(**fields_of(Recipe, recipe), **fields_of(Config, config))
     found = parse(default, argv, prog, _DESCRIPTION.format(prog=prog), "--data.source")
-    model, data = for_kind(found.model, default.model), found.data
-    if (model.pretrained or ordered(model)) and _extras(data) == _extras(default.data):
-        data = replace(data, ngrams=1, stems=())  # the recipe's, which this network has no use for
-    return replace(found, model=model, data=data)
+    if recipe == Recipe() and found.model.kind in ("transformer", "bert", "fnet"):
+        return read_arguments([*argv, "--preset", "paper"], prog=prog)
+    return replace(found, model=for_kind(found.model, default.model))
 
 
 def load_recipe(name: str, preset: str | None = None) -> Config:
@@ -205,10 +204,6 @@ def new_folder(name: str) -> Path:
             folder = Path(f"{stem}-{number}")
         except OSError as error:
             raise UserError(f"cannot make {folder}: {error.strerror}; give --workdir") from error
-
-
-def _extras(data: DataConfig) -> tuple[int, tuple[int, ...]]:
-    return data.ngrams, data.stems
 
 
 def _check_processes(options: Distributed) -> None:

@@ -35,7 +35,7 @@ class SourceConfig(ColumnsConfig):
     """Bytes that are not UTF-8: 'strict' stops and names the row, 'replace' substitutes U+FFFD."""
     max_length: int = 128
     """Maximum number of tokens of a text, [CLS] and [SEP] included; longer texts are truncated,
-    and counted."""
+    and counted. N-grams and stems come on top."""
     tfds_dir: str | None = None
     """Folder of prepared TensorFlow Datasets (default: TFDS_DATA_DIR, else
     ~/tensorflow_datasets)."""
@@ -59,7 +59,7 @@ class DataConfig(SourceConfig):
     """Seed of the random splits; independent of --seed, so that runs can be compared."""
     vocab: str | None = None
     """A ready vocabulary, vocab.txt or tokenizer.json; by default one is learned from the
-    training split."""
+    training split (for a refit from the validation split, too)."""
     vocab_size: int = 30_522
     """Maximum size of a learned vocabulary."""
     ngrams: int = 1

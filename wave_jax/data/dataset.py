@@ -24,6 +24,8 @@ DOCSTRINGS = "docstrings"
 TFDS = "tfds:"
 _MOST_CLASSES = 12  # that a line lists
 _FEW_ROWS = 20  # fewer rows may well have a different label each
+# options that decide which rows are drawn, as equal texts stay on one side
+_READING = ("text_columns", "label_column", "columns", "on_unlabelled", "errors")
 SplitName = Literal["train", "validation", "test"]
 
 
@@ -149,6 +151,12 @@ def load_split(
     if not same:
         config = replace(config, group_column=None)  # nothing was learned from it
     tables, _ = _read(config)
+    changed = [name for name in _READING if getattr(config, name) != getattr(trained_on, name)]
+    if same and split not in tables and changed:
+        raise UserError(
+            f"the {split} split was drawn as the training read {config.source}: leave out "
+            f"--data.{changed[0].replace('_', '-')}, or give texts of their own with --data.source"
+        )
     whole = not same and len(tables) == 1
     table = tables["train"] if whole else complete_splits(tables, config)[split]
     return Split(table.texts, table.label_indices(label_names))

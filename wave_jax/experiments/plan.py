@@ -24,7 +24,12 @@ PAPER_RUN = Config(
     data=DataConfig(source="docstrings", max_length=128, vocab_size=30_522),
     model=ModelConfig(op="modulation", dim=768, dropout=None, word_dropout=None),
     train=TrainConfig(
-        epochs=4, batch_size=64, learning_rate=1e-3, label_smoothing=0.0, log_every=50
+        epochs=4,
+        batch_size=64,
+        learning_rate=1e-3,
+        label_smoothing=0.0,
+        log_every=50,
+        baseline=False,
     ),
 )
 

@@ -29,7 +29,7 @@ from wave_jax.training.step import eval_step
 
 _TEXTS_AT_ONCE = 4096  # tokenized together, while the ones before are computed
 _MOST_TABLE_BYTES = 2**30  # of a lookup table that is made without being asked for
-_MOST_TEXTS = 256  # in a batch
+_SIZES = (1, 4, 16, 64, 256)  # texts in a batch
 _MOST_TOKENS = 16_384  # in a batch, which bounds its memory whatever the texts' length
 
 
@@ -81,10 +81,7 @@ class Classifier:
                 self._table = LookupTable(model, self.params, cls_id=tokenizer.cls_id)
                 self.folded_bytes = size
         longest = tokenizer.longest(self.max_length)
-        self._shapes = {
-            size: Shapes.geometric(size, longest, self._rows)
-            for size in (1, max(1, min(_MOST_TEXTS, _MOST_TOKENS // longest)))
-        }
+        self._shapes = {size: Shapes.geometric(size, longest, self._rows) for size in _SIZES}
 
     @overload
     def predict(self, texts: str) -> Prediction: ...  # type: ignore[overload-overlap]
@@ -135,7 +132,8 @@ class Classifier:
         if self._table is not None:
             return self._table(tokens)
         result = np.empty((len(tokens), len(self.labels)), np.float32)
-        size = min(self._shapes) if len(tokens) == 1 else max(self._shapes)
+        most = min(len(tokens), _MOST_TOKENS // int(tokens.lengths.max()))
+        size = max(size for size in _SIZES if size <= max(most, 1))
         sizes = {"batch_size": size, "table_rows": self._rows}
         batches = EvalBatches(tokens, None, **sizes, shapes=self._shapes[size])
         for index in range(len(batches)):
@@ -162,12 +160,14 @@ def load(
     *,
     max_length: int | None = None,
     fold: bool | Literal["auto"] = "auto",
+    refit: bool = True,
 ) -> Classifier:
     """Returns the trained classifier of a run.
 
     Args:
       workdir: the folder that training wrote.
       checkpoint: that of the best validation result, or the last one; the same after a refit.
+      refit: whether a refit's parameters are taken, where there are any.
       max_length: tokens of a text that are read; by default as many as in training.
       fold: whether a lookup table replaces the projection where the model allows it: several times
         faster, for `Classifier.folded_bytes` of memory (188 MB for 30,522 tokens and 768
@@ -180,7 +180,7 @@ def load(
     config = load_config(folder)
     tokenizer = load_tokenizer(folder, config.data)
     labels = _read_labels(folder / "labels.json")
-    params, _ = restore_params(final_folder(folder), checkpoint)
+    params, _ = restore_params(final_folder(folder) if refit else folder, checkpoint)
     longest = config.data.max_length
     model = build_model(
         config.model,

@@ -110,13 +110,13 @@ def _check(config: ModelConfig, size: Sizes) -> None:
         return f"--model.{name.replace('_', '-')}"
 
     unused = _WITHOUT_EFFECT[config.kind]
+    why = f"--model.kind {config.kind}"
+    if config.kind == "wave" and config.head == "linear":
+        unused, why = (*unused, "ffn_dim", "activation"), "--model.kind wave --model.head linear"
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if field.name in unused and value != field.default:
-            raise UserError(
-                f"{option(field.name)} {value} has no effect with --model.kind {config.kind}: "
-                "leave it out"
-            )
+            raise UserError(f"{option(field.name)} {value} has no effect with {why}: leave it out")
     used = {"dim": config.dim} | dataclasses.asdict(size)
     least = ("dim", "ffn_dim", "layers", "heads")[: 1 if "layers" in unused else 4]
     for name in least:
@@ -142,7 +142,8 @@ def _check_waves(values: dict[str, Any]) -> None:
     ):
         if values[name] == value and values[other] != needed:
             raise UserError(
-                f"--model.{name} {value} needs --model.{other} {needed}, got {values[other]}"
+                f"--model.{name} {value} needs --model.{other} {needed}, got {values[other]}: for "
+                "that use --model.head ffn --model.variants dense, or --preset paper"
             )
     if values["pretrained"] and (values["variants"] == "table" or values["linear_path"]):
         raise UserError(

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from wave_jax.errors import UserError
 from wave_jax.probe.gradients import LayerGradients
 from wave_jax.probe.result import TextProbe, probe_record
 
@@ -59,6 +60,11 @@ def _layer_data(layer: LayerGradients, couplings: dict[str, Any], budget: int) -
     tokens, dims = influence.shape
     rows = sum(v.magnitude.shape[1] + 2 * tokens for v in layer.variants) + tokens
     numbers = budget * 3 // 4 // 2 - 2 * len(couplings) * tokens * tokens  # base64, 16 bits
+    if numbers < rows:
+        raise UserError(
+            f"a page of {tokens} tokens would be larger than 2 MB: shorten the text, or leave the "
+            "page out"
+        )
     kept = int(np.clip(numbers // rows, min(8, dims), dims))
     order = np.argsort(-influence.sum(axis=0), kind="stable")[:kept]
     return {

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-_MOST_TEXTS = 100_000  # more would take minutes
+_MOST = 1_000_000  # texts times classes: more would take minutes
 
 
 def tfidf_accuracy(
@@ -17,9 +17,10 @@ def tfidf_accuracy(
     """Returns the test accuracy of TF-IDF with logistic regression, a fraction.
 
     Words and pairs of words, sublinear counts, C = 10, one class against the rest. None where
-    scikit-learn is not installed, there are more than 100,000 texts to learn from, or no word.
+    it cannot be had: scikit-learn is not installed, texts times classes are more than a million, or
+    no text has a word.
     """
-    if importlib.util.find_spec("sklearn") is None or len(texts) > _MOST_TEXTS:
+    if importlib.util.find_spec("sklearn") is None or len(texts) * len(np.unique(labels)) > _MOST:
         return None
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
@@ -34,5 +35,5 @@ def tfidf_accuracy(
         warnings.simplefilter("ignore")  # about convergence, classes that few texts have
         try:
             return float(model.fit(texts, labels).score(test_texts, test_labels))
-        except ValueError:  # an empty vocabulary
+        except (ValueError, MemoryError):  # an empty vocabulary, or a huge one
             return None

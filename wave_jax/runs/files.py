@@ -27,7 +27,10 @@ CONFIG_FILE = "config.json"
 TOKENIZER_FILE, NGRAMS_FILE = "tokenizer.json", "ngrams.npz"
 
 # Fields that do not decide what a run computes: where it is, what it runs on, what else it logs.
-_FREE = ("workdir", "data.cache_dir", "data.tfds_dir", "train.tensorboard", "train.wandb")
+_FREE = (
+    *("workdir", "data.cache_dir", "data.tfds_dir"),
+    *("train.baseline", "train.tensorboard", "train.wandb"),
+)
 _ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES)
 _DISK_ERRORS = [os.strerror(number) for number in _ERRNOS]  # tensorstore reports words alone
 

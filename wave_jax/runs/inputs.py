@@ -136,5 +136,5 @@ def _layout(texts: TokenizedDataset, config: Config, mesh: Mesh) -> dict[str, An
         "process_count": process_count(),
         "mesh_multiple": mesh.shape["data"],
         # what a padded position costs beside a padded distinct row, see `Shapes.fitted`
-        "token_cost": TOKEN_COST if one_wave_a_text or model.kind == "mean" else 1.0,
+        "token_cost": TOKEN_COST if one_wave_a_text or model.kind in ("mean", "linear") else 1.0,
     }

@@ -132,14 +132,17 @@ def _run(
     params, _ = restore_params(folder, "best")
     params = put(params, state_shardings(mesh, {"params": params})["params"])
     tested = eval_batches(texts, "test", config, mesh, trainer.task.validation.shapes)
-    test, baseline = trainer.evaluator(params, tested), None
-    if config.train.baseline:
-        pairs = learned.texts, learned.labels, dataset.test.texts, dataset.test.labels
-        baseline = distributed.on_primary(lambda: tfidf_accuracy(*pairs))
-    summary = Summary.of(workdir, texts, trainer, test, refit=refit, baseline=baseline)
+    summary = Summary.of(workdir, texts, trainer, trainer.evaluator(params, tested), refit)
     if distributed.is_primary():
         metrics_log.draw_curves(workdir)
         summary.save()
+    if config.train.baseline:
+        _say(console, "Fitting TF-IDF with logistic regression to the same texts")
+        pairs = learned.texts, learned.labels, dataset.test.texts, dataset.test.labels
+        found = distributed.on_primary(lambda: tfidf_accuracy(*pairs))
+        summary = dataclasses.replace(summary, baseline_accuracy=found)
+        if distributed.is_primary():
+            summary.save()
     return summary
 
 
@@ -184,7 +187,8 @@ def _fit(
 
 def _refit_task(config: Config, texts: TokenizedDataset, trainer: Trainer) -> Task:
     """Returns the task of learning anew from all texts, for as many epochs as before."""
-    epochs = trainer.progress.step / trainer.task.steps_per_epoch
+    step, total = trainer.progress.step, trainer.task.total_steps
+    epochs = (step if step == total else trainer.progress.best_step) / trainer.task.steps_per_epoch
     merged = merge_validation(texts)
     per_epoch = -(-len(merged.splits["train"].labels) // config.train.batch_size)
     learning = dataclasses.replace(config.train, steps=max(1, round(epochs * per_epoch)))

@@ -140,9 +140,9 @@ def check_unchanged(workdir: Path, dataset: Dataset) -> None:
     recorded = json.loads((workdir / ENVIRONMENT_FILE).read_text(encoding="utf-8"))
     if recorded["data_hash"] != dataset.fingerprint:
         raise UserError(
-            f"the texts have changed since the run in {workdir} began ({dataset.description}): "
-            "bring the old ones back, start anew with another --workdir, or evaluate on a file of "
-            "its own with --data.test"
+            f"the texts have changed since the run in {workdir} began, or an earlier version split "
+            f"them ({dataset.description}): bring the old ones back, start anew with another "
+            "--workdir, or evaluate on a file of its own with --data.test"
         )
 
 
@@ -173,7 +173,7 @@ class Summary:
     workdir: str
     device: str  # kind and number
     steps: int
-    best_step: int  # of the best validation accuracy; its parameters were tested
+    best_step: int  # of the best validation accuracy; tested, unless there was a refit
     validation_accuracy: float  # of that step
     test_accuracy: float
     test_loss: float  # mean cross-entropy
@@ -197,9 +197,7 @@ class Summary:
         texts: TokenizedDataset,
         trainer: Trainer,
         test: EvalResult,
-        *,
         refit: TrainProgress | None,
-        baseline: float | None,
     ) -> Summary:
         """Returns the summary of a training that has ended, and of its refit."""
         progress, task, tested = trainer.progress, trainer.task, texts.splits["test"].labels
@@ -227,7 +225,6 @@ class Summary:
             device_bytes=memory.get("peak_bytes_in_use"),
             texts_cut={name: split.tokens.cut for name, split in texts.splits.items()},
             refit_steps=refit.step if refit else 0,
-            baseline_accuracy=baseline,
         )
 
     def save(self) -> None:

@@ -47,10 +47,11 @@ class TrainConfig:
     """Steps between validations; by default at the end of every epoch."""
     refit: bool = False
     """After the validated training, train anew on training and validation texts together, for as
-    many epochs: its last parameters are the run's. A vocabulary is learned from both, too."""
+    many epochs (up to the best one, if it was stopped early): its last parameters are the run's.
+    A vocabulary is learned from both, too."""
     baseline: bool = True
     """At the end, also print the accuracy of TF-IDF with logistic regression on the same texts
-    (needs the package scikit-learn; at most 100,000 texts)."""
+    (needs the package scikit-learn; for at most a million texts times classes)."""
     early_stopping: int = 0
     """Validations without a better accuracy after which training ends; 0 switches this off."""
     checkpoint_every: int | None = None

@@ -113,7 +113,7 @@ def test_one_step(name: str, preset: str, tmp_path: Path) -> None:
     config = replace(
         config,
         data=replace(config.data, source=source, cache_dir=cache, **columns),
-        model=replace(config.model, dim=16, ffn_dim=16),
+        model=replace(config.model, dim=16),
         train=replace(config.train, steps=1),
     )
     summary = train(config, workdir=tmp_path / "run")

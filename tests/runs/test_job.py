@@ -97,9 +97,8 @@ def test_started_again_it_prints_the_summary(finished, config):
 @pytest.fixture(scope="module")
 def refitted(config, tmp_path_factory):
     """A run of the default recipe's parts, and what it printed."""
-    model = dataclasses.replace(
-        config.model, variants="table", head="linear", linear_path=True, table_scale=0.1
-    )
+    parts = {"variants": "table", "head": "linear", "linear_path": True, "table_scale": 0.1}
+    model = dataclasses.replace(config.model, ffn_dim=None, **parts)
     learning = dataclasses.replace(config.train, epochs=None, refit=True, early_stopping=1)
     both, console = dataclasses.replace(config, model=model, train=learning), quiet()
     workdir = tmp_path_factory.mktemp("refit") / "run"

@@ -23,34 +23,22 @@ class Batch(NamedTuple):
     """Texts padded to a shape (B, L, U); NumPy on the host, JAX arrays on devices.
 
     With several processes, each has the distinct ids of the whole batch and its own share of the
-    rows of everything else.
-
-    Attributes:
-      distinct: int32 [U], the batch's distinct ids, ascending, then table_rows, table_rows + 1, ...
-      inverse: int32 [B, L], ids == distinct[inverse] where the mask is True; 0 elsewhere.
-      mask: bool [B, L], True at the tokens that are read. Padding rows keep one token unmasked to
-        avoid 0/0.
-      labels: int32 [B]; 0 where a text has none.
-      weights: float32 [B], 1 for texts, 0 for padding rows.
+    rows of everything else. Padding rows keep one token unmasked to avoid 0/0.
     """
 
-    distinct: np.ndarray
-    inverse: np.ndarray
-    mask: np.ndarray
-    labels: np.ndarray
-    weights: np.ndarray
+    distinct: np.ndarray  # int32 [U], the ids used, ascending, then table_rows, table_rows + 1, ...
+    inverse: np.ndarray  # int32 [B, L], ids == distinct[inverse] where mask is True, 0 elsewhere
+    mask: np.ndarray  # bool [B, L], True at the tokens that are read
+    labels: np.ndarray  # int32 [B]; 0 where a text has none
+    weights: np.ndarray  # float32 [B], 1 for texts, 0 for padding rows
 
 
 class BatchBuilder(abc.ABC):
-    """Builds the batch of a step from its texts; safe to call from several threads.
+    """Builds the batch of a step from its texts; safe to call from several threads."""
 
-    Attributes:
-      lengths: number of tokens of each text, int64 [texts].
-      rows: those of a batch over all processes: batch_size, rounded up for the mesh.
-      shapes: all that can occur.
-    """
-
-    shapes: Shapes
+    shapes: Shapes  # all that can occur
+    lengths: np.ndarray  # number of tokens of each text, int64 [texts]
+    rows: int  # of a batch over all processes: batch_size, rounded up for the mesh
 
     def __init__(
         self,

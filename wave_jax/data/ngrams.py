@@ -30,7 +30,8 @@ class NgramTokenizer(WordPiece):
     """Puts ids for runs of words, and for beginnings of words, behind the [SEP] of a `WordPiece`.
 
     These are known by 64-bit hashes of the pieces' ids or of the letters. A word begins at each
-    piece without '##'; special tokens are no words, and no run goes across them.
+    piece without '##'; special tokens are no words, and no run goes across them. To `encode`,
+    `max_length` counts pieces, [CLS] and [SEP] alone.
 
     Attributes:
       kept: uint64 [n-grams and stems], hashes, ascending; the id of `kept[i]` is `pieces + i`.
@@ -84,21 +85,16 @@ class NgramTokenizer(WordPiece):
         runs = sum(max(0, room - n + 1) for n in range(2, self._ngrams + 1))
         return max_length + runs + len(self._stems) * room
 
-    def encode(self, texts: Sequence[str], max_length: int) -> Tokens:
-        """Tokenizes the texts; `max_length` counts pieces, [CLS] and [SEP] alone."""
-        blocks, lengths, cut = [np.zeros(0, np.int32)], [np.zeros(1, np.int64)], 0
-        for start in range(0, len(texts) or 1, TEXTS_AT_ONCE):
-            block = super().encode(texts[start : start + TEXTS_AT_ONCE], max_length)
-            words = self._words(block)
-            first, _, hashes = self._extras(words)
-            places, known = self._find(hashes)
-            extras = (self.pieces + places[known]).astype(np.int32)
-            owners = (np.repeat(np.arange(len(block)), block.lengths), words.texts[first[known]])
-            order = np.argsort(owner := np.concatenate(owners), kind="stable")
-            blocks.append(np.concatenate([block.ids, extras])[order])
-            lengths.append(np.bincount(owner, minlength=len(block)))
-            cut += block.cut
-        return Tokens(np.concatenate(blocks), np.cumsum(np.concatenate(lengths)), cut)
+    def _encode(self, texts: Sequence[str], room: int) -> Tokens:
+        block = super()._encode(texts, room)
+        words = self._words(block)
+        first, _, hashes = self._extras(words)
+        places, known = self._find(hashes)
+        extras = (self.pieces + places[known]).astype(np.int32)
+        owners = (np.repeat(np.arange(len(block)), block.lengths), words.texts[first[known]])
+        order = np.argsort(owner := np.concatenate(owners), kind="stable")
+        offsets = np.cumsum([0, *np.bincount(owner, minlength=len(block))])
+        return Tokens(np.concatenate([block.ids, extras])[order], offsets, block.cut)
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """Returns the tokens of a text; an n-gram whose words are not there as '[NGRAM id]'."""

@@ -144,17 +144,11 @@ class WordPiece:
         """
         if max_length < 3:
             raise UserError(f"--data.max-length must be at least 3, got {max_length}")
-        room = max_length - 2
-        blocks, lengths, cut = [np.zeros(0, np.int32)], [0], 0
-        for start in range(0, len(texts), TEXTS_AT_ONCE):
-            block = [without_surrogates(text) for text in texts[start : start + TEXTS_AT_ONCE]]
-            flat: list[int] = []
-            for ids in self._first_ids(block, room):
-                cut += len(ids) > room
-                flat += (self.cls_id, *ids[:room], self.sep_id)
-                lengths.append(min(len(ids), room) + 2)
-            blocks.append(np.array(flat, np.int32))
-        return Tokens(np.concatenate(blocks), np.cumsum(lengths, dtype=np.int64), cut)
+        starts = range(0, len(texts) or 1, TEXTS_AT_ONCE)
+        blocks = [self._encode(texts[i : i + TEXTS_AT_ONCE], max_length - 2) for i in starts]
+        offsets = np.cumsum(np.concatenate([[0], *(block.lengths for block in blocks)]))
+        ids = np.concatenate([block.ids for block in blocks])
+        return Tokens(ids, offsets, sum(block.cut for block in blocks))
 
     def longest(self, max_length: int) -> int:
         """Returns the most ids that a text can have where `max_length` truncates it."""
@@ -163,6 +157,15 @@ class WordPiece:
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """Returns the tokens of the ids."""
         return [self._tokens[int(index)] for index in ids]
+
+    def _encode(self, texts: Sequence[str], room: int) -> Tokens:
+        """Tokenizes a few texts, with `room` for tokens between [CLS] and [SEP]."""
+        flat, lengths, cut = list[int](), [0], 0
+        for ids in self._first_ids([without_surrogates(text) for text in texts], room):
+            cut += len(ids) > room
+            flat += (self.cls_id, *ids[:room], self.sep_id)
+            lengths.append(min(len(ids), room) + 2)
+        return Tokens(np.array(flat, np.int32), np.cumsum(lengths), cut)
 
     def _first_ids(self, texts: list[str], room: int) -> list[list[int]]:
         """Returns all ids of each text, or its first ones, more than `room`.

@@ -16,6 +16,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -258,13 +259,9 @@ def _check_arrays(wanted: Any, stored: Any, where: str) -> None:
 
 
 def _arrays(tree: Any) -> dict[str, str]:
+    name = partial(jax.tree_util.keystr, simple=True, separator="/")
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {
-        jax.tree_util.keystr(
-            path, simple=True, separator="/"
-        ): f"{np.dtype(x.dtype)}{list(x.shape)}"
-        for path, x in leaves
-    }
+    return {name(path): f"{np.dtype(x.dtype)}{list(x.shape)}" for path, x in leaves}
 
 
 def _open_manager(folder: Path, options: ocp.CheckpointManagerOptions) -> ocp.CheckpointManager:

@@ -77,9 +77,8 @@ def with_vocabulary(config: Config) -> DataConfig:
 def train_batches(texts: TokenizedDataset, config: Config, mesh: Mesh) -> TrainBatches:
     """Returns the training batches, of this process its own rows."""
     split = texts.splits["train"]
-    epoch = -(-len(split.labels) // config.train.batch_size)
     epochs = config.train.epochs or epochs_for(len(split.labels))
-    steps = config.train.steps or epochs * epoch
+    steps = config.train.steps or epochs * -(-len(split.labels) // config.train.batch_size)
     return TrainBatches(
         split.tokens,
         split.labels,

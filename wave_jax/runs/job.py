@@ -24,15 +24,7 @@ from wave_jax.runs.files import explaining_disk_errors
 from wave_jax.runs.inputs import eval_batches, little_data, read_dataset, train_batches
 from wave_jax.runs.progress import ProgressDisplay
 from wave_jax.runs.signals import Interrupt
-from wave_jax.runs.workdir import (
-    REFIT,
-    Summary,
-    check_shared,
-    claim,
-    device_name,
-    locked,
-    save_batch,
-)
+from wave_jax.runs.workdir import REFIT, Summary, check_shared, claim, device_name, lock, save_batch
 from wave_jax.training import distributed
 from wave_jax.training.callbacks import Callback, CallbackFactory, DivergenceGuard, GradientProbe
 from wave_jax.training.compilation import enable_compilation_cache, keep_freed_memory
@@ -79,7 +71,7 @@ def train(
     enable_compilation_cache()
     keep_freed_memory()
     with Interrupt() as interrupt, ExitStack() as stack:
-        distributed.on_primary(lambda: stack.enter_context(locked(workdir)))
+        distributed.on_primary(lambda: stack.enter_context(lock(workdir)))
         stack.enter_context(distributed.noticing_lost_peers())
         stack.enter_context(explaining_disk_errors(workdir, "what was saved before stays"))
         try:
@@ -122,11 +114,8 @@ def _run(
     if config.train.refit:
         task, folder = _refit_task(config, texts, trainer), workdir / REFIT
         learned = Split.joined(dataset.train, dataset.validation)
-        _say(
-            console,
-            f"Refitting on the {len(learned):,} training and validation texts together: "
-            f"{task.total_steps:,} steps",
-        )
+        what = f"the {len(learned):,} training and validation texts together"
+        _say(console, f"Refitting on {what}: {task.total_steps:,} steps")
         folder.mkdir(exist_ok=True)
         refit = _fit(config, task, folder, console, interrupt).progress
     params, _ = restore_params(folder, "best")

@@ -35,11 +35,7 @@ from wave_jax.training.trainer import Trainer, TrainProgress
 ENVIRONMENT_FILE, SUMMARY_FILE = "environment.json", "summary.json"
 REFIT = "refit"  # a folder with metrics and checkpoints of its own
 SNAPSHOT = "corpus"  # a copy of texts that exist nowhere else as files
-_NONFINITE = "nonfinite"
-_PACKAGES = (
-    *("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tokenizers"),
-    "tensorflow-datasets",
-)
+_PACKAGES = "jax jaxlib flax optax orbax-checkpoint numpy tokenizers tensorflow-datasets"
 
 
 def claim(workdir: Path, config: Config) -> Literal["new", "unfinished", "finished"]:
@@ -72,7 +68,7 @@ def claim(workdir: Path, config: Config) -> Literal["new", "unfinished", "finish
 
 
 @contextmanager
-def locked(workdir: Path) -> Iterator[None]:
+def lock(workdir: Path) -> Iterator[None]:
     """Locks a claimed folder; UserError if another training has done so.
 
     The lock is the operating system's, on config.json: it ends with the process, however that ends.
@@ -121,7 +117,7 @@ def record_environment(workdir: Path, dataset: Dataset) -> None:
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "wave_jax": wave_jax.__version__,
         "python": platform.python_version(),
-        "packages": {package: importlib.metadata.version(package) for package in _PACKAGES},
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES.split()},
         "platform": platform.platform(),
         "backend": jax.default_backend(),
         "device": device_name(),
@@ -155,7 +151,7 @@ def with_snapshot(data: DataConfig, workdir: Path) -> DataConfig:
 
 def save_batch(workdir: Path, batches: Any, error: NonFiniteError, process: int) -> Path:
     """Writes the batch at which `error` occurred, this process's rows; returns its file."""
-    folder = workdir / _NONFINITE
+    folder = workdir / "nonfinite"
     folder.mkdir(exist_ok=True)
     path = folder / f"batch-{error.step + 1}-{process}.npz"
     np.savez_compressed(path, **batches.batch(error.step)._asdict())

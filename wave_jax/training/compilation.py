@@ -61,7 +61,7 @@ def compile_shapes(
     *,
     precision: Precision,
     known: Container[Shape] = (),
-    report: Report | None = None,
+    report: Report = lambda done, total: None,
 ) -> dict[Shape, Any]:
     """Returns the jitted `function(*fixed, batch)` compiled for every shape `batches` can have.
 
@@ -81,21 +81,19 @@ def compile_shapes(
         )
         with matmul_precision(precision):
             lowered[shape] = function.lower(*abstract(fixed), abstract(place(batch, mesh)))
-    if report is not None:
-        report(0, len(lowered))
+    report(0, len(lowered))
     pool = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1))
     try:
         futures = {shape: pool.submit(program.compile) for shape, program in lowered.items()}
         for done, _ in enumerate(as_completed(futures.values()), start=1):
-            if report is not None:
-                report(done, len(futures))
+            report(done, len(futures))
         return {shape: future.result() for shape, future in futures.items()}
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 def training_programs(
-    task: Task, state: State, sums: MetricSums, report: Report | None = None
+    task: Task, state: State, sums: MetricSums, report: Report = lambda done, total: None
 ) -> dict[Shape, Any]:
     """Returns the compiled training step for every shape; see `compile_shapes`."""
     step, fixed = task.jitted_step(state), (state, sums, task.root_key())

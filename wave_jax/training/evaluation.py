@@ -45,7 +45,7 @@ class Evaluator:
         step = jax.jit(evaluate, out_shardings=replicated(mesh))
         self._compile = partial(compile_shapes, step, mesh=mesh, precision=precision)
 
-    def warm(self, params: Params, batches: Any, report: Report | None = None) -> None:
+    def warm(self, params: Params, batches: Any, report: Report = lambda done, total: None) -> None:
         """Compiles the shapes of `batches` that are not compiled yet."""
         self._programs |= self._compile((params,), batches, known=self._programs, report=report)
 

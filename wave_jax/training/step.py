@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,48 +13,118 @@ from flax import linen as nn
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from wave_jax.training.config import TrainConfig
 from wave_jax.training.metrics import MetricSums, add_step, classification_sums, group_bits
 from wave_jax.training.sparse_adamw import put_rows, read_rows
 from wave_jax.training.state import Params, State, join_table, split_table
 
 
-def make_train_step(
-    model: nn.Module,
-    optimizer: optax.GradientTransformation,
-    schedule: optax.Schedule,
-    mesh: Mesh,
-    *,
-    update_rows: Callable[..., tuple[jax.Array, Any]],
-    clip_norm: float,
-    label_smoothing: float,
-) -> Callable[..., tuple[State, MetricSums]]:
-    """Returns (state, sums, root key, batch) -> (state, sums), to be jitted with donated state.
+class _Rows(NamedTuple):
+    """The batch's distinct ids [U] and their rows of the table [U, d]."""
+
+    distinct: jax.Array
+    values: jax.Array
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainStep:
+    """A training step, whose method `step` is to be jitted with donated state.
 
     The loss is the weighted mean over the batch; the step's randomness is fold_in(root, step).
     Models with `logits_from_rows` get the table's gradient as one row per distinct id; others get
     ids and a dense gradient. Where `state.table` is given, `update_rows` updates the table, as in
     `sparse_adamw` with its constants bound, and `optimizer` all else. The norm over all parameters
-    together is clipped to `clip_norm`; 0 for no clipping.
+    together is clipped to `config.clip_norm`; 0 for no clipping.
     """
-    by_rows = has_rows(model)
+
+    model: nn.Module
+    optimizer: optax.GradientTransformation
+    schedule: optax.Schedule
+    update_rows: Callable[..., tuple[jax.Array, Any]]
+    mesh: Mesh
+    config: TrainConfig
 
     def step(
-        state: State, sums: MetricSums, root: jax.Array, batch: Any
+        self, state: State, sums: MetricSums, root: jax.Array, batch: Any
     ) -> tuple[State, MetricSums]:
-        key = jax.random.fold_in(root, state.step)
-        rest, rows = _read_table(state, batch, mesh) if by_rows else (state.params, None)
-        grads, seen = _gradients(model, rest, rows, batch, key, label_smoothing, mesh)
+        """Returns the state after one more step, and the sums with it; `root` is a key."""
+        key, rest, rows = jax.random.fold_in(root, state.step), state.params, None
+        if has_rows(self.model):
+            rest, rows = self._read_table(state, batch)
+        grads, seen = self._gradients(rest, rows, batch, key)
         with jax.named_scope("clip"):
             norm = optax.tree.norm(grads)
-            factor, rate = clip_factor(norm, clip_norm), schedule(state.step)
+            factor, rate = clip_factor(norm, self.config.clip_norm), self.schedule(state.step)
             clipped = jax.tree.map(lambda grad: grad * factor, grads)
         bad = _bad_groups(state.params, *grads)
         sums = add_step(
             sums, **seen, step=state.step, grad_norm=norm, learning_rate=rate, bad_groups=bad
         )
-        return _update(optimizer, update_rows, state, rows, clipped, rate), sums
+        return self._update(state, rows, clipped, rate), sums
 
-    return step
+    def _read_table(self, state: State, batch: Any) -> tuple[Params, _Rows]:
+        """Returns the parameters without the table, and the batch's rows of it.
+
+        Every device reads all rows (a copy) and multiplies its share; the gradients are gathered,
+        so what crosses devices does not grow with the vocabulary.
+        """
+        whole = NamedSharding(self.mesh, P())
+        rest, table = split_table(state.params)
+        distinct = jax.lax.with_sharding_constraint(batch.distinct, whole)
+        if state.table is None:
+            values = table.at[distinct].get(mode="clip", indices_are_sorted=True)
+        else:
+            values = read_rows(table, state.table, distinct)
+        return rest, _Rows(distinct, jax.lax.with_sharding_constraint(values, whole))
+
+    def _gradients(
+        self, rest: Params, rows: _Rows | None, batch: Any, key: jax.Array
+    ) -> tuple[tuple[Params, Any], dict[str, jax.Array]]:
+        """Returns the gradients of (rest, rows.values), and `classification_sums`."""
+        examples = jnp.maximum(jnp.sum(batch.weights), 1.0)
+        rngs = {"dropout": jax.random.fold_in(key, 0), "word_dropout": jax.random.fold_in(key, 1)}
+
+        def mean_loss(variables: tuple[Params, Any]) -> tuple[jax.Array, Any]:
+            params, values = variables
+            if rows is None:
+                method, ids = "__call__", [batch.distinct[batch.inverse]]
+            else:
+                method, ids = "logits_from_rows", [values, rows.distinct, batch.inverse]
+            logits: Any = self.model.apply(
+                {"params": params}, *ids, batch.mask, deterministic=False, rngs=rngs, method=method
+            )
+            sums = classification_sums(
+                logits, batch.labels, batch.weights, self.config.label_smoothing
+            )
+            return sums["loss"] / examples, sums
+
+        values = None
+        if rows is not None:
+            share = P("data") if rows.values.shape[0] % self.mesh.shape["data"] == 0 else P()
+            values = jax.lax.with_sharding_constraint(rows.values, NamedSharding(self.mesh, share))
+        (grads, row_grads), sums = jax.grad(mean_loss, has_aux=True)((rest, values))
+        if rows is not None:
+            row_grads = jax.lax.with_sharding_constraint(row_grads, NamedSharding(self.mesh, P()))
+        return (grads, row_grads), sums
+
+    def _update(
+        self, state: State, rows: _Rows | None, grads: tuple[Params, Any], rate: jax.Array
+    ) -> State:
+        """Returns the state after the step."""
+        (rest_grads, row_grads), rest, table_state = grads, state.params, None
+        if rows is not None and state.table is not None:
+            rest, table = split_table(state.params)
+            table, table_state = self.update_rows(
+                table, state.table, *rows, row_grads, learning_rate=rate, step=state.step
+            )
+        elif rows is not None:
+            zeros = jnp.zeros_like(state.params["embed"]["embedding"])
+            rest_grads = join_table(rest_grads, put_rows(zeros, rows.distinct, row_grads))
+        with jax.named_scope("update_rest"):
+            updates, opt_state = self.optimizer.update(rest_grads, state.opt_state, rest)
+            new: Params = optax.apply_updates(rest, updates)
+        params = new if table_state is None else join_table(new, table)
+        return State(state.step + 1, params, opt_state, table_state)
 
 
 def eval_step(model: nn.Module, params: Params, batch: Any) -> jax.Array:
@@ -76,89 +147,6 @@ def clip_factor(norm: jax.Array, clip_norm: float) -> jax.Array:
     if clip_norm <= 0:
         return jnp.ones_like(norm)
     return jnp.where(norm < clip_norm, 1.0, clip_norm / norm)
-
-
-class _Rows(NamedTuple):
-    """The batch's distinct ids [U] and their rows of the table [U, d]."""
-
-    distinct: jax.Array
-    values: jax.Array
-
-
-def _read_table(state: State, batch: Any, mesh: Mesh) -> tuple[Params, _Rows]:
-    """Returns the parameters without the table, and the batch's rows of it.
-
-    Every device reads all rows (a copy) and multiplies its share; the gradients are gathered, so
-    what crosses devices does not grow with the vocabulary.
-    """
-    whole = NamedSharding(mesh, P())
-    rest, table = split_table(state.params)
-    distinct = jax.lax.with_sharding_constraint(batch.distinct, whole)
-    if state.table is None:
-        values = table.at[distinct].get(mode="clip", indices_are_sorted=True)
-    else:
-        values = read_rows(table, state.table, distinct)
-    return rest, _Rows(distinct, jax.lax.with_sharding_constraint(values, whole))
-
-
-def _gradients(
-    model: nn.Module,
-    rest: Params,
-    rows: _Rows | None,
-    batch: Any,
-    key: jax.Array,
-    smoothing: float,
-    mesh: Mesh,
-) -> tuple[tuple[Params, Any], dict[str, jax.Array]]:
-    """Returns the gradients of (rest, rows.values), and `classification_sums`."""
-    examples = jnp.maximum(jnp.sum(batch.weights), 1.0)
-    rngs = {"dropout": jax.random.fold_in(key, 0), "word_dropout": jax.random.fold_in(key, 1)}
-
-    def mean_loss(variables: tuple[Params, Any]) -> tuple[jax.Array, Any]:
-        params, values = variables
-        if rows is None:
-            method, inputs = "__call__", [batch.distinct[batch.inverse], batch.mask]
-        else:
-            method, inputs = "logits_from_rows", [values, rows.distinct, batch.inverse, batch.mask]
-        logits: Any = model.apply(
-            {"params": params}, *inputs, deterministic=False, rngs=rngs, method=method
-        )
-        sums = classification_sums(logits, batch.labels, batch.weights, smoothing)
-        return sums["loss"] / examples, sums
-
-    values = None
-    if rows is not None:
-        share = P("data") if rows.values.shape[0] % mesh.shape["data"] == 0 else P()
-        values = jax.lax.with_sharding_constraint(rows.values, NamedSharding(mesh, share))
-    (grads, row_grads), sums = jax.grad(mean_loss, has_aux=True)((rest, values))
-    if rows is not None:
-        row_grads = jax.lax.with_sharding_constraint(row_grads, NamedSharding(mesh, P()))
-    return (grads, row_grads), sums
-
-
-def _update(
-    optimizer: optax.GradientTransformation,
-    update_rows: Callable[..., tuple[jax.Array, Any]],
-    state: State,
-    rows: _Rows | None,
-    grads: tuple[Params, Any],
-    learning_rate: jax.Array,
-) -> State:
-    """Returns the state after the step."""
-    (rest_grads, row_grads), rest, table_state = grads, state.params, None
-    if rows is not None and state.table is not None:
-        rest, table = split_table(state.params)
-        table, table_state = update_rows(
-            table, state.table, *rows, row_grads, learning_rate=learning_rate, step=state.step
-        )
-    elif rows is not None:
-        zeros = jnp.zeros_like(state.params["embed"]["embedding"])
-        rest_grads = join_table(rest_grads, put_rows(zeros, rows.distinct, row_grads))
-    with jax.named_scope("update_rest"):
-        updates, opt_state = optimizer.update(rest_grads, state.opt_state, rest)
-        new: Params = optax.apply_updates(rest, updates)
-    params = new if table_state is None else join_table(new, table)
-    return State(state.step + 1, params, opt_state, table_state)
 
 
 def _bad_groups(params: Params, rest: Params, rows: jax.Array | None) -> jax.Array:

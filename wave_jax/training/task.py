@@ -17,7 +17,7 @@ from wave_jax.training.config import TrainConfig, epochs_for
 from wave_jax.training.mesh import put, replicated, state_shardings
 from wave_jax.training.sparse_adamw import EPSILON, init_rows, update_rows
 from wave_jax.training.state import State, split_table, with_params
-from wave_jax.training.step import has_rows, make_train_step
+from wave_jax.training.step import TrainStep, has_rows
 
 _EXAMPLE = (1, 4)  # rows and tokens that parameters are initialised with
 
@@ -28,7 +28,7 @@ class Task:
 
     config: TrainConfig
     seed: int  # of initialisation and dropout (the batches have theirs already)
-    model: nn.Module  # see `make_train_step`
+    model: nn.Module  # see `TrainStep`
     mesh: Mesh
     batches: Any  # TrainBatches
     validation: Any  # EvalBatches; None: nothing is validated, so the last parameters count
@@ -42,11 +42,8 @@ class Task:
     @property
     def total_steps(self) -> int:
         """Steps of the whole training."""
-        c = self.config
-        if c.steps is not None:
-            return c.steps
-        texts = len(self.batches.lengths)
-        return (c.epochs or epochs_for(texts)) * self.steps_per_epoch
+        epochs = self.config.epochs or epochs_for(len(self.batches.lengths))
+        return self.config.steps or epochs * self.steps_per_epoch
 
     @property
     def sparse(self) -> bool:
@@ -99,18 +96,10 @@ class Task:
 
     def jitted_step(self, state: State) -> Any:
         """Returns the jitted training step; it donates the state passed to it."""
-        c = self.config
-        step = make_train_step(
-            self.learner,
-            self.optimizer,
-            self.schedule,
-            self.mesh,
-            update_rows=partial(update_rows, **self._constants),
-            clip_norm=c.clip_norm,
-            label_smoothing=c.label_smoothing,
-        )
-        shardings = (state_shardings(self.mesh, state), replicated(self.mesh))
-        return jax.jit(step, donate_argnums=0, out_shardings=shardings)
+        rows, learner, mesh = partial(update_rows, **self._constants), self.learner, self.mesh
+        made = TrainStep(learner, self.optimizer, self.schedule, rows, mesh, self.config)
+        shardings = (state_shardings(mesh, state), replicated(mesh))
+        return jax.jit(made.step, donate_argnums=0, out_shardings=shardings)
 
 
 def make_schedule(

@@ -212,7 +212,6 @@ class Trainer:
         """Waits for all steps; writes the pending row, raises NonFiniteError if there is cause."""
         self._flush()
         self._fetch(self._sums)
-        self._tick()
 
     def _flush(self) -> None:
         if self._pending is None:
@@ -220,24 +219,22 @@ class Trainer:
         (step, sums), self._pending = self._pending, None
         self._store.check()
         sums = self._fetch(sums)
-        self._tick()
         rate = float(sums.examples) / max(self.progress.window, 1e-9)
         self.progress.window = 0.0
         self._write({"split": "train", **sums.means(), "examples_per_s": rate}, step)
 
     def _fetch(self, sums: MetricSums) -> MetricSums:
+        """Waits for the steps behind `sums` and counts their time."""
         fetched: MetricSums = jax.device_get(sums)
         if fetched.bad_step >= 0:
             bits = group_bits(self.state.params).items()
             groups = [name for name, bit in bits if bit & int(fetched.bad_groups)]
             raise NonFiniteError(int(fetched.bad_step), groups, self._saved)
-        return fetched
-
-    def _tick(self) -> None:
         now = time.perf_counter()
         self.progress.elapsed += now - self._mark
         self.progress.window += now - self._mark
         self._mark = now
+        return fetched
 
     def _write(self, row: Mapping[str, Any], step: int | None = None) -> None:
         step = self.progress.step if step is None else step

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wave_jax.data import ngrams as module
+from wave_jax.data import tokenizer as tokenizer_module
 from wave_jax.data.config import DataConfig
 from wave_jax.data.dataset import Dataset, Split
 from wave_jax.data.ngrams import NgramTokenizer
@@ -81,7 +82,8 @@ def test_ids_are_those_of_plain_python(pieces, learned, texts, ngrams, stems, ma
     counts = Counter(e for text in learned for e in set(extras(tokens(text), ngrams, stems)))
     kept = {extra for extra, count in counts.items() if count >= 2}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "TEXTS_AT_ONCE", at_once)
+        for where in (module, tokenizer_module):
+            patch.setattr(where, "TEXTS_AT_ONCE", at_once)
         patch.setattr(module, "_MERGED", 1)
         tokenizer = NgramTokenizer.learn(pieces, learned, ngrams, stems, max_length)
         encoded = tokenizer.encode(texts, max_length)

@@ -76,7 +76,7 @@ def get_config(preset: Literal["paper", "best"] = "best") -> Config:
             dim=16,
             table_scale=0.03,
             dropout=0.3,
-            word_dropout=0.3,
+            word_dropout=0.1,
         )
         train = replace(
             config.train,

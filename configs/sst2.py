@@ -77,7 +77,7 @@ def get_config(preset: Literal["paper", "best"] = "paper") -> Config:
             dim=16,
             table_scale=0.03,
             dropout=0.3,
-            word_dropout=0.3,
+            word_dropout=0.1,
         )
         train = replace(
             config.train,

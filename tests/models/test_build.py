@@ -37,7 +37,7 @@ def test_readout_defaults_follow_the_operation():
             {"variants": "table", "position": "learned"},
             "--model.variants table needs --model.position none, got learned",
         ),
-        ({"linear_path": True, "pretrained": "bert"}, "pretrained needs .*no --model.linear-path"),
+        ({"linear_path": True, "pretrained": "bert"}, "pretrained needs .* no --model.linear-path"),
     ],
 )
 def test_networks_that_cannot_learn_are_refused(options, text):

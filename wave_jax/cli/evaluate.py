@@ -59,9 +59,8 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     options, data, trained_on = _read(argv, prog)
     workdir = Path(options.workdir)
     enable_compilation_cache()
-    validated = options.split == "validation"  # a refit has learned from these texts
-    length = data.max_length
-    classifier = load(workdir, options.checkpoint, max_length=length, refit=not validated)
+    refit = options.split != "validation"  # from whose texts a refit has learned
+    classifier = load(workdir, options.checkpoint, max_length=data.max_length, refit=refit)
     split = _load_split(options.split, data, trained_on, workdir, classifier.labels)
     report = make_report(classifier.logits(split.texts), split.labels, classifier.labels)
     record = {"split": options.split, "checkpoint": options.checkpoint, **report}

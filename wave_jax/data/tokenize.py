@@ -60,7 +60,6 @@ def tokenize_dataset(
     config: DataConfig,
     dataset: Dataset,
     tokenizer: WordPiece | None = None,
-    *,
     validation_too: bool = False,
 ) -> TokenizedDataset:
     """Tokenizes a data set with a given tokenizer, with that of `config.vocab`, or a learned one.

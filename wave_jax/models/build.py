@@ -146,10 +146,7 @@ def _check_waves(values: dict[str, Any]) -> None:
                 "that use --model.head ffn --model.variants dense, or --preset paper"
             )
     if values["pretrained"] and (values["variants"] == "table" or values["linear_path"]):
-        raise UserError(
-            "--model.pretrained needs --model.variants dense and no --model.linear-path, so "
-            "that the table holds one embedding a token"
-        )
+        raise UserError("--model.pretrained needs --model.variants dense, no --model.linear-path")
     constant = values["readouts"] == (("interference", "real"),)
     if constant and values["pooling"] == "cls" and values["layers"] == 1:
         raise UserError(

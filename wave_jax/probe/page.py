@@ -61,10 +61,7 @@ def _layer_data(layer: LayerGradients, couplings: dict[str, Any], budget: int) -
     rows = sum(v.magnitude.shape[1] + 2 * tokens for v in layer.variants) + tokens
     numbers = budget * 3 // 4 // 2 - 2 * len(couplings) * tokens * tokens  # base64, 16 bits
     if numbers < rows:
-        raise UserError(
-            f"a page of {tokens} tokens would be larger than 2 MB: shorten the text, or leave the "
-            "page out"
-        )
+        raise UserError(f"a page of {tokens} tokens is larger than 2 MB: shorten the text")
     kept = int(np.clip(numbers // rows, min(8, dims), dims))
     order = np.argsort(-influence.sum(axis=0), kind="stable")[:kept]
     return {

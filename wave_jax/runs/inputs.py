@@ -43,8 +43,8 @@ def read_dataset(config: Config, workdir: Path) -> tuple[Dataset, TokenizedDatas
         write_snapshot(dataset, workdir / SNAPSHOT)
     known = (workdir / TOKENIZER_FILE).is_file()
     tokenizer = load_tokenizer(workdir, config.data) if known else None
-    given, refit = (with_vocabulary(config), dataset, tokenizer), config.train.refit
-    tokenized = tokenize_dataset(*given, validation_too=refit)
+    data, refit = with_vocabulary(config), config.train.refit
+    tokenized = tokenize_dataset(data, dataset, tokenizer, validation_too=refit)
     if tokenizer is None:  # the tokenizer last: while it is missing all are written again
         labels = json.dumps(list(dataset.label_names), ensure_ascii=False, indent=0)
         write_whole(workdir / LABELS_FILE, labels + "\n")

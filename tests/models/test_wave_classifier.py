@@ -68,7 +68,7 @@ def combinations():
     ops = ("modulation", "interference", "both")
     for op, scopes in zip(ops, SCOPES, strict=True):
         yield {"op": op, "scopes": scopes}
-    short = {"variants": "table", "head": "linear", "linear_path": True}
+    short = {"variants": "table", "head": "linear", "linear_path": True, "ffn_dim": None}
     yield {"op": "modulation", **short}
     yield {"op": "both", "pooling": "mean", **short}
     yield {"op": "modulation", "position": "sinusoidal", "layers": 2, "linear_path": True}

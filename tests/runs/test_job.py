@@ -111,8 +111,9 @@ def test_a_refit_learns_from_training_and_validation_texts(refitted):
     assert "64 steps of 32 texts, 8 epochs" in shown, "the rule, for 256 texts"
     rows = read_rows(workdir / "refit")
     assert {row["split"] for row in rows} == {"train"}, "nothing is validated"
-    # 8 steps an epoch before, 10 after
-    assert summary.refit_steps == summary.steps / 8 * 10 == rows[-1]["step"]
+    # 8 steps an epoch before, 10 after; stopped early, as long as the best epoch
+    assert summary.steps < 64
+    assert summary.refit_steps == summary.best_step / 8 * 10 == rows[-1]["step"]
     params, meta = restore_params(workdir / "refit", "best")
     assert meta["position"]["step"] == summary.refit_steps
     classifier = load(workdir)

@@ -114,7 +114,7 @@ def test_one_step(name: str, preset: str, tmp_path: Path) -> None:
         config,
         data=replace(config.data, source=source, cache_dir=cache, **columns),
         model=replace(config.model, dim=16),
-        train=replace(config.train, steps=1),
+        train=replace(config.train, steps=1, baseline=False),
     )
     summary = train(config, workdir=tmp_path / "run")
     assert summary.steps == 1

@@ -35,7 +35,7 @@ class Result:
     """What a finished training left: parameters, and rows without times."""
 
     def __init__(self, workdir: Path) -> None:
-        folders = (workdir, workdir / "refit")
+        folders = [folder for folder in (workdir, workdir / "refit") if folder.is_dir()]
         self.parameters = [
             leaf
             for folder in folders

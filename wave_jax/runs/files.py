@@ -66,7 +66,8 @@ def config_from_dict(values: Any, where: str = CONFIG_FILE) -> Config:
         section, _, field = name.rpartition(".")
         siblings = [k.removeprefix(f"{section}.") for k in known if k.startswith(section)]
         if name not in known and not any(k.startswith(f"{name}.") for k in known):
-            raise UserError(f"{where}: unknown field {name}{nearest(field, siblings)}")
+            shown = name if name.isprintable() else repr(name)
+            raise UserError(f"{where}: unknown field {shown}{nearest(field, siblings)}")
     try:
         return dacite.from_dict(Config, _tuples(values))
     except dacite.WrongTypeError as error:

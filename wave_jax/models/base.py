@@ -144,8 +144,7 @@ def linear_logits(weights: Float[Array, "b n c"], mask: Mask) -> Logits:
 def linear_logits_by_counts(weights: Rows, inverse: Ids, mask: Mask) -> Logits:
     """Returns `linear_logits(weights[inverse], mask)`, as a product with the tokens' counts."""
     others = ops.others_of_first(mask)
-    total = ops.sum_by_counts(weights, inverse, others)
-    return scale_linear(total, jnp.sum(others, axis=1))
+    return scale_linear(ops.sum_by_counts(weights, inverse, others), jnp.sum(others, axis=1))
 
 
 def scale_linear(total: Logits, count: Int[Array, " b"]) -> Logits:

@@ -70,8 +70,7 @@ class WaveClassifier(DistinctTokensClassifier):
         own, columns = super().table_init(), self.linear_columns()
 
         def init(key: Array, shape: tuple[int, int], dtype: DTypeLike = jnp.float32) -> Array:
-            embeddings = own(key, (shape[0], shape[1] - columns), dtype)
-            return jnp.pad(embeddings, ((0, 0), (0, columns)))
+            return jnp.pad(own(key, (shape[0], shape[1] - columns), dtype), ((0, 0), (0, columns)))
 
         return init
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 import numpy as np
 
@@ -16,11 +16,10 @@ def tfidf_accuracy(
 ) -> float | None:
     """Returns the test accuracy of TF-IDF with logistic regression, a fraction.
 
-    Words and pairs of words, sublinear counts, C = 10, one class against the rest. None where
-    it cannot be had: scikit-learn is not installed, texts times classes are more than a million, or
-    no text has a word.
+    Words and pairs of words, sublinear counts, C = 10, one class against the rest. None without
+    scikit-learn, for more than a million texts times classes, and for texts without a word.
     """
-    if importlib.util.find_spec("sklearn") is None or len(texts) * len(np.unique(labels)) > _MOST:
+    if find_spec("sklearn") is None or len(texts) * len(np.unique(labels)) > _MOST:
         return None
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression

@@ -6,6 +6,7 @@ import dataclasses
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 import jax
@@ -126,7 +127,7 @@ def _run(
         metrics_log.draw_curves(workdir)
         summary.save()
     if config.train.baseline:
-        _say(console, "Fitting TF-IDF with logistic regression to the same texts")
+        _say(console, "Fitting TF-IDF to compare with" if find_spec("sklearn") else None)
         pairs = learned.texts, learned.labels, dataset.test.texts, dataset.test.labels
         found = distributed.on_primary(lambda: tfidf_accuracy(*pairs))
         summary = dataclasses.replace(summary, baseline_accuracy=found)

@@ -4,8 +4,8 @@ Every measurement is kept as a record and never repeated; the table is drawn fro
 shows the setting of a baseline that did best on the very folds, which favours the baselines.
 
     python -m benchmarks --only baselines --data-root FOLDER --sets trec cr --seeds 0 1 2
-    python -m benchmarks --only baselines --data-root FOLDER --models wave deep \\
-        --ours "wave=" --ours "deep=--model.layers 4 --train.epochs 8"
+    python -m benchmarks --only baselines --data-root FOLDER --models wave long \\
+        --ours "wave=" --ours "long=--train.epochs 12"
     python -m benchmarks --only baselines --draw
 """
 

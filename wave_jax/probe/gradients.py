@@ -70,7 +70,7 @@ class WaveGradients:
 
     Attributes:
       loss: L, [], the sum of `values`.
-      values: what the scalar returned, [b] or [].
+      values, logits: what the scalar returned, [b] or [], and of which logits, [b, c].
       embedding: dL/d(embedding output) for each token, positions included and through all layers,
         [b, n, d]; the parameters are held fixed.
       layers: from the first to the last.
@@ -141,7 +141,7 @@ def gradient_norms(
       'classifier'. Scalars in float32 or float64.
     """
     real = model_api.real_tokens(ids, mask)
-    shift = jnp.zeros_like(model_api.embed(model, params, ids))
+    shift = jnp.zeros_like(jax.eval_shape(lambda p: model_api.embed(model, p, ids), params))
 
     def loss(params: Params, shift: Array) -> Array:
         embeddings = model_api.embed(model, params, ids) + shift

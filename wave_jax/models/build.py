@@ -8,28 +8,34 @@ from typing import Any, TypeAlias
 from wave_jax.errors import UserError
 from wave_jax.models.baselines import EncoderClassifier, LinearClassifier, MeanClassifier
 from wave_jax.models.config import Kind, ModelConfig, Sizes, sizes
+from wave_jax.models.pooling import PoolingClassifier
 from wave_jax.models.wave_classifier import WaveClassifier
 from wave_jax.ops import ReadoutKind, Superposition
 
-Classifier: TypeAlias = WaveClassifier | EncoderClassifier | MeanClassifier | LinearClassifier
+Classifier: TypeAlias = (
+    WaveClassifier | EncoderClassifier | MeanClassifier | LinearClassifier | PoolingClassifier
+)
 _MODULES: dict[Kind, type[Classifier]] = {
     "wave": WaveClassifier,
     "mean": MeanClassifier,
     "linear": LinearClassifier,
+    "pool": PoolingClassifier,
 }
 
 # What validated best on AG News, see docs/CHOICES.md; other operations are read as real.
 _BEST_READOUT: dict[Superposition, ReadoutKind] = {"interference": "magnitude"}
 # Options that a kind has no use for: silently ignoring them would mislead.
-_WAVES_ALONE = ("op", "variants", "readout", "scopes", "head", "gradient")
-_NO_LAYERS = (*_WAVES_ALONE, "pooling", "position", "activation", "heads", "ffn_dim", "layers")
+_WAVES_ALONE = ("op", "variants", "readout", "scopes", "gradient")
+_NOT_HEADS = (*_WAVES_ALONE, "head", "pool")
+_NO_LAYERS = (*_NOT_HEADS, "pooling", "position", "activation", "heads", "ffn_dim", "layers")
 _WITHOUT_EFFECT: dict[Kind, tuple[str, ...]] = {
-    "wave": ("heads",),
-    "transformer": (*_WAVES_ALONE, "linear_path"),
-    "bert": (*_WAVES_ALONE, "linear_path", "pooling", "position", "activation", "table_scale"),
-    "fnet": (*_WAVES_ALONE, "linear_path", "heads"),
+    "wave": ("heads", "pool"),
+    "transformer": (*_NOT_HEADS, "linear_path"),
+    "bert": (*_NOT_HEADS, "linear_path", "pooling", "position", "activation", "table_scale"),
+    "fnet": (*_NOT_HEADS, "linear_path", "heads"),
     "mean": (*_NO_LAYERS, "linear_path"),
     "linear": (*_NO_LAYERS, "table_scale", "dim", "dropout"),
+    "pool": (*_WAVES_ALONE, "linear_path", "pooling", "position", "heads", "layers"),
 }
 
 
@@ -111,8 +117,8 @@ def _check(config: ModelConfig, size: Sizes) -> None:
 
     unused = _WITHOUT_EFFECT[config.kind]
     why = f"--model.kind {config.kind}"
-    if config.kind == "wave" and config.head == "linear":
-        unused, why = (*unused, "ffn_dim", "activation"), "--model.kind wave --model.head linear"
+    if config.kind in ("wave", "pool") and config.head == "linear":
+        unused, why = (*unused, "ffn_dim", "activation"), f"{why} --model.head linear"
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if field.name in unused and value != field.default:

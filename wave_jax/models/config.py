@@ -7,9 +7,10 @@ from typing import Literal
 
 from wave_jax.ops import Path, ReadoutKind, Superposition
 
-Kind = Literal["wave", "transformer", "bert", "fnet", "mean", "linear"]
+Kind = Literal["wave", "transformer", "bert", "fnet", "mean", "linear", "pool"]
 Scope = Literal["input", "sentence"]
 Pooling = Literal["cls", "mean", "max"]
+Pool = Literal["mean", "mean-abs", "max", "power", "norm", "norm-sum", "norm-product"]
 Position = Literal["none", "sinusoidal", "learned"]
 Activation = Literal["gelu", "relu", "tanh"]
 
@@ -23,7 +24,8 @@ class ModelConfig:
 
     kind: Kind = "wave"
     """The Wave Network, or what it is compared with: a Transformer encoder, BERT, FNet, the mean of
-    the token embeddings with a linear classifier, or the linear path alone."""
+    the token embeddings with a linear classifier, the linear path alone, or tokens pooled without
+    waves (`pool`) under the heads of waves."""
     op: Literal[Superposition, "both"] = "modulation"
     """How the two variants' waves meet: their product, their sum, or a learned mixture of both."""
     variants: Literal["dense", "table"] = "dense"
@@ -47,6 +49,10 @@ class ModelConfig:
     position: Literal["auto", Position] = "auto"
     """What is added to the token embeddings for their place in the text; 'auto' is none for waves
     and the mean, sinusoidal for a Transformer and FNet, learned for BERT."""
+    pool: Pool = "mean"
+    """How kind 'pool' makes one value of all tokens in a dimension: their mean, that of their
+    absolute values, their maximum, a power mean whose power is learned, their norm r, or r + r' or
+    r r' of two embeddings a token: what waves take from a text."""
     dim: int = 768
     """Dimensions of an embedding."""
     table_scale: float | None = None
@@ -115,4 +121,5 @@ _DEFAULTS: dict[Kind, Sizes] = {
     "fnet": Sizes(2, 1, 0, 0.1, 0.4, "sinusoidal"),
     "mean": Sizes(0, 0, 0, 0.0, 0.4, "none"),
     "linear": Sizes(0, 0, 0, 0.0, 0.4, "none"),
+    "pool": Sizes(1, 1, 0, 0.5, 0.4, "none"),
 }

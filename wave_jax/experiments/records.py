@@ -33,6 +33,7 @@ class Records:
     def __init__(self, folder: Path) -> None:
         """Opens a new folder or one with records; UserError if it is of anything else."""
         self.folder = folder
+        self._found: dict[str, dict[str, Any]] = {}
         self.about: dict[str, Any] | None = None
         if (folder / ABOUT).is_file():
             self.about = _read(folder / ABOUT, _ELSEWHERE)
@@ -52,6 +53,8 @@ class Records:
 
     def find(self, key: str) -> dict[str, Any] | None:
         """Returns a record, or None if it has not been made; UserError if it is damaged."""
+        if key in self._found:
+            return self._found[key]
         path = self.folder / "records" / f"{key}.json"
         if not path.is_file():
             return None
@@ -60,6 +63,7 @@ class Records:
             part = record.get(name)
             if not isinstance(part, dict) or not part.keys() >= set(keys):
                 raise UserError(f"{path}: {name!r} is missing or damaged: {advice}")
+        self._found[key] = record
         return record
 
     def save(self, key: str, **parts: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,23 +53,35 @@ class PreparedSource:
 
 
 def prepare_source(
-    source: str, work: Path, texts: int | None = None, test_texts: int | None = None
+    source: str,
+    work: Path,
+    texts: int | None = None,
+    test_texts: int | None = None,
+    change: Callable[[Dataset], Dataset] = lambda dataset: dataset,
+    note: str = "",
 ) -> PreparedSource:
     """Reads a source as `--data.source` does, and keeps a fixed sample of it under `work`.
 
-    At most `texts` for training and validation together, and `test_texts` for testing.
+    At most `texts` for training and validation together, and `test_texts` for testing. The source
+    may name a test file and a column of groups, as in 'train.csv,test=test.csv,group=film'. What
+    `change` makes of the sample is kept instead, under the name with `note` after it.
     """
-    dataset = _sampled(load_dataset(DataConfig(source=source)), texts, test_texts)
+    source, *options = re.split(r",(?=(?:test|group)=)", source)
+    given = dict(option.split("=", 1) for option in options)
+    config = DataConfig(source=source, test=given.get("test"), group_column=given.get("group"))
+    dataset = change(_sampled(load_dataset(config), texts, test_texts))
     folder = work / "data" / dataset.fingerprint[:12]
     if not (folder / "labels.json").is_file():
         try:
             write_snapshot(dataset, folder)
         except OSError as error:
             raise UserError(f"{folder} cannot be written: {error.strerror}") from error
+    path = user_path(source)
     if not source.startswith(TFDS):  # the name of '.' and '..' too
-        source = os.path.basename(os.path.abspath(user_path(source))) or source
+        source = os.path.basename(os.path.abspath(path)) or source
+    name = paper_name(source) or paper_name(path.resolve().parent.name) or source
     return PreparedSource(
-        name=paper_name(source) or source,
+        name=name + note,
         source=source,
         fingerprint=dataset.fingerprint,
         train=len(dataset.train),

@@ -44,6 +44,7 @@ _TEXT_TOKENS, _TEXT_DIMS = 10, 8
 
 Row = dict[str, Any]
 Recorder = Callable[[int, Params], Row]
+Examine = Callable[[Path], Row]
 
 
 def training(
@@ -74,12 +75,32 @@ def training(
     data = replace(PAPER_RUN.data, source=dataset.folder, **sizes)
     learning = replace(PAPER_RUN.train, **usual | options)
     config = replace(PAPER_RUN, data=data, model=model, train=learning, seed=seed)
+    return run_job(config, name, dataset, callbacks=callbacks, pretrained=label)
+
+
+def run_job(
+    config: Config,
+    name: str,
+    dataset: PreparedSource,
+    *,
+    callbacks: Mapping[str, int] | None = None,
+    pretrained: str | None = None,
+    examine: Examine | None = None,
+) -> Job:
+    """Returns the training that `config` describes as a job, whose record is named after `name`.
+
+    Args:
+      callbacks: steps between calls of those of `make_callbacks`.
+      pretrained: label of the checkpoint in the config, whose path is private.
+      examine: called with the finished run's folder; what it returns is added to the results, and
+        the rows of metrics but those of probes are left out.
+    """
     recorded = _as_json(config)
     del recorded["workdir"]
-    recorded["model"]["pretrained"] = label
+    recorded["model"]["pretrained"] = pretrained
     recorded["data"]["source"] = f"{dataset.source} {dataset.fingerprint[:16]}"
     recorded["watches"] = dict(callbacks or {})
-    key = make_key(f"{name}-{dataset.slug}-s{seed}", essentials(recorded))
+    key = make_key(f"{name}-{dataset.slug}-s{config.seed}", essentials(recorded))
 
     def measure(work: Path, console: Console) -> Measured:
         workdir = work / "runs" / key
@@ -91,11 +112,15 @@ def training(
         rows = list(read_rows(workdir))
         for row in rows:
             row.pop("examples_per_s", None)  # differs from run to run
+        result = {name: getattr(summary, name) for name in _RESULTS}
+        if examine is not None:
+            rows = [row for row in rows if row["split"] == "probe"]
+            result |= examine(workdir)
         shutil.rmtree(workdir)
-        result = {name: getattr(summary, name) for name in _RESULTS} | {"rows": rows}
-        return result, {name: getattr(summary, name) for name in _TIMES}
+        times = {name: getattr(summary, name) for name in _TIMES}
+        return result | {"rows": rows}, times
 
-    return Job(key, recorded, measure, seed)
+    return Job(key, recorded, measure, config.seed)
 
 
 def runs(plan: Plan, name: str, **settings: Any) -> list[Job]:

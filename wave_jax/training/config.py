@@ -39,8 +39,9 @@ class TrainConfig:
     """AdamW's decay of the second moment."""
     label_smoothing: float = 0.0
     """Share of the target spread evenly over all classes."""
-    table_optimizer: Literal["rows", "dense"] = "rows"
-    """AdamW of the embedding table: on the rows that a batch contains, or on all rows."""
+    table_optimizer: Literal["rows", "dense", "frozen"] = "rows"
+    """AdamW of the embedding table: on the rows that a batch contains, on all rows, or not at
+    all."""
     precision: Precision = "float32"
     """Precision of matrix products; sums and parameters stay in float32."""
     eval_every: int | None = None

@@ -59,7 +59,10 @@ class Task:
     @cached_property
     def optimizer(self) -> optax.GradientTransformation:
         """AdamW of all parameters, or all but the table; clipping is part of the step."""
-        return optax.adamw(self.schedule, **self._constants, eps=EPSILON, mask=decay_mask)
+        adamw = optax.adamw(self.schedule, **self._constants, eps=EPSILON, mask=decay_mask)
+        if self.config.table_optimizer != "frozen":
+            return adamw
+        return optax.chain(adamw, optax.masked(optax.set_to_zero(), table_mask))
 
     @property
     def _constants(self) -> dict[str, Any]:
@@ -125,6 +128,13 @@ def make_schedule(
         return peak * rising * 0.5 * (1 + jnp.cos(jnp.pi * done))
 
     return rate
+
+
+def table_mask(params: Any) -> Any:
+    """Returns a tree of bools: True at the embedding table."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: getattr(path[0], "key", None) == "embed", params
+    )
 
 
 def decay_mask(params: Any) -> Any:

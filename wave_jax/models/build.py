@@ -25,7 +25,7 @@ _MODULES: dict[Kind, type[Classifier]] = {
 # What validated best on AG News, see docs/CHOICES.md; other operations are read as real.
 _BEST_READOUT: dict[Superposition, ReadoutKind] = {"interference": "magnitude"}
 # Options that a kind has no use for: silently ignoring them would mislead.
-_WAVES_ALONE = ("op", "variants", "readout", "scopes", "gradient")
+_WAVES_ALONE = ("op", "variants", "readout", "scopes", "norms", "gradient")
 _NOT_HEADS = (*_WAVES_ALONE, "head", "pool")
 _NO_LAYERS = (*_NOT_HEADS, "pooling", "position", "activation", "heads", "ffn_dim", "layers")
 _WITHOUT_EFFECT: dict[Kind, tuple[str, ...]] = {
@@ -118,7 +118,7 @@ def _check(config: ModelConfig, size: Sizes) -> None:
     unused = _WITHOUT_EFFECT[config.kind]
     why = f"--model.kind {config.kind}"
     if config.kind in ("wave", "pool") and config.head == "linear":
-        unused, why = (*unused, "ffn_dim", "activation"), f"{why} --model.head linear"
+        unused, why = (*unused, "ffn_dim", "activation", "norms"), f"{why} --model.head linear"
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if field.name in unused and value != field.default:

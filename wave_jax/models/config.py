@@ -36,8 +36,11 @@ class ModelConfig:
     scopes: tuple[Scope, Scope] = ("input", "input")
     """Tokens that share a magnitude, for each variant: those of the input, or of the sentence."""
     head: Literal["ffn", "linear"] = "ffn"
-    """What reads the superposed wave: norm, feed-forward, norm and a linear classifier, or the
-    linear classifier alone (one layer only)."""
+    """What reads the superposed wave: feed-forward, norm and a linear classifier, or the linear
+    classifier alone (one layer only)."""
+    norms: Literal[1, 2] = 2
+    """Norms about the feed-forward: one after it (the papers), or another one before it, so that
+    what is read from the waves has the same scale for texts of any length."""
     linear_path: bool = False
     """Adds to the logits the sum of the n tokens' weights for each class over n^(1/4): a linear
     classifier of the bag of tokens beside the wave, whose weights start at zero."""

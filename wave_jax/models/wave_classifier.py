@@ -48,13 +48,15 @@ class WaveClassifier(DistinctTokensClassifier):
     sep_id: int = -1
     variants: Literal["dense", "table"] = "dense"
     head: Literal["ffn", "linear"] = "ffn"
+    norms: Literal[1, 2] = 2
     linear_path: bool = False
     gradient: ops.Path = "both"
 
     def setup(self) -> None:
         super().setup()
         sizes = self.dim, self.ffn_dim, self.readouts, self.activation, self.dropout
-        shape = *sizes, self.variants == "dense", self.head == "ffn", self.gradient
+        norms = self.norms if self.head == "ffn" else 0
+        shape = *sizes, self.variants == "dense", norms, self.gradient
         self.layer = [WaveLayer(*shape) for _ in range(self.layers)]
         self.classifier = nn.Dense(self.num_classes)
 

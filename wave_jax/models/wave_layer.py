@@ -24,7 +24,7 @@ Scopes = tuple[Int[Array, "b n"] | None, Int[Array, "b n"] | None]
 
 
 class WaveLayer(nn.Module):
-    """Dense variants -> waves -> superposition -> readout -> norm -> feed-forward -> norm.
+    """Dense variants -> waves -> superposition -> readout -> (norm ->) feed-forward -> norm.
 
     ([WN] section 4 and figure 6.) `WaveClassifier` also calls the steps one by one, for a text's
     first token alone. For probing, the variants are sown as 'tokens' into 'intermediates', and real
@@ -34,7 +34,7 @@ class WaveLayer(nn.Module):
       readouts: for each operation in use, how its wave is read; several are mixed by learned
         weights (a softmax over one logit each) after their norms.
       dense: whether variants are projected; else an embedding holds both, one after the other.
-      ffn: whether norms and feed-forward follow the readout.
+      norms: those about the feed-forward that follows the readout; 0: there is none of either.
       gradient: which paths the gradient takes to the variants, see `ops.one_path`.
     """
 
@@ -44,14 +44,15 @@ class WaveLayer(nn.Module):
     activation: Activation = "gelu"
     dropout: float = 0.0
     dense: bool = True
-    ffn: bool = True
+    norms: int = 2
     gradient: ops.Path = "both"
 
     def setup(self) -> None:
         if self.dense:
             self.variants = nn.DenseGeneral((2, self.dim), dot_general=contract_last)
-        if self.ffn:
+        if self.norms == 2:
             self.norm_in = [nn.LayerNorm(use_fast_variance=False) for _ in self.readouts]
+        if self.norms:
             self.ffn_in = nn.Dense(self.ffn_dim)
             self.ffn_out = nn.Dense(self.dim)
             self.norm_out = nn.LayerNorm(use_fast_variance=False)
@@ -109,13 +110,13 @@ class WaveLayer(nn.Module):
         """Returns the layer's output for superposed waves of any number of tokens."""
         kinds = [kind for _, kind in self.readouts]
         parts = [ops.readout(*wave, kind) for wave, kind in zip(waves, kinds, strict=True)]
-        if self.ffn:
+        if self.norms == 2:
             parts = [norm(part) for norm, part in zip(self.norm_in, parts, strict=True)]
         x = parts[0]
         if len(parts) > 1:
             weights = nn.softmax(self.mix)
             x = sum(weight * part for weight, part in zip(weights, parts, strict=True))
-        if not self.ffn:
+        if not self.norms:
             return x
         hidden = ACTIVATIONS[self.activation](self.ffn_in(x))
         return self.norm_out(self.ffn_out(self.drop(hidden, deterministic)))

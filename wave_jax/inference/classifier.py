@@ -19,6 +19,7 @@ from wave_jax.data.tokenizer import Tokens, WordPiece
 from wave_jax.errors import UserError
 from wave_jax.inference.lookup_table import LookupTable, supports, table_bytes
 from wave_jax.models import build_model, sizes, table_rows
+from wave_jax.probe.result import Of, TextProbe
 from wave_jax.runs.checkpoints import restore_params
 from wave_jax.runs.files import load_config, load_tokenizer
 from wave_jax.runs.workdir import final_folder
@@ -114,14 +115,33 @@ class Classifier:
         """
         if isinstance(texts, str):
             return self.logits([texts])[0]
-        texts, size = list(texts), _TEXTS_AT_ONCE
-        for i, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise TypeError(f"text {i} is not a str but {type(text).__name__}: {text!r:.60}")
+        texts, size = checked(texts), _TEXTS_AT_ONCE
         if len(texts) <= size:
             return self._logits(self._encode(texts))
         chunks = (texts[i : i + size] for i in range(0, len(texts), size))
         return np.concatenate([self._logits(tokens) for tokens in prefetch(chunks, self._encode)])
+
+    def encode(self, texts: str | Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Returns ids int32 and mask bool, [texts, n] each; TypeError as `logits` does."""
+        tokens = self._encode(checked([texts] if isinstance(texts, str) else texts))
+        mask = np.arange(tokens.lengths.max(initial=0)) < tokens.lengths[:, None]
+        ids = np.full(mask.shape, self.tokenizer.pad_id, np.int32)
+        ids[mask] = tokens.ids
+        return ids, mask
+
+    def probe(
+        self, text: str, *, label: str | None = None, of: Of = "loss", cut: bool = False
+    ) -> TextProbe:
+        """Returns every gradient for one text, see `wave_jax.inference.probing.probe_text`."""
+        from wave_jax.inference.probing import probe_text
+
+        return probe_text(self, text, label=label, of=of, cut=cut)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles what it is made of; the lookup table and the programs are made anew."""
+        kept = {k: getattr(self, k) for k in ("tokenizer", "labels", "config", "max_length")}
+        make = partial(type(self), **kept, fold=self._table is not None)
+        return make, (self.model, jax.device_get(self.params))
 
     def _encode(self, texts: Sequence[str]) -> Tokens:
         return self.tokenizer.encode(texts, self.max_length)
@@ -198,6 +218,15 @@ def load(
         raise UserError(f"this network learned {longest} positions; got max_length {max_length}")
     fixed: dict[str, Any] = {"tokenizer": tokenizer, "labels": labels, "config": config}
     return Classifier(model, params, **fixed, max_length=max_length, fold=fold)
+
+
+def checked(texts: Iterable[str]) -> list[str]:
+    """Returns the texts as a list; TypeError, naming its index, where one is not a string."""
+    texts = list(texts)
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"text {i} is not a str but {type(text).__name__}: {text!r:.60}")
+    return texts
 
 
 def _read_labels(path: Path) -> tuple[str, ...]:

@@ -124,7 +124,8 @@ def _run(
     tested = eval_batches(texts, "test", config, mesh, trainer.task.validation.shapes)
     summary = Summary.of(workdir, texts, trainer, trainer.evaluator(params, tested), refit)
     if distributed.is_primary():
-        metrics_log.draw_curves(workdir)
+        if not console.quiet:  # nobody watches
+            metrics_log.draw_curves(workdir)
         summary.save()
     if config.train.baseline:
         _say(console, "Fitting TF-IDF to compare with" if find_spec("sklearn") else None)

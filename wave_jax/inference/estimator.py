@@ -192,16 +192,16 @@ def _classes(y: Any, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
     array = np.asarray(y)
     if array.shape != (len(texts),):
         raise ValueError(f"y should be a 1d array of {len(texts)} labels, got shape {array.shape}")
-    for i, value in enumerate(values := list(y)):
+    for i, value in enumerate(values := y if isinstance(y, list | tuple) else array.tolist()):
         if value is None or value != value:
             raise ValueError(f"Input y contains NaN: label {i} is {value!r}; leave such texts out")
     kinds = {"str" if isinstance(value, str) else type(value).__name__ for value in values}
     plain = kinds <= {"str"} or kinds <= {"int", "bool"} or array.dtype.kind in "bui"
-    if not plain and (array.dtype.kind != "f" or any(value % 1 for value in values)):
+    if not plain and (array.dtype.kind != "f" or not all(float(v).is_integer() for v in values)):
         raise ValueError(f"Unknown label type: {kinds}; expected all strings or all whole numbers")
     classes, labels = np.unique(array, return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(f"a classifier needs texts of two classes, got {classes.tolist()}")
+        raise ValueError(f"expected two classes or more, got {len(classes) or 'no'} class")
     if np.bincount(labels[np.unique(components(texts), return_index=True)[1]]).max() < 2:
         raise ValueError("no class has two different texts, of which one could be held out")
     return classes, labels

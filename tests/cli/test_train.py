@@ -64,6 +64,46 @@ def test_a_start_that_fails_leaves_no_folder(tmp_path: Path, command: Command) -
     assert not folder.exists()
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--train.epochs", "0"],
+        ["--data.test-fraction", "1"],
+        ["--model.dim", "0"],
+        ["--data.vocab", "none.txt"],
+        ["--mesh.data", "999"],
+        ["--train.init-from", "nowhere"],
+    ],
+)
+def test_a_rejected_run_leaves_nothing_in_runs(
+    options: list[str], tmp_path: Path, source: list[str], command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert_refused(command("train", *source, *TINY, *options))
+    assert [*tmp_path.glob("runs/*")] == []
+
+
+def test_ctrl_c_before_anything_was_learned_leaves_no_folder_and_no_trace(
+    tmp_path: Path, source: list[str]
+) -> None:
+    start = [sys.executable, str(ROOT / "train.py"), *source, *TINY, "--train.steps", "9999"]
+    with subprocess.Popen(
+        start, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as running:
+        deadline = time.monotonic() + 60
+        while not [*tmp_path.glob("runs/*/environment.json")] and time.monotonic() < deadline:
+            time.sleep(0.001)
+        for _ in range(2):
+            running.send_signal(signal.SIGINT)
+            time.sleep(0.02)
+        out, err = running.communicate(timeout=60)
+    assert running.returncode == 130, err
+    assert "Traceback" not in out + err
+    assert "before anything was learned" in out
+    assert [*tmp_path.glob("runs/*")] == []
+
+
 def test_without_workdir_there_is_always_a_new_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

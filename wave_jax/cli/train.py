@@ -20,7 +20,7 @@ import tyro
 from wave_jax.cli.app import FAILED, USER_ERROR, fields_of, parse, report
 from wave_jax.errors import Interrupted, PeerLost, UserError, nearest, nearest_path
 from wave_jax.models.build import for_kind
-from wave_jax.training.config import Config
+from wave_jax.training.config import Config, check_config
 
 _DESCRIPTION = """Trains a Wave Network and evaluates it on the test split.
 
@@ -83,6 +83,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         from wave_jax.training.distributed import alone, is_primary, on_primary
 
         name, config = Path(arguments.config).stem, Config(**fields_of(Config, arguments))
+        check_config(config)  # before there is a folder
         workdir = arguments.workdir or on_primary(lambda: str(new_folder(name)))
         again = argv if arguments.workdir else [*argv, "--workdir", workdir]
         resume, console = f"{prog} {shlex.join(again)}", Console(soft_wrap=True)

@@ -6,6 +6,7 @@ import dataclasses
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,7 +26,16 @@ from wave_jax.runs.files import explaining_disk_errors
 from wave_jax.runs.inputs import eval_batches, little_data, read_dataset, train_batches
 from wave_jax.runs.progress import ProgressDisplay
 from wave_jax.runs.signals import Interrupt
-from wave_jax.runs.workdir import REFIT, Summary, check_shared, claim, device_name, lock, save_batch
+from wave_jax.runs.workdir import (
+    NONFINITE,
+    REFIT,
+    Summary,
+    check_shared,
+    claim,
+    device_name,
+    lock,
+    save_batch,
+)
 from wave_jax.training import distributed
 from wave_jax.training.callbacks import Callback, CallbackFactory, DivergenceGuard, GradientProbe
 from wave_jax.training.compilation import enable_compilation_cache, keep_freed_memory
@@ -72,26 +82,35 @@ def train(
     enable_compilation_cache()
     keep_freed_memory()
     with Interrupt() as interrupt, ExitStack() as stack:
+        if found == "new" and distributed.is_primary():
+            stack.push(partial(_remove_unbegun, workdir))  # comes last, when the lock is released
         distributed.on_primary(lambda: stack.enter_context(lock(workdir)))
         stack.enter_context(distributed.noticing_lost_peers())
         stack.enter_context(explaining_disk_errors(workdir, "what was saved before stays"))
         try:
             summary = _run(config, workdir, console, interrupt, callbacks)
         except Interrupted as error:
-            kept = f"; what was learned so far is kept in {workdir}"
+            kept, again = f"; what was learned so far is kept in {workdir}", "resume"
             if not finished_steps(workdir / FOLDER):
-                kept = " before anything was learned and saved"
-            again = f"To resume:\n  {resume_command or 'repeat the call'}"
-            text = f"Stopped by {error.signal.name}{kept}. {again}"
-            console.print(text, markup=False, soft_wrap=True)
-            raise
-        except UserError:
-            begun = (workdir / metrics_log.METRICS_FILE).exists()
-            if found == "new" and distributed.is_primary() and not begun:
-                shutil.rmtree(workdir, ignore_errors=True)  # so the next try may name it again
+                kept, again = " before anything was learned and saved", "start again"
+            text = f"Stopped by {error.signal.name}{kept}. To {again}:"
+            _say(console, text, f"  {resume_command or 'repeat the call'}")
             raise
     console.print(summary.table())
     return summary
+
+
+def _remove_unbegun(workdir: Path, kind: type | None, *_: object) -> None:
+    """Removes a new folder in which nothing was learned: the next try may name it again.
+
+    Whatever ended the call, an error, Ctrl-C or a bug; with several processes only a UserError,
+    which all of them have. Where a step was made, there are rows, a checkpoint or a kept batch.
+    """
+    begun = finished_steps(workdir / FOLDER) or metrics_log.read_rows(workdir)
+    if kind is None or begun or (workdir / NONFINITE).exists():
+        return
+    if distributed.alone() or issubclass(kind, UserError):
+        shutil.rmtree(workdir, ignore_errors=True)
 
 
 def _run(

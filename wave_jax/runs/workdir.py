@@ -34,6 +34,7 @@ from wave_jax.training.trainer import Trainer, TrainProgress
 
 ENVIRONMENT_FILE, SUMMARY_FILE = "environment.json", "summary.json"
 REFIT = "refit"  # a folder with metrics and checkpoints of its own
+NONFINITE = "nonfinite"  # batches at which a training failed
 SNAPSHOT = "corpus"  # a copy of texts that exist nowhere else as files
 _PACKAGES = "jax jaxlib flax optax orbax-checkpoint numpy tokenizers tensorflow-datasets"
 
@@ -151,7 +152,7 @@ def with_snapshot(data: DataConfig, workdir: Path) -> DataConfig:
 
 def save_batch(workdir: Path, batches: Any, error: NonFiniteError, process: int) -> Path:
     """Writes the batch at which `error` occurred, this process's rows; returns its file."""
-    folder = workdir / "nonfinite"
+    folder = workdir / NONFINITE
     folder.mkdir(exist_ok=True)
     path = folder / f"batch-{error.step + 1}-{process}.npz"
     np.savez_compressed(path, **batches.batch(error.step)._asdict())

@@ -111,6 +111,7 @@ def test_a_wrong_option_is_refused(argv: list[str], parts: list[str], command: C
         ("--epochs", "--train.epochs"),
         ("--batch-size", "--train.batch-size"),
         ("--bs", "--train.batch-size"),
+        ("--num-epochs", "--train.epochs"),
         ("--wd", "--train.weight-decay"),
         ("--class-weights", "--train.class-weights"),
         ("--class_weight", "--train.class-weights"),

@@ -28,11 +28,11 @@ COMMANDS = {
 
 # last parts of options: what others call what we have
 _ALIASES = {
-    **{"lr": "learning-rate", "bs": "batch-size", "wd": "weight-decay", "patience": "early-stopping"},
+    **{"lr": "learning-rate", "bs": "batch-size", "wd": "weight-decay", "max-steps": "steps"},
     **dict.fromkeys(("data", "dataset", "file", "train-file", "train-data"), "source"),
     **dict.fromkeys(("test-file", "test-data"), "test"),
     **dict.fromkeys(("out", "output", "output-dir", "logdir"), "workdir"),
-    **{"model": "kind", "hidden-size": "dim", "num-epochs": "epochs", "max-steps": "steps"},
+    **{"model": "kind", "hidden-size": "dim", "patience": "early-stopping"},
 }
 
 _T = TypeVar("_T")

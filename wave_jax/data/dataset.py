@@ -165,15 +165,20 @@ def load_split(
 def complete_splits(tables: dict[str, Table], config: DataConfig) -> dict[str, Table]:
     """Draws the splits that are missing from the training rows: test, then validation.
 
-    The draw depends on the rows, the fractions and the seed alone, see `Table.split`.
+    The draw depends on the rows, the fractions and the seed alone, see `Table.split`. With
+    `test_fraction` 0 a test split that is missing is empty.
     """
     tables = dict(tables)
     for name, stream in (("test", 1), ("validation", 2)):  # independent random streams of a seed
         if name in tables:
             continue
         fraction: float = getattr(config, f"{name}_fraction")
+        if name == "test" and fraction == 0:
+            tables[name] = replace(tables["train"], texts=[], labels=[], groups=None)
+            continue
         if not 0 < fraction < 1:
-            raise UserError(f"--data.{name}-fraction is {fraction}, expected between 0 and 1")
+            zero = ", or 0 for none" if name == "test" else ""
+            raise UserError(f"--data.{name}-fraction is {fraction}, expected between 0 and 1{zero}")
         if config.split_seed < 0:
             raise UserError(f"--data.split-seed is {config.split_seed}, expected 0 or more")
         seed = (config.split_seed, stream)
@@ -190,6 +195,8 @@ def write_snapshot(dataset: Dataset, folder: Path) -> None:
     names = dataset.label_names
     for name in get_args(SplitName):
         split: Split = getattr(dataset, name)
+        if not len(split):  # no test split: an empty file would not be read
+            continue
         rows = zip(split.texts, split.labels.tolist(), strict=True)
         _write_json(folder / f"{name}.jsonl", *({"text": t, "label": names[i]} for t, i in rows))
     _write_json(folder / LABELS, names)

@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jax import process_count, process_index
 from jax.sharding import Mesh
 
@@ -16,7 +15,7 @@ from wave_jax.data.config import DataConfig
 from wave_jax.data.dataset import Dataset, load_dataset, write_snapshot
 from wave_jax.data.shapes import TOKEN_COST, Shapes
 from wave_jax.data.tokenize import TokenizedDataset, tokenize_dataset
-from wave_jax.errors import UserError, listed
+from wave_jax.errors import UserError
 from wave_jax.models import ordered
 from wave_jax.models.bert import lowercases, vocabulary_file
 from wave_jax.models.config import sizes, table_rows
@@ -25,8 +24,6 @@ from wave_jax.runs.workdir import SNAPSHOT, record_environment, with_snapshot
 from wave_jax.training.config import Config, epochs_for
 
 LABELS_FILE = "labels.json"
-
-_FEW_TEXTS = 100
 
 # Each further shape pads less but takes as long to compile as some tens of steps.
 _STEPS_PER_SHAPE, _MOST_SHAPES, _EVAL_SHAPES = 250, 7, 2
@@ -108,21 +105,6 @@ def eval_batches(
         max_shapes=_EVAL_SHAPES,
         **_layout(texts, config, mesh),
     )
-
-
-def little_data(texts: TokenizedDataset) -> str | None:
-    """Returns a warning if there are too few texts for meaningful figures, else None."""
-    learned, tested, found = texts.splits["train"].labels, len(texts.splits["test"].labels), []
-    if tested < _FEW_TEXTS:  # one standard error of an accuracy is 5 points or more
-        found.append(
-            f"{len(learned):,} texts to learn from and {tested:,} to test on, so accuracy is "
-            f"uncertain by up to {50 / tested**0.5:.0f} points either way"
-        )
-    counts = np.bincount(learned, minlength=len(texts.label_names))
-    for what, count in (("no text", 0), ("one text", 1)):
-        if names := [texts.label_names[label] for label in np.flatnonzero(counts == count)]:
-            found.append(f"{what} to learn from for {listed(names)}")
-    return f"Warning: {'; '.join(found)}. More rows help" if found else None
 
 
 def _layout(texts: TokenizedDataset, config: Config, mesh: Mesh) -> dict[str, Any]:

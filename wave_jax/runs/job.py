@@ -15,15 +15,16 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from rich.console import Console
 
-from wave_jax.data.dataset import Split
+from wave_jax.data.dataset import Dataset, Split
 from wave_jax.data.tokenize import TokenizedDataset, merge_validation
 from wave_jax.errors import Interrupted, UserError
 from wave_jax.models import build_model, read_pretrained
 from wave_jax.runs import metrics_log
 from wave_jax.runs.baseline import tfidf_accuracy
+from wave_jax.runs.cautions import cautions
 from wave_jax.runs.checkpoints import FOLDER, Checkpoints, finished_steps, restore_params
 from wave_jax.runs.files import explaining_disk_errors
-from wave_jax.runs.inputs import eval_batches, little_data, read_dataset, train_batches
+from wave_jax.runs.inputs import eval_batches, read_dataset, train_batches
 from wave_jax.runs.progress import ProgressDisplay
 from wave_jax.runs.signals import Interrupt
 from wave_jax.runs.workdir import (
@@ -41,7 +42,7 @@ from wave_jax.training.callbacks import Callback, CallbackFactory, DivergenceGua
 from wave_jax.training.compilation import enable_compilation_cache, keep_freed_memory
 from wave_jax.training.config import Config, check_config
 from wave_jax.training.mesh import make_mesh, put, state_shardings
-from wave_jax.training.metrics import NonFiniteError
+from wave_jax.training.metrics import NonFiniteError, balanced_weights
 from wave_jax.training.task import Task
 from wave_jax.training.trainer import Trainer
 
@@ -125,7 +126,7 @@ def _run(
         metrics_log.check_trackers(config.train)
     dataset, texts = distributed.primary_first(lambda: read_dataset(config, workdir))
     task = make_task(config, texts, mesh)
-    _announce(console, texts, task)
+    _announce(console, dataset, texts, task)
     callbacks: list[Callback] = [make(task) for make in factories]
     if every := config.probe.every:
         callbacks.insert(0, GradientProbe(task.model, texts.splits["validation"], mesh, every))
@@ -140,12 +141,15 @@ def _run(
         refit = _fit(config, task, folder, console, interrupt).progress
     params, _ = restore_params(folder, "best")
     params = put(params, state_shardings(mesh, {"params": params})["params"])
-    tested = eval_batches(texts, "test", config, mesh, trainer.task.validation.shapes)
-    summary = Summary.of(workdir, texts, trainer, trainer.evaluator(params, tested), refit)
+    test = None
+    if len(dataset.test):
+        tested = eval_batches(texts, "test", config, mesh, trainer.task.validation.shapes)
+        test = trainer.evaluator(params, tested)
+    summary = Summary.of(workdir, texts, trainer, test, refit)
     if distributed.is_primary():
         metrics_log.draw_curves(workdir)
         summary.save()
-    if config.train.baseline:
+    if config.train.baseline and test:
         _say(console, "Fitting TF-IDF to compare with" if find_spec("sklearn") else None)
         pairs = learned.texts, learned.labels, dataset.test.texts, dataset.test.labels
         found = distributed.on_primary(lambda: tfidf_accuracy(*pairs))
@@ -222,6 +226,8 @@ def make_task(config: Config, texts: TokenizedDataset, mesh: Mesh) -> Task:
         initial = read_pretrained(
             config.model, vocab_size=vocab_size, max_length=max_length, like=like
         )
+    classes, labels = len(texts.label_names), texts.splits["train"].labels
+    balanced = config.train.class_weights == "balanced"
     return Task(
         config=config.train,
         seed=config.seed,
@@ -230,20 +236,22 @@ def make_task(config: Config, texts: TokenizedDataset, mesh: Mesh) -> Task:
         batches=train_batches(texts, config, mesh),
         validation=eval_batches(texts, "validation", config, mesh),
         initial=initial,
+        class_weights=balanced_weights(labels, classes) if balanced else None,
     )
 
 
-def _announce(console: Console, texts: TokenizedDataset, task: Task) -> None:
+def _announce(console: Console, dataset: Dataset, texts: TokenizedDataset, task: Task) -> None:
     train, validation, test = (len(split.labels) for split in texts.splits.values())
     _say(
         console,
         texts.description,
         *texts.notes,
-        f"{train:,} texts for training, {validation:,} for validation, {test:,} for the test; "
+        f"{train:,} texts for training, {validation:,} for validation, "
+        f"{f'{test:,} for the test' if test else 'no test split'}; "
         f"{texts.tokenizer.vocab_size:,} tokens in the vocabulary",
         f"{task.total_steps:,} steps of {task.config.batch_size} texts, "
         f"{task.total_steps / task.steps_per_epoch:.3g} epochs, on {device_name()}",
-        little_data(texts),
+        *cautions(dataset, task.config),
     )
 
 

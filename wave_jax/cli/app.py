@@ -115,8 +115,7 @@ def similar(option: str, known: Sequence[str]) -> str:
     name = option.partition("=")[0].lstrip("-").replace("_", "-").lower()
     section, _, last = name.rpartition(".")
     ends = {each.rpartition(".")[2]: each for each in reversed(known)}
-    if _ALIASES.get(last) in ends:
-        last = _ALIASES[last]
+    last = _ALIASES[last] if _ALIASES.get(last) in ends else last
     near = partial(difflib.get_close_matches, n=1)
     found = [last] if last in ends else near(name, known) if section else []
     found = [ends.get(each, each) for each in found or near(last, ends)]

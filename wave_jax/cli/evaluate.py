@@ -130,10 +130,7 @@ def _load_split(
     else:
         split = load_split(asked, name, tuple(labels), trained_on=own)
     if not len(split.labels):
-        raise UserError(
-            f"{data.source} has no text in its {name} split (--data.test-fraction is "
-            f"{data.test_fraction:g}): give texts of their own with --data.source or --data.test"
-        )
+        raise UserError(f"{data.source} has no {name} split: give --data.source or --data.test")
     return split
 
 

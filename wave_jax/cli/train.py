@@ -88,7 +88,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         again = argv if arguments.workdir else [*argv, "--workdir", workdir]
         resume, console = f"{prog} {shlex.join(again)}", Console(soft_wrap=True)
         try:
-            train(config, workdir=Path(workdir), console=console, resume_command=resume)
+            summary = train(config, workdir=Path(workdir), console=console, resume_command=resume)
         except Interrupted as stop:
             if not alone():  # the other processes must be notified first
                 raise
@@ -98,8 +98,11 @@ def main(argv: Sequence[str], *, prog: str) -> None:
             sys.stderr.flush()
             os._exit(128 + stop.signal)
         if is_primary():
-            folder = shlex.quote(workdir)
-            print(f"Next:\n  python -m wave_jax evaluate {folder}")
+            folder, test = (
+                shlex.quote(workdir),
+                "" if summary.test_examples else " --data.test FILE",
+            )
+            print(f"Next:\n  python -m wave_jax evaluate {folder}{test}")
             print(f'  python -m wave_jax predict {folder} --text "any text"')
             print(f"  {prog} --data.source YOUR.csv    (--help explains every option)")
 

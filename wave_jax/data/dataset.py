@@ -177,8 +177,7 @@ def complete_splits(tables: dict[str, Table], config: DataConfig) -> dict[str, T
             tables[name] = replace(tables["train"], texts=[], labels=[], groups=None)
             continue
         if not 0 < fraction < 1:
-            zero = ", or 0 for none" if name == "test" else ""
-            raise UserError(f"--data.{name}-fraction is {fraction}, expected between 0 and 1{zero}")
+            raise UserError(f"--data.{name}-fraction is {fraction}, expected between 0 and 1")
         if config.split_seed < 0:
             raise UserError(f"--data.split-seed is {config.split_seed}, expected 0 or more")
         seed = (config.split_seed, stream)

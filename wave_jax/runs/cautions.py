@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from wave_jax.data.dataset import Dataset
-from wave_jax.errors import listed
+from wave_jax.errors import listed, shorten
 from wave_jax.training.config import TrainConfig
 
 _FEW_TEXTS = 100
-_MOST_ALIKE = 6  # groups of names that a line lists
 _MOST, _LEAST = 4, 0.1  # of an even split's share: classes are unbalanced beyond
 _MISSING = {"", "-", "--", "?", ".", "na", "n/a", "n.a.", "#n/a", "nan", "null", "nil", "none"}
 
@@ -17,10 +16,8 @@ _MISSING = {"", "-", "--", "?", ".", "na", "n/a", "n.a.", "#n/a", "nan", "null",
 def cautions(dataset: Dataset, config: TrainConfig) -> list[str]:
     """Returns one-line warnings about labels, empty texts, too little data and balance."""
     names = dataset.label_names
-    found = (
-        *(_alike(names), _missing(names), _empty(dataset)),
-        *(little_data(dataset), unbalanced(dataset, config)),
-    )
+    found = [_alike(names), _missing(names), _empty(dataset), little_data(dataset)]
+    found.append(unbalanced(dataset, config))
     return [f"Warning: {line}" for line in found if line]
 
 
@@ -36,13 +33,13 @@ def unbalanced(dataset: Dataset, config: TrainConfig) -> str | None:
     least = int(np.where(counts > 0, counts, len(labels)).argmin())
     advice = [("--train.class-weights balanced", config.class_weights == "balanced")]
     advice += [("--train.select-by macro-f1", config.select_by == "macro-f1")]
-    options = [option for option, given in advice if not given]
+    options = " and ".join(option for option, given in advice if not given)
     if not options or (counts[most] <= _MOST * even and counts[least] >= _LEAST * even):
         return None
     shares = [f"{listed([names[k]])} has {counts[k] / len(labels):.2%}" for k in (most, least)]
     return (
         f"the classes are unbalanced: of the training texts {shares[0]} and {shares[1]}, so that "
-        f"accuracy says little of rare ones; {' and '.join(options)} count every class alike"
+        f"accuracy says little of rare ones; give {options} to count every class alike"
     )
 
 
@@ -68,9 +65,8 @@ def _alike(names: tuple[str, ...]) -> str | None:
     found = [group for group in groups.values() if len(group) > 1]
     if not found:
         return None
-    shown = "; ".join(map(listed, found[:_MOST_ALIKE]))
-    more = f" and {len(found) - _MOST_ALIKE} more" if len(found) > _MOST_ALIKE else ""
-    return f"names of classes differ by case or white space alone: {shown}{more}; one class each?"
+    shown = shorten("; ".join(map(listed, found)), 200)
+    return f"classes whose names differ by case or white space alone, as of one class: {shown}"
 
 
 def _missing(names: tuple[str, ...]) -> str | None:

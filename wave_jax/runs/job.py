@@ -24,19 +24,11 @@ from wave_jax.runs.baseline import tfidf_accuracy
 from wave_jax.runs.cautions import cautions
 from wave_jax.runs.checkpoints import FOLDER, Checkpoints, finished_steps, restore_params
 from wave_jax.runs.files import explaining_disk_errors
+from wave_jax.runs.initial import load_initial
 from wave_jax.runs.inputs import eval_batches, read_dataset, train_batches
 from wave_jax.runs.progress import ProgressDisplay
 from wave_jax.runs.signals import Interrupt
-from wave_jax.runs.workdir import (
-    NONFINITE,
-    REFIT,
-    Summary,
-    check_shared,
-    claim,
-    device_name,
-    lock,
-    save_batch,
-)
+from wave_jax.runs.workdir import REFIT, Summary, check_shared, claim, device_name, lock, save_batch
 from wave_jax.training import distributed
 from wave_jax.training.callbacks import Callback, CallbackFactory, DivergenceGuard, GradientProbe
 from wave_jax.training.compilation import enable_compilation_cache, keep_freed_memory
@@ -102,13 +94,12 @@ def train(
 
 
 def _remove_unbegun(workdir: Path, kind: type | None, *_: object) -> None:
-    """Removes a new folder in which nothing was learned: the next try may name it again.
+    """Removes a new folder in which nothing was learned, so that the next try may name it again.
 
-    Whatever ended the call, an error, Ctrl-C or a bug; with several processes only a UserError,
-    which all of them have. Where a step was made, there are rows, a checkpoint or a kept batch.
+    Several processes do so after a UserError alone, which all of them have.
     """
     begun = finished_steps(workdir / FOLDER) or metrics_log.read_rows(workdir)
-    if kind is None or begun or (workdir / NONFINITE).exists():
+    if kind is None or begun or (workdir / "nonfinite").exists():
         return
     if distributed.alone() or issubclass(kind, UserError):
         shutil.rmtree(workdir, ignore_errors=True)
@@ -127,6 +118,11 @@ def _run(
     dataset, texts = distributed.primary_first(lambda: read_dataset(config, workdir))
     task = make_task(config, texts, mesh)
     _announce(console, dataset, texts, task)
+    if (origin := config.train.init_from) is not None:
+        initial, new = load_initial(workdir)
+        task = dataclasses.replace(task, initial=initial)
+        classes = f"{new} of the {len(texts.label_names)} classes are new to it"
+        _say(console, f"Starts from the parameters of {origin}; {classes}")
     callbacks: list[Callback] = [make(task) for make in factories]
     if every := config.probe.every:
         callbacks.insert(0, GradientProbe(task.model, texts.splits["validation"], mesh, every))
@@ -206,7 +202,7 @@ def _refit_task(config: Config, texts: TokenizedDataset, trainer: Trainer) -> Ta
     per_epoch = -(-len(merged.splits["train"].labels) // config.train.batch_size)
     learning = dataclasses.replace(config.train, steps=max(1, round(epochs * per_epoch)))
     task = make_task(dataclasses.replace(config, train=learning), merged, trainer.task.mesh)
-    return dataclasses.replace(task, validation=None)
+    return dataclasses.replace(task, validation=None, initial=trainer.task.initial)
 
 
 def make_task(config: Config, texts: TokenizedDataset, mesh: Mesh) -> Task:

@@ -34,7 +34,6 @@ from wave_jax.training.trainer import Trainer, TrainProgress
 
 ENVIRONMENT_FILE, SUMMARY_FILE = "environment.json", "summary.json"
 REFIT = "refit"  # a folder with metrics and checkpoints of its own
-NONFINITE = "nonfinite"  # batches at which a training failed
 SNAPSHOT = "corpus"  # a copy of texts that exist nowhere else as files
 _PACKAGES = "jax jaxlib flax optax orbax-checkpoint numpy tokenizers tensorflow-datasets"
 
@@ -152,7 +151,7 @@ def with_snapshot(data: DataConfig, workdir: Path) -> DataConfig:
 
 def save_batch(workdir: Path, batches: Any, error: NonFiniteError, process: int) -> Path:
     """Writes the batch at which `error` occurred, this process's rows; returns its file."""
-    folder = workdir / NONFINITE
+    folder = workdir / "nonfinite"
     folder.mkdir(exist_ok=True)
     path = folder / f"batch-{error.step + 1}-{process}.npz"
     np.savez_compressed(path, **batches.batch(error.step)._asdict())
@@ -187,7 +186,7 @@ class Summary:
     refit_steps: int = 0  # made on training and validation texts together
     baseline_accuracy: float | None = None  # of TF-IDF with logistic regression, if measured
     selected_by: str = "accuracy"  # what made a validation the best one, `train.select_by`
-    validation_score: float | None = None  # its accuracy, macro F1 or loss
+    validation_score: float | None = None  # its accuracy, macro F1 or loss; None in old runs
     test_macro_f1: float | None = None
 
     @classmethod
@@ -247,11 +246,9 @@ class Summary:
         used = zip(("process", "training step", "device"), memory, strict=True)
         sizes = [f"{what} {size / 2**20:,.0f} MiB" for what, size in used if size is not None]
         cut = [f"{count:,} in {split}" for split, count in self.texts_cut.items()]
-        by = self.selected_by
-        if by != "accuracy" and self.validation_score is not None:
-            by += f" ({self.validation_score:.4f})"
-        step = f"{self.best_step:,} of {self.steps:,}"
-        best = f"{self.validation_accuracy:.2%}, best {by} at step {step}"
+        score = "" if self.selected_by == "accuracy" else f" ({self.validation_score:.4f})"
+        best = f"{self.validation_accuracy:.2%}, best {self.selected_by}{score} at step "
+        best += f"{self.best_step:,} of {self.steps:,}"
         without = f"{self.parameters_without_table:,} without the embedding table"
         table = Table(show_header=False, box=None, pad_edge=False)
         if self.test_accuracy is None:

@@ -31,10 +31,7 @@ class State:
 
 
 def with_params(state: State, given: Mapping[str, Any]) -> State:
-    """Returns a state with some parameters replaced; `given` is nested like `state.params`.
-
-    Where a value of `given` is NaN, that of `state` stays.
-    """
+    """Returns a state with parameters replaced by `given`, nested alike; NaN replaces nothing."""
     params = flatten_dict(state.params)
     for path, value in flatten_dict(given).items():
         new = put(np.asarray(value, params[path].dtype), params[path].sharding)

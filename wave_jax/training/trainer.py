@@ -39,9 +39,8 @@ class TrainProgress:
     without_better: int = 0  # validations since then, for early stopping
     best_score: float = -1.0  # of all validations, by which the best one is chosen
 
-    def record(self, accuracy: float, score: float | None = None) -> bool:
-        """Records a validation; returns whether its score, by default `accuracy`, is the best."""
-        score = accuracy if score is None else score
+    def record(self, accuracy: float, score: float) -> bool:
+        """Records a validation; returns whether its score is the best."""
         self.validated, self.without_better = self.step, self.without_better + 1
         if self.best_step and not score > self.best_score:
             return False

@@ -104,6 +104,30 @@ def test_ctrl_c_before_anything_was_learned_leaves_no_folder_and_no_trace(
     assert [*tmp_path.glob("runs/*")] == []
 
 
+def test_a_run_without_a_test_split(
+    tmp_path: Path, source: list[str], texts: Path, command: Command
+) -> None:
+    """With balanced classes and another choice of the best epoch, as it trains anyway."""
+    folder, chosen = tmp_path / "run", ["--train.select-by", "macro-f1"]
+    options = [*TINY, "--train.steps", "4", "--train.class-weights", "balanced", *chosen]
+    argv = ["train", *source, *options, "--data.test-fraction", "0", "--workdir", folder]
+    done = command(*argv, "--train.baseline")
+    assert done.status == 0, done.err
+    assert "192 texts for training, 48 for validation, no test split" in done.out
+    assert "TF-IDF" not in done.out
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["test_accuracy"] is summary["test_loss"] is summary["majority_share"] is None
+    assert (summary["test_examples"], summary["selected_by"]) == (0, "macro-f1")
+    assert f"best macro-f1 ({summary['validation_score']:.4f}) at step" in done.out
+    assert f"evaluate {folder} --data.test FILE" in done.out
+    assert "no test split" in command(*argv).out, "the summary of a finished run"
+    assert_refused(command("evaluate", folder), "has no test split", "--data.test")
+    done = command("evaluate", folder, "--data.test", texts, "--json")
+    assert json.loads(done.out)["examples"] == 240
+    done = command("probe", folder, "--example", "0", "--split", "test")
+    assert_refused(done, "the test split has no examples")
+
+
 def test_without_workdir_there_is_always_a_new_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

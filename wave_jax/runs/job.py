@@ -121,7 +121,7 @@ def _run(
     if (origin := config.train.init_from) is not None:
         initial, new = load_initial(workdir)
         task = dataclasses.replace(task, initial=initial)
-        classes = f"{new} of the {len(texts.label_names)} classes are new to it"
+        classes = f"new to it are {new} of {len(texts.label_names)} classes"
         _say(console, f"Starts from the parameters of {origin}; {classes}")
     callbacks: list[Callback] = [make(task) for make in factories]
     if every := config.probe.every:

@@ -236,5 +236,5 @@ def test_what_a_run_says_of_its_texts():
     assert describe_classes(dataset) == line
     assert dataset.notes == (
         line,
-        "2 of 3 test texts are also training texts: the test is easier by as much",
+        "3 of 3 test texts are also training or validation texts: the test is easier by as much",
     )

@@ -72,7 +72,7 @@ def onward(origin, tmp_path_factory):
 
 def test_known_classes_keep_their_weights_and_new_ones_are_drawn(origin, onward):
     assert "Starts from the parameters of" in onward[2]
-    assert "new to it are 1 of 3 classes" in onward[2]
+    assert "classes new to it: 1" in onward[2]
     old, _ = restore_params(origin[0], "best")
     assert json.loads((onward[0] / "labels.json").read_text()) == ["land", "sea", "sky"]
     assert json.loads((origin[0] / "labels.json").read_text()) == ["sea", "sky"]
@@ -94,8 +94,8 @@ def test_known_classes_keep_their_weights_and_new_ones_are_drawn(origin, onward)
 def test_the_vocabulary_is_that_of_the_other_run(origin, onward):
     one, two = (load_tokenizer(each[0], each[1].data) for each in (origin, onward))
     assert one.fingerprint == two.fingerprint
-    known = load(origin[0]).predict("wave tide salt boat").label
-    assert known == load(onward[0]).predict("wave tide salt boat").label == "sea"
+    before, after = (load(each[0]).logits("wave tide salt boat") for each in (origin, onward))
+    np.testing.assert_allclose(after[1:], before, rtol=0, atol=1e-6)
 
 
 def test_it_resumes_and_refits_where_the_other_run_has_gone(onward, tmp_path):

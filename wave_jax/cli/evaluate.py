@@ -47,7 +47,7 @@ class Options:
     split: SplitName = "test"
     """Split of the data set; 'validation' is scored with the parameters before a refit."""
     checkpoint: Literal["best", "last"] = "best"
-    """Parameters of the best validation accuracy, or the newest; after a refit, those of it."""
+    """Parameters of the best validation, or the newest; after a refit, those of it."""
     json: bool = False
     """Print one line of JSON instead of tables."""
     data: SourceConfig = field(default_factory=SourceConfig)

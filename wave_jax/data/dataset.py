@@ -80,13 +80,14 @@ class Dataset:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """Lines on what the user should know: the classes, and texts that two splits share."""
-        lines = [describe_classes(self)]
+        lines, known, known_as = [describe_classes(self)], self.train, "training"
         for name, split in (("validation", self.validation), ("test", self.test)):
-            if count := duplicates_between(self.train, split):
+            if count := duplicates_between(known, split):
                 lines.append(
-                    f"{count:,} of {len(split):,} {name} texts are also training texts: the {name} "
-                    "is easier by as much"
+                    f"{count:,} of {len(split):,} {name} texts are also {known_as} texts: the "
+                    f"{name} is easier by as much"
                 )
+            known, known_as = Split.joined(known, split), "training or validation"  # for a refit
         return tuple(lines)
 
 

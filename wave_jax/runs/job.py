@@ -99,9 +99,8 @@ def _remove_unbegun(workdir: Path, kind: type | None, *_: object) -> None:
     Several processes do so after a UserError alone, which all of them have.
     """
     begun = finished_steps(workdir / FOLDER) or metrics_log.read_rows(workdir)
-    if kind is None or begun or (workdir / "nonfinite").exists():
-        return
-    if distributed.alone() or issubclass(kind, UserError):
+    begun = begun or (workdir / "nonfinite").exists()
+    if kind and not begun and (distributed.alone() or issubclass(kind, UserError)):
         shutil.rmtree(workdir, ignore_errors=True)
 
 
@@ -121,8 +120,7 @@ def _run(
     if (origin := config.train.init_from) is not None:
         initial, new = load_initial(workdir)
         task = dataclasses.replace(task, initial=initial)
-        classes = f"new to it are {new} of {len(texts.label_names)} classes"
-        _say(console, f"Starts from the parameters of {origin}; {classes}")
+        _say(console, f"Starts from the parameters of {origin}; classes new to it: {new}")
     callbacks: list[Callback] = [make(task) for make in factories]
     if every := config.probe.every:
         callbacks.insert(0, GradientProbe(task.model, texts.splits["validation"], mesh, every))

@@ -92,7 +92,7 @@ def test_options_of_all_types() -> None:
 @pytest.mark.parametrize(
     ("argv", "parts"),
     [
-        (["--model.opp", "modulation"], ["--model.opp", "Perhaps you meant", "--model.op"]),
+        (["--model.opp", "modulation"], ["unknown option --model.opp, did you mean --model.op?"]),
         (["--model.op", "modulaton"], ["--model.op", "'modulaton'", "'modulation'"]),
         (["--train.epochs", "many"], ["--train.epochs", "'many'"]),
         (["--model.scopes", "input"], ["--model.scopes", "2 values"]),
@@ -101,6 +101,43 @@ def test_options_of_all_types() -> None:
 )
 def test_a_wrong_option_is_refused(argv: list[str], parts: list[str], command: Command) -> None:
     assert_refused(command("train", *argv), *parts)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("--lr", "--train.learning-rate"),
+        ("--learning_rate=0.1", "--train.learning-rate"),
+        ("--epochs", "--train.epochs"),
+        ("--batch-size", "--train.batch-size"),
+        ("--bs", "--train.batch-size"),
+        ("--num-epochs", "--train.epochs"),
+        ("--wd", "--train.weight-decay"),
+        ("--class-weights", "--train.class-weights"),
+        ("--class_weight", "--train.class-weights"),
+        ("--dropout", "--model.dropout"),
+        ("--dim", "--model.dim"),
+        ("--max-length", "--data.max-length"),
+        ("--max-len", "--data.max-length"),
+        ("--test", "--data.test"),
+        ("--source", "--data.source"),
+        ("--data", "--data.source"),
+        ("--label-column", "--data.label-column"),
+        ("--no-refit", "--train.no-refit"),
+        ("--train.dim", "--model.dim"),
+        ("--data.sauce", "--data.source"),
+    ],
+)
+def test_an_unknown_option_is_answered_with_the_one_that_was_meant(
+    given: str, meant: str, command: Command
+) -> None:
+    done = command("train", "--seed", "1", given, "3")
+    assert_refused(done, f"unknown option {given.partition('=')[0]}, did you mean {meant}?")
+
+
+def test_options_of_other_commands_and_what_is_like_nothing(command: Command) -> None:
+    assert_refused(command("evaluate", "run", "--source", "x.csv"), "did you mean --data.source?")
+    assert_refused(command("evaluate", "run", "--xyzzy"), "--xyzzy: --help lists all options")
 
 
 @pytest.mark.parametrize(

@@ -210,6 +210,19 @@ def test_a_missing_key_names_the_row(tmp_path):
         read_file(path, ColumnSpec(group="film"))
 
 
+def test_a_test_fraction_of_0_learns_from_all_rows(tmp_path):
+    lines = [json.dumps({"text": f"t{i}", "label": "xy"[i % 2]}) for i in range(50)]
+    path, held = tmp_path / "a.jsonl", tmp_path / "test.jsonl"
+    path.write_text("\n".join(lines[:40]))
+    held.write_text("\n".join(lines[40:]))
+    config = DataConfig(source=str(path), test_fraction=0)
+    dataset = load_dataset(config)
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (32, 8, 0)
+    assert len(load_dataset(replace(config, test=str(held))).test) == 10, "its own split stays"
+    with pytest.raises(UserError, match="validation-fraction is 0, expected between"):
+        load_dataset(replace(config, validation_fraction=0))
+
+
 def test_what_a_run_says_of_its_texts():
     def split(texts):
         return Split(texts, np.arange(len(texts), dtype=np.int32) % 15)
@@ -223,5 +236,5 @@ def test_what_a_run_says_of_its_texts():
     assert describe_classes(dataset) == line
     assert dataset.notes == (
         line,
-        "2 of 3 test texts are also training texts: the test is easier by as much",
+        "3 of 3 test texts are also training or validation texts: the test is easier by as much",
     )

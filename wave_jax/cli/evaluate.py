@@ -47,7 +47,7 @@ class Options:
     split: SplitName = "test"
     """Split of the data set; 'validation' is scored with the parameters before a refit."""
     checkpoint: Literal["best", "last"] = "best"
-    """Parameters of the best validation accuracy, or the newest; after a refit, those of it."""
+    """Parameters of the best validation, or the newest; after a refit, those of it."""
     json: bool = False
     """Print one line of JSON instead of tables."""
     data: SourceConfig = field(default_factory=SourceConfig)
@@ -130,7 +130,7 @@ def _load_split(
     else:
         split = load_split(asked, name, tuple(labels), trained_on=own)
     if not len(split.labels):
-        raise UserError(f"{data.source} has no text in its {name} split")
+        raise UserError(f"{data.source} has no {name} split: give --data.source or --data.test")
     return split
 
 

@@ -104,8 +104,8 @@ def _texts(options: Options, classifier: Classifier) -> list[tuple[str, str, str
         split, name = load_split(data, options.split, classifier.labels), options.split
         for index in options.example:
             if not 0 <= index < len(split):
-                last = len(split) - 1
-                raise UserError(f"the {name} split has the examples 0 to {last}; got {index}")
+                has = f"the examples 0 to {len(split) - 1}" if len(split) else "no examples"
+                raise UserError(f"the {name} split has {has}; got {index}")
             label = options.label or classifier.labels[int(split.labels[index])]
             found.append((f"{name} example {index}", split.texts[index], label))
     most, where = (_MOST_TEXTS, "one call") if options.html is None else (_MOST_ON_PAGE, "a page")

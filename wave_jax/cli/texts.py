@@ -40,7 +40,7 @@ class TextOptions:
     data: ColumnsConfig = field(default_factory=ColumnsConfig)
     """Columns of such a file: those of the training, unless given here."""
     checkpoint: Literal["best", "last"] = "best"
-    """Parameters of the best validation accuracy, or the newest; after a refit, those of it."""
+    """Parameters of the best validation, or the newest; after a refit, those of it."""
 
     def check(self) -> None:
         """Raises UserError where the column options have no table to apply to."""

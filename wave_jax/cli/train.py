@@ -20,7 +20,7 @@ from wave_jax.cli.app import FAILED, USER_ERROR, fields_of, parse, report
 from wave_jax.errors import Interrupted, PeerLost, UserError
 from wave_jax.models.build import for_kind
 from wave_jax.runs.recipes import load_recipe
-from wave_jax.training.config import Config
+from wave_jax.training.config import Config, check_config
 
 _DESCRIPTION = """Trains a Wave Network and evaluates it on the test split.
 
@@ -83,11 +83,12 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         from wave_jax.training.distributed import alone, is_primary, on_primary
 
         name, config = Path(arguments.config).stem, Config(**fields_of(Config, arguments))
+        check_config(config)  # before there is a folder
         workdir = arguments.workdir or on_primary(lambda: str(new_folder(name)))
         again = argv if arguments.workdir else [*argv, "--workdir", workdir]
         resume, console = f"{prog} {shlex.join(again)}", Console(soft_wrap=True)
         try:
-            train(config, workdir=Path(workdir), console=console, resume_command=resume)
+            summary = train(config, workdir=Path(workdir), console=console, resume_command=resume)
         except Interrupted as stop:
             if not alone():  # the other processes must be notified first
                 raise
@@ -97,8 +98,11 @@ def main(argv: Sequence[str], *, prog: str) -> None:
             sys.stderr.flush()
             os._exit(128 + stop.signal)
         if is_primary():
-            folder = shlex.quote(workdir)
-            print(f"Next:\n  python -m wave_jax evaluate {folder}")
+            folder, test = (
+                shlex.quote(workdir),
+                "" if summary.test_examples else " --data.test FILE",
+            )
+            print(f"Next:\n  python -m wave_jax evaluate {folder}{test}")
             print(f'  python -m wave_jax predict {folder} --text "any text"')
             print(f"  {prog} --data.source YOUR.csv    (--help explains every option)")
 

@@ -51,7 +51,8 @@ class DataConfig(SourceConfig):
     validation_fraction: float = 0.2
     """Fraction of the training split held out for validation (the papers: 0.2)."""
     test_fraction: float = 0.2
-    """Fraction of all rows held out for the test, where the source has no test split."""
+    """Fraction of all rows held out for the test, where the source has no test split; 0 learns from
+    all of them and tests nothing."""
     group_column: str | None = None
     """Column that names a row's group (film, sentence, customer): the rows of a group stay on one
     side of every split."""

@@ -80,13 +80,14 @@ class Dataset:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """Lines on what the user should know: the classes, and texts that two splits share."""
-        lines = [describe_classes(self)]
+        lines, known, known_as = [describe_classes(self)], self.train, "training"
         for name, split in (("validation", self.validation), ("test", self.test)):
-            if count := duplicates_between(self.train, split):
+            if count := duplicates_between(known, split):
                 lines.append(
-                    f"{count:,} of {len(split):,} {name} texts are also training texts: the {name} "
-                    "is easier by as much"
+                    f"{count:,} of {len(split):,} {name} texts are also {known_as} texts: the "
+                    f"{name} is easier by as much"
                 )
+            known, known_as = Split.joined(known, split), "training or validation"  # for a refit
         return tuple(lines)
 
 
@@ -165,13 +166,17 @@ def load_split(
 def complete_splits(tables: dict[str, Table], config: DataConfig) -> dict[str, Table]:
     """Draws the splits that are missing from the training rows: test, then validation.
 
-    The draw depends on the rows, the fractions and the seed alone, see `Table.split`.
+    The draw depends on the rows, the fractions and the seed alone, see `Table.split`. With
+    `test_fraction` 0 a test split that is missing is empty.
     """
     tables = dict(tables)
     for name, stream in (("test", 1), ("validation", 2)):  # independent random streams of a seed
         if name in tables:
             continue
         fraction: float = getattr(config, f"{name}_fraction")
+        if name == "test" and fraction == 0:
+            tables[name] = replace(tables["train"], texts=[], labels=[], groups=None)
+            continue
         if not 0 < fraction < 1:
             raise UserError(f"--data.{name}-fraction is {fraction}, expected between 0 and 1")
         if config.split_seed < 0:
@@ -190,6 +195,8 @@ def write_snapshot(dataset: Dataset, folder: Path) -> None:
     names = dataset.label_names
     for name in get_args(SplitName):
         split: Split = getattr(dataset, name)
+        if not len(split):  # no test split: an empty file would not be read
+            continue
         rows = zip(split.texts, split.labels.tolist(), strict=True)
         _write_json(folder / f"{name}.jsonl", *({"text": t, "label": names[i]} for t, i in rows))
     _write_json(folder / LABELS, names)

@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jax import process_count, process_index
 from jax.sharding import Mesh
 
@@ -16,17 +15,14 @@ from wave_jax.data.config import DataConfig
 from wave_jax.data.dataset import Dataset, load_dataset, write_snapshot
 from wave_jax.data.shapes import TOKEN_COST, Shapes
 from wave_jax.data.tokenize import TokenizedDataset, tokenize_dataset
-from wave_jax.errors import UserError, listed
+from wave_jax.errors import UserError
 from wave_jax.models import ordered
 from wave_jax.models.bert import lowercases, vocabulary_file
 from wave_jax.models.config import sizes, table_rows
 from wave_jax.runs.files import TOKENIZER_FILE, load_tokenizer, save_tokenizer, write_whole
+from wave_jax.runs.initial import LABELS_FILE, read_origin, save_initial
 from wave_jax.runs.workdir import SNAPSHOT, record_environment, with_snapshot
 from wave_jax.training.config import Config, epochs_for
-
-LABELS_FILE = "labels.json"
-
-_FEW_TEXTS = 100
 
 # Each further shape pads less but takes as long to compile as some tens of steps.
 _STEPS_PER_SHAPE, _MOST_SHAPES, _EVAL_SHAPES = 250, 7, 2
@@ -35,19 +31,22 @@ _STEPS_PER_SHAPE, _MOST_SHAPES, _EVAL_SHAPES = 250, 7, 2
 def read_dataset(config: Config, workdir: Path) -> tuple[Dataset, TokenizedDataset]:
     """Returns the run's texts, which a resumed run must have unchanged, and their tokens.
 
-    Writes tokenizer.json, labels.json and environment.json to the workdir.
+    Writes tokenizer.json, labels.json, environment.json and parameters to start from, if any.
     """
+    known, onward = (workdir / TOKENIZER_FILE).is_file(), config.train.init_from is not None
+    tokenizer = load_tokenizer(workdir, config.data) if known else None
+    tokenizer = read_origin(config) if onward and not known else tokenizer
     dataset = load_dataset(with_snapshot(config.data, workdir))
     record_environment(workdir, dataset)
     if dataset.snapshot:
         write_snapshot(dataset, workdir / SNAPSHOT)
-    known = (workdir / TOKENIZER_FILE).is_file()
-    tokenizer = load_tokenizer(workdir, config.data) if known else None
     data, refit = with_vocabulary(config), config.train.refit
     tokenized = tokenize_dataset(data, dataset, tokenizer, validation_too=refit)
-    if tokenizer is None:  # the tokenizer last: while it is missing all are written again
+    if not known:  # the tokenizer last: while it is missing all are written again
         labels = json.dumps(list(dataset.label_names), ensure_ascii=False, indent=0)
         write_whole(workdir / LABELS_FILE, labels + "\n")
+        if onward:
+            save_initial(config, dataset.label_names, workdir)
         save_tokenizer(workdir, tokenized.tokenizer)
     return dataset, tokenized
 
@@ -108,21 +107,6 @@ def eval_batches(
         max_shapes=_EVAL_SHAPES,
         **_layout(texts, config, mesh),
     )
-
-
-def little_data(texts: TokenizedDataset) -> str | None:
-    """Returns a warning if there are too few texts for meaningful figures, else None."""
-    learned, tested, found = texts.splits["train"].labels, len(texts.splits["test"].labels), []
-    if tested < _FEW_TEXTS:  # one standard error of an accuracy is 5 points or more
-        found.append(
-            f"{len(learned):,} texts to learn from and {tested:,} to test on, so accuracy is "
-            f"uncertain by up to {50 / tested**0.5:.0f} points either way"
-        )
-    counts = np.bincount(learned, minlength=len(texts.label_names))
-    for what, count in (("no text", 0), ("one text", 1)):
-        if names := [texts.label_names[label] for label in np.flatnonzero(counts == count)]:
-            found.append(f"{what} to learn from for {listed(names)}")
-    return f"Warning: {'; '.join(found)}. More rows help" if found else None
 
 
 def _layout(texts: TokenizedDataset, config: Config, mesh: Mesh) -> dict[str, Any]:

@@ -169,12 +169,12 @@ class Summary:
     workdir: str
     device: str  # kind and number
     steps: int
-    best_step: int  # of the best validation accuracy; tested, unless there was a refit
+    best_step: int  # of the best validation; tested, unless there was a refit
     validation_accuracy: float  # of that step
-    test_accuracy: float
-    test_loss: float  # mean cross-entropy
+    test_accuracy: float | None  # this and the next are None without a test split
+    test_loss: float | None  # mean cross-entropy
     test_examples: int
-    majority_share: float  # share of the test texts that have the most frequent class
+    majority_share: float | None  # share of the test texts that have the most frequent class
     parameters: int  # padding rows of the table excluded
     parameters_without_table: int
     seconds: float  # of training, without compilation and evaluation
@@ -185,6 +185,9 @@ class Summary:
     texts_cut: dict[str, int]  # texts longer than `data.max_length` tokens, by split
     refit_steps: int = 0  # made on training and validation texts together
     baseline_accuracy: float | None = None  # of TF-IDF with logistic regression, if measured
+    selected_by: str = "accuracy"  # what made a validation the best one, `train.select_by`
+    validation_score: float | None = None  # its accuracy, macro F1 or loss; None in old runs
+    test_macro_f1: float | None = None
 
     @classmethod
     def of(
@@ -192,10 +195,10 @@ class Summary:
         workdir: Path,
         texts: TokenizedDataset,
         trainer: Trainer,
-        test: EvalResult,
+        test: EvalResult | None,
         refit: TrainProgress | None,
     ) -> Summary:
-        """Returns the summary of a training that has ended, and of its refit."""
+        """Returns the summary of a training that has ended, of its test and of its refit."""
         progress, task, tested = trainer.progress, trainer.task, texts.splits["test"].labels
         full, without = parameter_counts(trainer.state.params, texts.tokenizer.vocab_size)
         epochs, rest = divmod(progress.step, task.steps_per_epoch)
@@ -208,10 +211,13 @@ class Summary:
             steps=progress.step,
             best_step=progress.best_step,
             validation_accuracy=progress.best_accuracy,
-            test_accuracy=test.accuracy,
-            test_loss=test.loss,
-            test_examples=test.examples,
-            majority_share=float(np.bincount(tested).max() / len(tested)),
+            test_accuracy=test.accuracy if test else None,
+            test_loss=test.loss if test else None,
+            test_macro_f1=test.macro_f1 if test else None,
+            test_examples=len(tested),
+            majority_share=float(np.bincount(tested).max() / len(tested)) if test else None,
+            selected_by=task.config.select_by,
+            validation_score=abs(progress.best_score),
             parameters=full,
             parameters_without_table=without,
             seconds=progress.elapsed + (refit.elapsed if refit else 0),
@@ -240,14 +246,22 @@ class Summary:
         used = zip(("process", "training step", "device"), memory, strict=True)
         sizes = [f"{what} {size / 2**20:,.0f} MiB" for what, size in used if size is not None]
         cut = [f"{count:,} in {split}" for split, count in self.texts_cut.items()]
-        best = f"{self.validation_accuracy:.2%}, best at step {self.best_step:,} of {self.steps:,}"
+        score = "" if self.selected_by == "accuracy" else f" ({self.validation_score:.4f})"
+        best = f"{self.validation_accuracy:.2%}, best {self.selected_by}{score} at step "
+        best += f"{self.best_step:,} of {self.steps:,}"
         without = f"{self.parameters_without_table:,} without the embedding table"
         table = Table(show_header=False, box=None, pad_edge=False)
-        table.add_row("test accuracy", f"{self.test_accuracy:.2%} of {self.test_examples:,} texts")
+        if self.test_accuracy is None:
+            table.add_row("test accuracy", "no test split")
+        else:
+            tested = f"{self.test_accuracy:.2%} of {self.test_examples:,} texts"
+            f1 = f", macro F1 {self.test_macro_f1:.4f}" if self.test_macro_f1 is not None else ""
+            table.add_row("test accuracy", tested + f1)
         if self.baseline_accuracy is not None:
             what = f"{self.baseline_accuracy:.2%}, learned from the same texts"
             table.add_row("TF-IDF + logistic regression", what)
-        table.add_row("majority class", f"{self.majority_share:.2%}")
+        if self.majority_share is not None:
+            table.add_row("majority class", f"{self.majority_share:.2%}")
         table.add_row("validation", best)
         if self.refit_steps:
             steps = f"{self.refit_steps:,} steps on training and validation texts together"

@@ -1,0 +1,86 @@
+"""What a run says of its texts before it learns: what would make its figures mislead."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wave_jax.data.dataset import Dataset
+from wave_jax.errors import listed, shorten
+from wave_jax.training.config import TrainConfig
+
+_FEW_TEXTS = 100
+_MOST, _LEAST = 4, 0.1  # of an even split's share: classes are unbalanced beyond
+_MISSING = {"", "-", "--", "?", ".", "na", "n/a", "n.a.", "#n/a", "nan", "null", "nil", "none"}
+
+
+def cautions(dataset: Dataset, config: TrainConfig) -> list[str]:
+    """Returns one-line warnings about labels, empty texts, too little data and balance."""
+    names = dataset.label_names
+    found = [_alike(names), _missing(names), _empty(dataset), little_data(dataset)]
+    found.append(unbalanced(dataset, config))
+    return [f"Warning: {line}" for line in found if line]
+
+
+def unbalanced(dataset: Dataset, config: TrainConfig) -> str | None:
+    """Returns what to do about unbalanced classes, else None.
+
+    They are where, of the classes that training texts have, the most frequent one has more than
+    four times the texts of an even split, or the rarest one less than a tenth of them.
+    """
+    labels, names = dataset.train.labels, dataset.label_names
+    counts = np.bincount(labels, minlength=len(names))
+    even, most = len(labels) / np.count_nonzero(counts), int(counts.argmax())
+    least = int(np.where(counts > 0, counts, len(labels)).argmin())
+    advice = [("--train.class-weights balanced", config.class_weights == "balanced")]
+    advice += [("--train.select-by macro-f1", config.select_by == "macro-f1")]
+    options = " and ".join(option for option, given in advice if not given)
+    if not options or (counts[most] <= _MOST * even and counts[least] >= _LEAST * even):
+        return None
+    shares = [f"{listed([names[k]])} has {counts[k] / len(labels):.2%}" for k in (most, least)]
+    return (
+        f"the classes are unbalanced: of the training texts {shares[0]} and {shares[1]}, so that "
+        f"accuracy says little of rare ones; give {options} to count every class alike"
+    )
+
+
+def little_data(dataset: Dataset) -> str | None:
+    """Returns what there is too little of for meaningful figures, else None."""
+    learned, tested, found = dataset.train.labels, len(dataset.test), []
+    if 0 < tested < _FEW_TEXTS:  # one standard error of an accuracy is 5 points or more
+        found.append(
+            f"{len(learned):,} texts to learn from and {tested:,} to test on, so accuracy is "
+            f"uncertain by up to {50 / tested**0.5:.0f} points either way"
+        )
+    counts = np.bincount(learned, minlength=len(dataset.label_names))
+    for what, count in (("no text", 0), ("one text", 1)):
+        if names := [dataset.label_names[label] for label in np.flatnonzero(counts == count)]:
+            found.append(f"{what} to learn from for {listed(names)}")
+    return f"{'; '.join(found)}. More rows help" if found else None
+
+
+def _alike(names: tuple[str, ...]) -> str | None:
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault("".join(name.split()).casefold(), []).append(name)
+    found = [group for group in groups.values() if len(group) > 1]
+    if not found:
+        return None
+    shown = shorten("; ".join(map(listed, found)), 200)
+    return f"classes whose names differ by case or white space alone, as of one class: {shown}"
+
+
+def _missing(names: tuple[str, ...]) -> str | None:
+    found = [name for name in names if name.strip().casefold() in _MISSING]
+    if not found:
+        return None
+    return (
+        f"{listed(found)} may mean that a label is missing, and is learned as a class: leave such "
+        "cells empty and give --data.on-unlabelled skip to leave the rows out"
+    )
+
+
+def _empty(dataset: Dataset) -> str | None:
+    splits = (dataset.train, dataset.validation, dataset.test)
+    count = sum(not text.strip() for split in splits for text in split.texts)
+    total = sum(map(len, splits))
+    return f"{count:,} of {total:,} texts are empty: nothing tells their class" if count else None

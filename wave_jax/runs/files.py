@@ -21,6 +21,7 @@ from wave_jax.data.config import DataConfig
 from wave_jax.data.ngrams import NgramTokenizer
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.errors import UserError, nearest, nearest_path, one_line
+from wave_jax.runs.system import link_new
 from wave_jax.training.config import Config
 
 CONFIG_FILE = "config.json"
@@ -121,7 +122,7 @@ def write_whole(path: Path, content: str | bytes, *, replace: bool = True) -> No
             part.replace(path)
         else:
             with suppress(FileExistsError):
-                os.link(part, path)
+                link_new(part, path)
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 from wave_jax.errors import Interrupted
+from wave_jax.runs.system import signal_self
 from wave_jax.training.distributed import StopAgreement, alone
 
 # In JAX's callback of the garbage collector Python prints an exception and continues, so a signal
@@ -62,7 +62,7 @@ class Interrupt:
             raise KeyboardInterrupt
         deferred = self._agreement is not None
         if not deferred and frame is not None and frame.f_code.co_name == _SWALLOWING:
-            threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
+            threading.Timer(0.01, signal_self, (number,)).start()
             return
         self.received = number
         if not deferred:

@@ -17,7 +17,7 @@ from wave_jax.runs import system
 from wave_jax.runs.files import write_whole
 from wave_jax.runs.workdir import lock
 
-# Windows as far as Python shows it: a process that lacks what is POSIX's, with locks on byte ranges.
+# Windows as far as Python shows it: nothing of POSIX's own, and locks on ranges of bytes.
 WINDOWS = """
 import os, platform, signal, sys, types
 held = set()
@@ -41,17 +41,8 @@ sys.exit(status)
 def test_a_training_as_on_windows(tmp_path: Path) -> None:
     source, run = write_texts(tmp_path / "texts.csv", 60), tmp_path / "run"
     given = ["--data.source", source, "--data.label-column", "topic", "--train.steps", "1"]
-    argv = [
-        "train",
-        *given,
-        *TINY,
-        "--model.kind",
-        "mean",
-        "--workdir",
-        run,
-        "--data.cache-dir",
-        tmp_path / "cache",
-    ]
+    argv = ["train", *given, *TINY, "--model.kind", "mean", "--workdir", run]
+    argv += ["--data.cache-dir", tmp_path / "cache"]
     done = subprocess.run(
         [sys.executable, "-c", WINDOWS, *map(str, argv)], capture_output=True, text=True
     )
@@ -106,16 +97,15 @@ def test_a_drive_without_locks_or_links_is_no_obstacle(
         pass
 
 
-def test_a_signal_to_oneself(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, module, function in (("nt", system.signal, "raise_signal"), ("posix", os, "kill")):
-        sent: list[object] = []
-        with monkeypatch.context() as patch:
-            patch.setattr(system, "os", SimpleNamespace(name=name, getpid=os.getpid, kill=os.kill))
-            patch.setattr(
-                module if name == "nt" else system.os, function, lambda *a: sent.extend(a)
-            )
-            system.signal_self(2)
-        assert sent[-1] == 2
+@pytest.mark.parametrize("name", ["posix", "nt"])
+def test_a_signal_to_oneself(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """On Windows os.kill would end the process, whatever the signal."""
+    sent: list[tuple[object, ...]] = []
+    fake = SimpleNamespace(name=name, getpid=lambda: 7, kill=lambda *given: sent.append(given))
+    monkeypatch.setattr(system, "os", fake)
+    monkeypatch.setattr("signal.raise_signal", lambda *given: sent.append(given))
+    system.signal_self(2)
+    assert sent == [(2,) if name == "nt" else (7, 2)]
 
 
 def test_peak_memory(monkeypatch: pytest.MonkeyPatch) -> None:

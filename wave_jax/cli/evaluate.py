@@ -20,6 +20,7 @@ from wave_jax.errors import UserError
 from wave_jax.inference import load
 from wave_jax.inference.report import draw_confusion, make_report
 from wave_jax.runs.files import load_config
+from wave_jax.runs.inputs import learned_from
 from wave_jax.runs.workdir import ENVIRONMENT_FILE, check_unchanged, with_snapshot
 from wave_jax.training.compilation import enable_compilation_cache
 
@@ -65,6 +66,8 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     report = make_report(classifier.logits(split.texts), split.labels, classifier.labels)
     record = {"split": options.split, "checkpoint": options.checkpoint, **report}
     record["source"] = data.source
+    known = learned_from(workdir, split.texts, refit)
+    record["duplicates"] = None if known is None else int(known.sum())
     # the files are named after what decides their content
     pairs = ((data.source, trained_on.source), (data.test, trained_on.test))
     sources = [Path(path).name for path, own in pairs if path is not None and path != own]
@@ -76,6 +79,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         source = data.test if data.test and options.split == "test" else data.source
         print(f"{options.split} split of {source}, {options.checkpoint} checkpoint")
         print_report(report)
+        _print_duplicates(record)
         print(f"Written: {picture} and {picture.with_suffix('.json').name} beside it")
 
 
@@ -101,6 +105,14 @@ def print_report(report: Mapping[str, Any]) -> None:
     true, predicted = np.divmod(order, len(labels))
     names = {"true": [labels[k] for k in true], "predicted": [labels[k] for k in predicted]}
     print_table("Most frequent confusions", names | {"examples": wrong[true, predicted].tolist()})
+
+
+def _print_duplicates(record: Mapping[str, Any]) -> None:
+    count, total = record["duplicates"], record["examples"]
+    if count is None:
+        print("Training texts among them were not counted: this run keeps no digests of its own")
+    elif count:
+        print(f"{count:,} of {total:,} texts are training texts too: new texts may score lower")
 
 
 def _read(argv: Sequence[str], prog: str) -> tuple[Options, DataConfig, DataConfig]:

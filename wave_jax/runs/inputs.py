@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import io
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +18,18 @@ from wave_jax.data.batches import EvalBatches, TrainBatches
 from wave_jax.data.config import DataConfig
 from wave_jax.data.dataset import Dataset, load_dataset, write_snapshot
 from wave_jax.data.shapes import TOKEN_COST, Shapes
+from wave_jax.data.table import folded
 from wave_jax.data.tokenize import TokenizedDataset, tokenize_dataset
 from wave_jax.errors import UserError, listed
 from wave_jax.models import ordered
 from wave_jax.models.bert import lowercases, vocabulary_file
 from wave_jax.models.config import sizes, table_rows
 from wave_jax.runs.files import TOKENIZER_FILE, load_tokenizer, save_tokenizer, write_whole
-from wave_jax.runs.workdir import SNAPSHOT, record_environment, with_snapshot
+from wave_jax.runs.workdir import SNAPSHOT, final_folder, record_environment, with_snapshot
 from wave_jax.training.config import Config, epochs_for
 
 LABELS_FILE = "labels.json"
+DIGESTS_FILE = "texts.npz"  # 8 bytes a text, by which `learned_from` knows those of training
 
 _FEW_TEXTS = 100
 
@@ -35,10 +40,14 @@ _STEPS_PER_SHAPE, _MOST_SHAPES, _EVAL_SHAPES = 250, 7, 2
 def read_dataset(config: Config, workdir: Path) -> tuple[Dataset, TokenizedDataset]:
     """Returns the run's texts, which a resumed run must have unchanged, and their tokens.
 
-    Writes tokenizer.json, labels.json and environment.json to the workdir.
+    Writes tokenizer.json, labels.json, environment.json and texts.npz to the workdir.
     """
     dataset = load_dataset(with_snapshot(config.data, workdir))
     record_environment(workdir, dataset)
+    if not (workdir / DIGESTS_FILE).is_file():
+        digests = {"train": dataset.train.texts, "validation": dataset.validation.texts}
+        np.savez(file := io.BytesIO(), **{name: _digests(of) for name, of in digests.items()})
+        write_whole(workdir / DIGESTS_FILE, file.getvalue())
     if dataset.snapshot:
         write_snapshot(dataset, workdir / SNAPSHOT)
     known = (workdir / TOKENIZER_FILE).is_file()
@@ -50,6 +59,22 @@ def read_dataset(config: Config, workdir: Path) -> tuple[Dataset, TokenizedDatas
         write_whole(workdir / LABELS_FILE, labels + "\n")
         save_tokenizer(workdir, tokenized.tokenizer)
     return dataset, tokenized
+
+
+def learned_from(workdir: Path, texts: Iterable[str], refit: bool) -> np.ndarray | None:
+    """Returns which texts the run learned from, white space folded, bool [texts].
+
+    Kept digests tell, so the training's files need not be there any more. `refit`: whether it is
+    asked of a refit's parameters, if there are any, which learned from the validation texts too.
+    None where the run keeps no digests, as those of earlier versions.
+    """
+    names = ["train", *(["validation"] if refit and final_folder(workdir) != workdir else [])]
+    try:
+        with (workdir / DIGESTS_FILE).open("rb") as file, np.load(file) as arrays:
+            known = np.concatenate([arrays[name] for name in names])
+    except Exception:  # whatever NumPy, zipfile and zlib raise
+        return None
+    return np.isin(_digests(texts), known)
 
 
 def with_vocabulary(config: Config) -> DataConfig:
@@ -123,6 +148,14 @@ def little_data(texts: TokenizedDataset) -> str | None:
         if names := [texts.label_names[label] for label in np.flatnonzero(counts == count)]:
             found.append(f"{what} to learn from for {listed(names)}")
     return f"Warning: {'; '.join(found)}. More rows help" if found else None
+
+
+def _digests(texts: Iterable[str]) -> np.ndarray:
+    """Returns 64 bits of each text, white space folded, uint64 [texts]."""
+    folds = (folded(text).encode("utf-8", "replace") for text in texts)
+    return np.frombuffer(
+        b"".join(hashlib.blake2b(fold, digest_size=8).digest() for fold in folds), np.uint64
+    )
 
 
 def _layout(texts: TokenizedDataset, config: Config, mesh: Mesh) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+from types import SimpleNamespace
+
 import pytest
 
 import wave_jax
@@ -121,3 +124,13 @@ def test_a_stray_argument_is_refused(argv: list[str], said: str) -> None:
 def test_a_workdir_is_needed(name: str, command: Command) -> None:
     assert_refused(command(name), "WORKDIR")
     assert_refused(command(name, "a", "b"), "unexpected argument 'b'")
+
+
+def test_a_character_that_the_terminal_lacks_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a class's name on Windows, whose code page is not UTF-8."""
+    stdout = io.TextIOWrapper(io.BytesIO(), "cp1252")
+    monkeypatch.setattr("sys.stdout", stdout)
+    shown = SimpleNamespace(main=lambda argv, prog: print("wave 波"))
+    monkeypatch.setattr("importlib.import_module", lambda name: shown)
+    assert app.run_command("evaluate", []) == 0
+    assert stdout.buffer.getvalue() == b"wave \\u6ce2\n"

@@ -97,17 +97,6 @@ def test_a_drive_without_locks_or_links_is_no_obstacle(
         pass
 
 
-@pytest.mark.parametrize("name", ["posix", "nt"])
-def test_a_signal_to_oneself(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """On Windows os.kill would end the process, whatever the signal."""
-    sent: list[tuple[object, ...]] = []
-    fake = SimpleNamespace(name=name, getpid=lambda: 7, kill=lambda *given: sent.append(given))
-    monkeypatch.setattr(system, "os", fake)
-    monkeypatch.setattr("signal.raise_signal", lambda *given: sent.append(given))
-    system.signal_self(2)
-    assert sent == [(2,) if name == "nt" else (7, 2)]
-
-
 def test_peak_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     linux = system.process_peak_bytes()
     assert linux is not None

@@ -79,7 +79,10 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         source = data.test if data.test and options.split == "test" else data.source
         print(f"{options.split} split of {source}, {options.checkpoint} checkpoint")
         print_report(report)
-        _print_duplicates(record)
+        if known is None:
+            print("Training texts among them were not counted: this run keeps no digests of them")
+        elif count := record["duplicates"]:
+            print(f"{count:,} of {len(known):,} texts are training texts too: new texts score less")
         print(f"Written: {picture} and {picture.with_suffix('.json').name} beside it")
 
 
@@ -105,14 +108,6 @@ def print_report(report: Mapping[str, Any]) -> None:
     true, predicted = np.divmod(order, len(labels))
     names = {"true": [labels[k] for k in true], "predicted": [labels[k] for k in predicted]}
     print_table("Most frequent confusions", names | {"examples": wrong[true, predicted].tolist()})
-
-
-def _print_duplicates(record: Mapping[str, Any]) -> None:
-    count, total = record["duplicates"], record["examples"]
-    if count is None:
-        print("Training texts among them were not counted: this run keeps no digests of its own")
-    elif count:
-        print(f"{count:,} of {total:,} texts are training texts too: new texts may score lower")
 
 
 def _read(argv: Sequence[str], prog: str) -> tuple[Options, DataConfig, DataConfig]:

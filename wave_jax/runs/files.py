@@ -21,7 +21,6 @@ from wave_jax.data.config import DataConfig
 from wave_jax.data.ngrams import NgramTokenizer
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.errors import UserError, nearest, nearest_path, one_line
-from wave_jax.runs.system import link_new
 from wave_jax.training.config import Config
 
 CONFIG_FILE = "config.json"
@@ -121,8 +120,11 @@ def write_whole(path: Path, content: str | bytes, *, replace: bool = True) -> No
         if replace:
             part.replace(path)
         else:
-            with suppress(FileExistsError):
-                link_new(part, path)
+            try:
+                os.link(part, path)
+            except OSError:  # it is there already, or the drive has no hard links, as FAT
+                if not path.exists():
+                    part.replace(path)
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)

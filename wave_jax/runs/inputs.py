@@ -29,7 +29,7 @@ from wave_jax.runs.workdir import SNAPSHOT, final_folder, record_environment, wi
 from wave_jax.training.config import Config, epochs_for
 
 LABELS_FILE = "labels.json"
-DIGESTS_FILE = "texts.npz"  # 8 bytes a text, by which `learned_from` knows those of training
+DIGESTS_FILE = "texts.npz"  # 8 bytes a text, by which `learned_from` knows it
 
 _FEW_TEXTS = 100
 
@@ -45,8 +45,8 @@ def read_dataset(config: Config, workdir: Path) -> tuple[Dataset, TokenizedDatas
     dataset = load_dataset(with_snapshot(config.data, workdir))
     record_environment(workdir, dataset)
     if not (workdir / DIGESTS_FILE).is_file():
-        digests = {"train": dataset.train.texts, "validation": dataset.validation.texts}
-        np.savez(file := io.BytesIO(), **{name: _digests(of) for name, of in digests.items()})
+        learned, chosen = map(_digests, (dataset.train.texts, dataset.validation.texts))
+        np.savez(file := io.BytesIO(), train=learned, validation=chosen, allow_pickle=False)
         write_whole(workdir / DIGESTS_FILE, file.getvalue())
     if dataset.snapshot:
         write_snapshot(dataset, workdir / SNAPSHOT)
@@ -64,17 +64,15 @@ def read_dataset(config: Config, workdir: Path) -> tuple[Dataset, TokenizedDatas
 def learned_from(workdir: Path, texts: Iterable[str], refit: bool) -> np.ndarray | None:
     """Returns which texts the run learned from, white space folded, bool [texts].
 
-    Kept digests tell, so the training's files need not be there any more. `refit`: whether it is
-    asked of a refit's parameters, if there are any, which learned from the validation texts too.
-    None where the run keeps no digests, as those of earlier versions.
+    By kept digests, so that it need not find its files again; None where an earlier version kept
+    none. `refit`: whether a refit counts, which learned from the validation texts too.
     """
     names = ["train", *(["validation"] if refit and final_folder(workdir) != workdir else [])]
     try:
         with (workdir / DIGESTS_FILE).open("rb") as file, np.load(file) as arrays:
-            known = np.concatenate([arrays[name] for name in names])
+            return np.isin(_digests(texts), np.concatenate([arrays[name] for name in names]))
     except Exception:  # whatever NumPy, zipfile and zlib raise
         return None
-    return np.isin(_digests(texts), known)
 
 
 def with_vocabulary(config: Config) -> DataConfig:
@@ -153,9 +151,8 @@ def little_data(texts: TokenizedDataset) -> str | None:
 def _digests(texts: Iterable[str]) -> np.ndarray:
     """Returns 64 bits of each text, white space folded, uint64 [texts]."""
     folds = (folded(text).encode("utf-8", "replace") for text in texts)
-    return np.frombuffer(
-        b"".join(hashlib.blake2b(fold, digest_size=8).digest() for fold in folds), np.uint64
-    )
+    found = (hashlib.blake2b(fold, digest_size=8).digest() for fold in folds)
+    return np.frombuffer(b"".join(found), "<u8")
 
 
 def _layout(texts: TokenizedDataset, config: Config, mesh: Mesh) -> dict[str, Any]:

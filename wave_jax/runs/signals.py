@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,6 @@ from types import FrameType
 from typing import Any
 
 from wave_jax.errors import Interrupted
-from wave_jax.runs.system import signal_self
 from wave_jax.training.distributed import StopAgreement, alone
 
 # In JAX's callback of the garbage collector Python prints an exception and continues, so a signal
@@ -62,7 +62,9 @@ class Interrupt:
             raise KeyboardInterrupt
         deferred = self._agreement is not None
         if not deferred and frame is not None and frame.f_code.co_name == _SWALLOWING:
-            threading.Timer(0.01, signal_self, (number,)).start()
+            windows = os.name == "nt"  # where os.kill would end the process, whatever the signal
+            send, given = (signal.raise_signal, ()) if windows else (os.kill, (os.getpid(),))
+            threading.Timer(0.01, send, (*given, number)).start()
             return
         self.received = number
         if not deferred:

@@ -72,13 +72,11 @@ def lock(workdir: Path) -> Iterator[None]:
     The lock is the operating system's, on config.json: it ends with the process, however that ends.
     """
     with (workdir / CONFIG_FILE).open("r+") as file:
-        try:
-            lock_file(file)
-        except BlockingIOError:
+        if not lock_file(file):
             raise UserError(
                 f"another training is running in {workdir}: wait for it, stop it, or give another "
                 "--workdir"
-            ) from None
+            )
         yield
 
 

@@ -69,6 +69,12 @@ def test_other_encodings(codec: str, size: int) -> None:
     assert [text for chunk in chunks for text in chunk] == ["größer", "", last]
 
 
+def test_a_mark_tells_more_than_the_option() -> None:
+    for codec in ("utf-8-sig", "utf-16"):
+        chunks = read_lines(_Slow("größer".encode(codec), 99), "strict", "x", "cp1252")  # type: ignore[arg-type]
+        assert list(chunks) == [["größer"]]
+
+
 def test_bytes_that_are_not_of_the_encoding() -> None:
     data = "good\n".encode("utf-16") + b"\x00\xdc\n\x00"
     with pytest.raises(UserError, match=r"the input is not utf-16 .*--errors replace"):

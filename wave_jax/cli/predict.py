@@ -49,8 +49,7 @@ class Options(TextOptions):
     """What to label, and with what."""
 
     format: Literal["jsonl", "csv"] = "jsonl"
-    """'csv' has a header and the columns label and probability; with --top 3 also label_2,
-    probability_2, label_3 and probability_3."""
+    """'csv' has columns label and probability; with --top 2 also label_2 and probability_2."""
     top: int | None = None
     """Give the probabilities of that many classes only, the most probable first."""
     id_column: str | None = None

@@ -101,16 +101,16 @@ def read_lines(
 ) -> Iterator[list[str]]:
     """Yields the stream's lines in lists, in order and as soon as they come.
 
-    A carriage return at the end and a byte order mark at the very start are dropped; `codec` None
-    is UTF-16 if its mark is there, else UTF-8. UserError at a line that is not UTF-8, after the
+    A carriage return at the end is dropped. A byte order mark at the very start says what the
+    encoding is, else `codec` does; None is UTF-8. UserError at a line that is not UTF-8, after the
     lines before it, unless `errors` is 'replace'; and in any case where the stream begins as a
     picture, an archive or the like, or with a block that has a NUL, unless `nul` allows it.
     """
     number, rest, blocks = 1, b"", iter(partial(stream.read1, _BLOCK), b"")
     first = next(blocks, b"")
     blocks = chain([first], blocks)
-    if codec is None and first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        codec = "utf-16"
+    marks = {b"\xef\xbb": None, b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+    codec = marks.get(first[:2], codec)
     if codec is None:
         _check_text(first[:8192], name, nul)
     else:
@@ -131,10 +131,9 @@ def read_lines(
 
 def _check_text(start: bytes, name: str, nul: bool) -> None:
     """Raises UserError where a file that begins so holds no lines of UTF-8."""
-    found = next((what for sign, what in _SIGNS.items() if re.match(sign, start, re.DOTALL)), None)
-    if found is None and not nul and b"\0" in start:
-        found = f"no text (byte {start.index(0) + 1} is NUL)"
-    if found is not None:
+    signs = (what for sign, what in _SIGNS.items() if re.match(sign, start, re.DOTALL))
+    other = None if nul or 0 not in start else f"no text (byte {start.index(0) + 1} is NUL)"
+    if found := next(signs, other):
         expected = "expected lines of UTF-8, or a .csv, .tsv, .jsonl or .parquet file"
         raise UserError(f"{name} is {found}: {expected}")
 

@@ -29,7 +29,7 @@ from wave_jax.runs.workdir import SNAPSHOT, final_folder, record_environment, wi
 from wave_jax.training.config import Config, epochs_for
 
 LABELS_FILE = "labels.json"
-DIGESTS_FILE = "texts.npz"  # 8 bytes a text, by which `learned_from` knows it
+DIGESTS_FILE = "texts.npz"  # 8 bytes a text, by which `count_learned` knows it
 
 _FEW_TEXTS = 100
 
@@ -61,8 +61,8 @@ def read_dataset(config: Config, workdir: Path) -> tuple[Dataset, TokenizedDatas
     return dataset, tokenized
 
 
-def learned_from(workdir: Path, texts: Iterable[str], refit: bool) -> np.ndarray | None:
-    """Returns which texts the run learned from, white space folded, bool [texts].
+def count_learned(workdir: Path, texts: Iterable[str], refit: bool) -> int | None:
+    """Counts the texts that the run learned from, white space folded.
 
     By kept digests, so that it need not find its files again; None where an earlier version kept
     none. `refit`: whether a refit counts, which learned from the validation texts too.
@@ -70,9 +70,10 @@ def learned_from(workdir: Path, texts: Iterable[str], refit: bool) -> np.ndarray
     names = ["train", *(["validation"] if refit and final_folder(workdir) != workdir else [])]
     try:
         with (workdir / DIGESTS_FILE).open("rb") as file, np.load(file) as arrays:
-            return np.isin(_digests(texts), np.concatenate([arrays[name] for name in names]))
+            known = np.concatenate([arrays[name] for name in names])
     except Exception:  # whatever NumPy, zipfile and zlib raise
         return None
+    return int(np.isin(_digests(texts), known).sum())
 
 
 def with_vocabulary(config: Config) -> DataConfig:

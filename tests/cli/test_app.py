@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 import wave_jax
@@ -10,7 +14,7 @@ from wave_jax.cli.app import COMMANDS, parse
 from wave_jax.errors import PeerLost, UserError
 from wave_jax.training.config import Config
 
-from .conftest import Command, assert_refused
+from .conftest import Command, assert_refused, process
 
 
 def test_usage_lists_the_commands(command: Command) -> None:
@@ -158,3 +162,20 @@ def test_a_stray_argument_is_refused(argv: list[str], said: str) -> None:
 def test_a_workdir_is_needed(name: str, command: Command) -> None:
     assert_refused(command(name), "WORKDIR")
     assert_refused(command(name, "a", "b"), "unexpected argument 'b'")
+
+
+def test_a_character_that_the_terminal_lacks_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a class's name on Windows, whose code page is not UTF-8."""
+    stdout = io.TextIOWrapper(io.BytesIO(), "cp1252")
+    monkeypatch.setattr("sys.stdout", stdout)
+    shown = SimpleNamespace(main=lambda argv, prog: print("wave 波"))
+    monkeypatch.setattr("importlib.import_module", lambda name: shown)
+    assert app.run_command("evaluate", []) == 0
+    assert stdout.buffer.getvalue() == b"wave \\u6ce2\n"
+
+
+def test_the_current_folder_is_no_place_for_modules(tmp_path: Path) -> None:
+    for name in ("random", "tokenize", "rich", "tyro", "configs", "jax"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('executed')")
+    done = process("wave_jax", "predict", tmp_path, "--text", "a", cwd=tmp_path)
+    assert_refused(done, "config.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -60,6 +61,28 @@ def test_the_training_file_keeps_its_cut(
     again = json.loads(command("evaluate", folder, "--json", "--data.source", texts).out)
     assert again["examples"] == row["examples"] < 240
     assert again["loss"] == row["loss"]
+
+
+def test_training_texts_are_counted_whatever_their_file_is_called(
+    trained: tuple[Path, Done], command: Command, tmp_path: Path, texts: Path
+) -> None:
+    folder, moved, copy = trained[0], tmp_path / "moved", tmp_path / "copy.csv"
+    shutil.copytree(folder, moved)
+    config = json.loads((moved / "config.json").read_text())
+    config["data"]["source"] = str(tmp_path / "gone.csv")
+    (moved / "config.json").write_text(json.dumps(config))
+    copy.write_text(texts.read_text().replace(" ", "  ") + "never,seen before,sea\n")
+    done = command("evaluate", moved, "--data.source", copy)
+    found = re.search(r"\n(\d+) of 241 texts are training texts too", done.out)
+    assert found, done
+    assert 150 <= int(found.group(1)) < 240, "the training's own and what equals them"
+    row = json.loads(command("evaluate", moved, "--data.source", copy, "--json").out)
+    assert row["duplicates"] == int(found.group(1))
+    own = command("evaluate", folder)
+    assert "training texts" not in own.out, "no split parts equal texts"
+    (moved / "texts.npz").unlink()
+    done = command("evaluate", moved, "--data.source", copy)
+    assert (done.status, done.out.count("were not counted")) == (0, 1)
 
 
 def test_what_does_not_fit_is_refused(

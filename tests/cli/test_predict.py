@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 import os
 import subprocess
@@ -106,6 +107,85 @@ def test_a_table_that_does_not_fit_is_refused(
     assert_refused(command("predict", folder, "--text", "a", *columns), "--input")
 
 
+ROWS = [
+    {"id": f"00{i}", "title": words[0], "body": words[1]} for i, words in enumerate(WORDS.values())
+]
+
+
+@pytest.mark.parametrize("name", ["new.csv", "new.jsonl", "new.parquet"])
+def test_ids_and_texts_stand_beside_the_labels(
+    trained: Trained, command: Command, tmp_path: Path, name: str
+) -> None:
+    predict = ("predict", trained[0], "--input", _write(tmp_path / name, ROWS))
+    plain = [json.loads(line) for line in command(*predict).out.splitlines()]
+    done = command(*predict, "--id-column", "id", "--with-text", "--top", "2")
+    assert (done.status, done.err) == (0, "")
+    for line, row, alone in zip(done.out.splitlines(), ROWS, plain, strict=True):
+        found = json.loads(line)
+        assert list(found) == ["id", "text", "label", "probabilities"]
+        assert (found["id"], found["text"]) == (row["id"], f"{row['title']} {row['body']}")
+        best = sorted(alone["probabilities"].items(), key=lambda pair: -pair[1])[:2]
+        assert list(found["probabilities"].items()) == best, "in this order"
+        assert found["label"] == alone["label"] == best[0][0]
+    assert_refused(command(*predict, "--id-column", "idd"), "no column 'idd'", "did you mean 'id'?")
+
+
+def test_csv_for_a_spreadsheet(trained: Trained, command: Command, tmp_path: Path) -> None:
+    rows = [
+        {"id": 7, "title": 'sea, "salt"', "body": "a\rb\nü"},
+        {"id": None, "title": "", "body": ""},
+    ]
+    path = tmp_path / "new.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    given = ("predict", trained[0], "--input", path, "--id-column", "id", "--with-text")
+    expected = [json.loads(line) for line in command(*given).out.splitlines()]
+    assert [row["id"] for row in expected] == [7, None], "numbers stay numbers"
+    done = command(*given, "--format", "csv")
+    found = list(csv.DictReader(io.StringIO(done.out, newline="")))
+    assert list(found[0]) == ["id", "text", "label", "probability"]
+    for row, record in zip(found, expected, strict=True):
+        assert row["id"] == ("" if record["id"] is None else str(record["id"]))
+        assert (row["text"], row["label"]) == (record["text"], record["label"])
+        assert float(row["probability"]) == record["probabilities"][record["label"]]
+    done = command(*given, "--format", "csv", "--top", "99")
+    ranked = list(csv.reader(io.StringIO(done.out, newline="")))
+    names = [name + rank for rank in ("", "_2", "_3") for name in ("label", "probability")]
+    assert ranked[0] == ["id", "text", *names]
+    assert sorted(ranked[1][2::2]) == sorted(WORDS)
+    assert command("predict", trained[0], "--format", "csv").out == "label,probability\r\n"
+
+
+def test_ids_keep_the_order_over_many_lists(
+    trained: Trained, command: Command, tmp_path: Path
+) -> None:
+    path, count = tmp_path / "new.csv", 20_000
+    path.write_text("id,title,body\n" + "".join(f"{i},tide,ship\n" for i in range(count)))
+    done = command("predict", trained[0], "--input", path, "--id-column", "id")
+    assert [json.loads(line)["id"] for line in done.out.splitlines()] == list(
+        map(str, range(count))
+    )
+
+
+def test_texts_that_the_run_cannot_know_are_counted(trained: Trained, command: Command) -> None:
+    data = "tide ship\nКорабль в море\n船在海上\n".encode()
+    done = command("predict", trained[0], stdin=data)
+    assert (done.status, len(_labels(done.out))) == (0, 3)
+    assert done.err.startswith("Warning: 2 of 3 texts are mostly unknown to the run's vocabulary")
+    assert done.err.count("\n") == 1
+    assert command("predict", trained[0], stdin=b"tide ship\n").err == ""
+
+
+def test_a_binary_file_is_refused_whatever_errors_says(
+    trained: Trained, command: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "new.xlsx"
+    path.write_bytes(b"PK\x03\x04\x14\0" + bytes(range(256)) * 20)
+    for given in ((), ("--errors", "replace")):
+        done = command("predict", trained[0], "--input", path, *given)
+        assert_refused(done, "a zip archive", "expected lines of UTF-8")
+        assert done.out == ""
+
+
 def test_no_line_is_no_prediction(trained: Trained, command: Command) -> None:
     assert command("predict", trained[0]) == Done(0, "", "")
 
@@ -134,6 +214,8 @@ def test_wrong_options_are_refused(trained: Trained, command: Command, tmp_path:
     assert_refused(command("predict", folder, "--input", tmp_path / "none.txt"), "none.txt")
     assert_refused(command("predict", folder, "--input", tmp_path), str(tmp_path))
     assert_refused(command("predict", folder, "--text", "a", "--input", "b"), "exclude")
+    assert_refused(command("predict", folder, "--text", "a", "--top", "0"), "--top is 0")
+    assert_refused(command("predict", folder, "--text", "a", "--id-column", "b"), "--id-column")
     assert_refused(command("predict", folder, "--checkpont", "best"), "you meant: --checkpoint")
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
+import pickle
 import tracemalloc
 from pathlib import Path
 
@@ -10,6 +14,7 @@ import pytest
 
 from wave_jax.cli.texts import TextOptions, open_input, read_lines
 from wave_jax.data.config import DataConfig
+from wave_jax.data.streams import Errors
 from wave_jax.errors import UserError
 
 
@@ -52,6 +57,65 @@ def test_invalid_bytes_are_named_or_replaced() -> None:
     assert next(chunks) == ["good"], "what came before is not lost"
     with pytest.raises(UserError, match=r"line 2 of the input .*0xff at position 2.*replace"):
         next(chunks)
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "cp1252"])
+@pytest.mark.parametrize("size", [2, 3, 1000])
+def test_other_encodings(codec: str, size: int) -> None:
+    last = "zwölf" if codec == "cp1252" else "\u010a\u0a00"  # which have bytes of a line break
+    stream = _Slow(f"größer\r\n\n{last}\n".encode(codec), size)
+    given = None if codec == "utf-16" else codec  # the first has a mark
+    chunks = read_lines(stream, "strict", "x", given)  # type: ignore[arg-type]
+    assert [text for chunk in chunks for text in chunk] == ["größer", "", last]
+
+
+def test_a_mark_tells_more_than_the_option() -> None:
+    for codec in ("utf-8-sig", "utf-16"):
+        chunks = read_lines(_Slow("größer".encode(codec), 99), "strict", "x", "cp1252")  # type: ignore[arg-type]
+        assert list(chunks) == [["größer"]]
+
+
+def test_bytes_that_are_not_of_the_encoding() -> None:
+    data = "good\n".encode("utf-16") + b"\x00\xdc\n\x00"
+    with pytest.raises(UserError, match=r"the input is not utf-16 .*--errors replace"):
+        _read(data, size=1000)
+    assert _read(data, "replace", size=1000) == ["good", "\ufffd"]
+
+
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (PNG, "a picture"),
+        (b"PK\x03\x04\x14\0\0", "a zip archive, as .xlsx"),
+        (gzip.compress(b"text"), "compressed"),
+        (bz2.compress(b"text"), "compressed"),
+        (lzma.compress(b"text"), "compressed"),
+        (b"%PDF-1.7\n", "a PDF"),
+        (pickle.dumps(["text"]), "a Python pickle"),
+        ("text".encode("utf-16-le"), "UTF-16 text .*utf-16-le"),
+        ("text".encode("utf-16-be"), "UTF-16 text .*utf-16-be"),
+        (b"text\n\1\2\0", r"no text \(byte 8 is NUL\)"),
+    ],
+)
+@pytest.mark.parametrize("errors", ["strict", "replace"])
+def test_a_file_that_is_no_text_is_refused(
+    tmp_path: Path, data: bytes, said: str, errors: Errors
+) -> None:
+    (tmp_path / "file.txt").write_bytes(data)
+    options = TextOptions("runs/a", input=str(tmp_path / "file.txt"), errors=errors)
+    with (
+        open_input(options, DataConfig()) as chunks,
+        pytest.raises(UserError, match=f"file.txt is {said}.*: expected lines of UTF-8"),
+    ):
+        next(chunks)
+
+
+def test_a_picture_as_standard_input_is_refused() -> None:
+    with pytest.raises(UserError, match="the input is a picture"):
+        _read(PNG, "replace", size=1000)
 
 
 def test_many_lines_in_the_same_memory() -> None:

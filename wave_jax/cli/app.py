@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
     """Runs one command and returns its exit status; bugs keep their traceback."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a class's name may not be in its encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if name not in COMMANDS:
             near = nearest(name, COMMANDS)

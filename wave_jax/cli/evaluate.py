@@ -20,6 +20,7 @@ from wave_jax.errors import UserError
 from wave_jax.inference import load
 from wave_jax.inference.report import draw_confusion, make_report
 from wave_jax.runs.files import load_config
+from wave_jax.runs.inputs import count_learned
 from wave_jax.runs.workdir import ENVIRONMENT_FILE, check_unchanged, with_snapshot
 from wave_jax.training.compilation import enable_compilation_cache
 
@@ -65,6 +66,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     report = make_report(classifier.logits(split.texts), split.labels, classifier.labels)
     record = {"split": options.split, "checkpoint": options.checkpoint, **report}
     record["source"] = data.source
+    record["duplicates"] = count = count_learned(workdir, split.texts, refit)
     # the files are named after what decides their content
     pairs = ((data.source, trained_on.source), (data.test, trained_on.test))
     sources = [Path(path).name for path, own in pairs if path is not None and path != own]
@@ -76,6 +78,10 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         source = data.test if data.test and options.split == "test" else data.source
         print(f"{options.split} split of {source}, {options.checkpoint} checkpoint")
         print_report(report)
+        if count is None:
+            print("Training texts among them were not counted: this run keeps no digests of them")
+        elif count:
+            print(f"{count:,} of {len(split):,} texts are training texts too: new texts score less")
         print(f"Written: {picture} and {picture.with_suffix('.json').name} beside it")
 
 

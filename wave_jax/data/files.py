@@ -70,17 +70,24 @@ def open_texts(path: Path, spec: ColumnSpec) -> tuple[str, Iterator[str]]:
     Returns a description of the columns, and an iterator over the texts that reads the file as it
     goes; errors are raised when their row is reached.
     """
+    columns, rows = open_texts_with_ids(path, spec)
+    return columns, (text for text, _ in rows)
+
+
+def open_texts_with_ids(path: Path, spec: ColumnSpec) -> tuple[str, Iterator[tuple[str, Any]]]:
+    """Opens a file as `open_texts`; with each text comes its value in the column `spec.group`."""
     spec = replace(spec, unlabelled="ignore", zhang=(path.parent / _CLASSES).is_file())
     columns, rows = open_rows(Input.file(existing(path)), spec)
-    return str(columns), (text for text, *_ in clean_rows(columns, rows, spec))
+    return str(columns), ((text, value) for text, _, value in clean_rows(columns, rows, spec))
 
 
 def clean_rows(
     columns: Columns, rows: Iterable[Row], spec: ColumnSpec
-) -> Iterator[tuple[str, str | None, str | None]]:
-    """Yields text, class name and group of each row; None if it has none or it is not read.
+) -> Iterator[tuple[str, str | None, Any]]:
+    """Yields text, class and group (its repr, or its value if labels are ignored) of each row.
 
-    Raises UserError, naming the row: a label is missing or unusable, or a text is not UTF-8.
+    None if it has none or it is not read. Raises UserError, naming the row: a label is missing or
+    unusable, or a text is not UTF-8.
     """
     for where, values, label, group in rows:
         texts = [_decoded(value, spec.errors) for value in values]
@@ -89,7 +96,9 @@ def clean_rows(
             text = _LINE_BREAK.sub("\n", text).strip()
         text = encodable(text, spec.errors, where)
         if spec.unlabelled == "ignore":
-            yield text, None, None
+            if isinstance(group := _decoded(group, spec.errors), str):
+                group = encodable(group, spec.errors, where)
+            yield text, None, group
             continue
         label = _decoded(label, spec.errors)
         name = _class_name(label, where)

@@ -38,7 +38,7 @@ class ColumnSpec:
     # A file without a header line has the layout of Zhang et al. (2015): the class, counted from 1,
     # and then columns of text.
     zhang: bool = False
-    group: str | None = None  # whose rows of one value no split parts
+    group: str | None = None  # whose rows of one value no split parts; or an id of unlabelled rows
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def choose_columns(names: Sequence[str], spec: ColumnSpec, origin: str) -> Colum
     group = None if spec.group is None else check_named(names, spec.group, origin)
     text = tuple(check_named(names, name, origin) for name in spec.text)
     if not text:
-        others = [name for name in names if name not in (label, group)]
+        others = [n for n in names if n != label and (ignored or n != group)]  # an id may be text
         found = (_first(others, TITLE_NAMES), _first(others, TEXT_NAMES))
         text = tuple(name for name in found if name is not None)
     if not text:

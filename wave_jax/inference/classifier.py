@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -99,12 +99,16 @@ class Classifier:
             return self.predict([texts])[0]
         return self._predictions(self.logits(texts))
 
-    def predict_stream(self, chunks: Iterable[Sequence[str]]) -> Iterator[list[Prediction]]:
+    def predict_stream(
+        self, chunks: Iterable[Sequence[str]], seen: Callable[[Tokens], object] = len
+    ) -> Iterator[list[Prediction]]:
         """Yields the predictions of each list of texts, in order and as soon as possible.
 
         At most two lists are read and tokenized ahead, so that memory does not grow with them.
+        `seen` is called with the tokens of each list before its predictions come.
         """
         for tokens in prefetch(chunks, self._encode):
+            seen(tokens)
             yield self._predictions(self._logits(tokens))
 
     def logits(self, texts: str | Iterable[str]) -> np.ndarray:

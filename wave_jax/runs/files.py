@@ -120,8 +120,11 @@ def write_whole(path: Path, content: str | bytes, *, replace: bool = True) -> No
         if replace:
             part.replace(path)
         else:
-            with suppress(FileExistsError):
+            try:
                 os.link(part, path)
+            except OSError:  # it is there already, or the drive has no hard links, as FAT
+                if not path.exists():
+                    part.replace(path)
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)

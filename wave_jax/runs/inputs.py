@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import io
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jax import process_count, process_index
 from jax.sharding import Mesh
 
@@ -14,6 +18,7 @@ from wave_jax.data.batches import EvalBatches, TrainBatches
 from wave_jax.data.config import DataConfig
 from wave_jax.data.dataset import Dataset, load_dataset, write_snapshot
 from wave_jax.data.shapes import TOKEN_COST, Shapes
+from wave_jax.data.table import folded
 from wave_jax.data.tokenize import TokenizedDataset, tokenize_dataset
 from wave_jax.errors import UserError
 from wave_jax.models import ordered
@@ -21,8 +26,10 @@ from wave_jax.models.bert import lowercases, vocabulary_file
 from wave_jax.models.config import sizes, table_rows
 from wave_jax.runs.files import TOKENIZER_FILE, load_tokenizer, save_tokenizer, write_whole
 from wave_jax.runs.initial import LABELS_FILE, read_origin, save_initial
-from wave_jax.runs.workdir import SNAPSHOT, record_environment, with_snapshot
+from wave_jax.runs.workdir import SNAPSHOT, final_folder, record_environment, with_snapshot
 from wave_jax.training.config import Config, epochs_for
+
+DIGESTS_FILE = "texts.npz"  # 8 bytes a text, by which `count_learned` knows it
 
 # Each further shape pads less but takes as long to compile as some tens of steps.
 _STEPS_PER_SHAPE, _MOST_SHAPES, _EVAL_SHAPES = 250, 7, 2
@@ -31,13 +38,18 @@ _STEPS_PER_SHAPE, _MOST_SHAPES, _EVAL_SHAPES = 250, 7, 2
 def read_dataset(config: Config, workdir: Path) -> tuple[Dataset, TokenizedDataset]:
     """Returns the run's texts, which a resumed run must have unchanged, and their tokens.
 
-    Writes tokenizer.json, labels.json, environment.json and parameters to start from, if any.
+    Writes tokenizer.json, labels.json, environment.json, texts.npz and parameters to start from,
+    if any.
     """
     known, onward = (workdir / TOKENIZER_FILE).is_file(), config.train.init_from is not None
     tokenizer = load_tokenizer(workdir, config.data) if known else None
     tokenizer = read_origin(config) if onward and not known else tokenizer
     dataset = load_dataset(with_snapshot(config.data, workdir))
     record_environment(workdir, dataset)
+    if not (workdir / DIGESTS_FILE).is_file():
+        learned, chosen = map(_digests, (dataset.train.texts, dataset.validation.texts))
+        np.savez(file := io.BytesIO(), train=learned, validation=chosen, allow_pickle=False)
+        write_whole(workdir / DIGESTS_FILE, file.getvalue())
     if dataset.snapshot:
         write_snapshot(dataset, workdir / SNAPSHOT)
     data, refit = with_vocabulary(config), config.train.refit
@@ -49,6 +61,21 @@ def read_dataset(config: Config, workdir: Path) -> tuple[Dataset, TokenizedDatas
             save_initial(config, dataset.label_names, workdir)
         save_tokenizer(workdir, tokenized.tokenizer)
     return dataset, tokenized
+
+
+def count_learned(workdir: Path, texts: Iterable[str], refit: bool) -> int | None:
+    """Counts the texts that the run learned from, white space folded.
+
+    By kept digests, so that it need not find its files again; None where an earlier version kept
+    none. `refit`: whether a refit counts, which learned from the validation texts too.
+    """
+    names = ["train", *(["validation"] if refit and final_folder(workdir) != workdir else [])]
+    try:
+        with (workdir / DIGESTS_FILE).open("rb") as file, np.load(file) as arrays:
+            known = np.concatenate([arrays[name] for name in names])
+    except Exception:  # whatever NumPy, zipfile and zlib raise
+        return None
+    return int(np.isin(_digests(texts), known).sum())
 
 
 def with_vocabulary(config: Config) -> DataConfig:
@@ -107,6 +134,13 @@ def eval_batches(
         max_shapes=_EVAL_SHAPES,
         **_layout(texts, config, mesh),
     )
+
+
+def _digests(texts: Iterable[str]) -> np.ndarray:
+    """Returns 64 bits of each text, white space folded, uint64 [texts]."""
+    folds = (folded(text).encode("utf-8", "replace") for text in texts)
+    found = (hashlib.blake2b(fold, digest_size=8).digest() for fold in folds)
+    return np.frombuffer(b"".join(found), "<u8")
 
 
 def _layout(texts: TokenizedDataset, config: Config, mesh: Mesh) -> dict[str, Any]:

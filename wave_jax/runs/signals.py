@@ -67,7 +67,9 @@ class Interrupt:
             return
         deferred = self._agreement is not None
         if not deferred and frame is not None and frame.f_code.co_name == _SWALLOWING:
-            threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
+            windows = os.name == "nt"  # where os.kill would end the process, whatever the signal
+            send, given = (signal.raise_signal, ()) if windows else (os.kill, (os.getpid(),))
+            threading.Timer(0.01, send, (*given, number)).start()
             return
         self.received = number
         if not deferred:

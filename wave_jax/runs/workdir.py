@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import importlib.metadata
 import json
 import platform
-import resource
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +22,7 @@ from wave_jax.data.dataset import Dataset
 from wave_jax.data.tokenize import TokenizedDataset
 from wave_jax.errors import UserError
 from wave_jax.runs.files import CONFIG_FILE, differences, load_config, save_config, write_whole
+from wave_jax.runs.system import lock_file, process_peak_bytes
 from wave_jax.training.compilation import program_bytes
 from wave_jax.training.config import Config
 from wave_jax.training.evaluation import EvalResult
@@ -74,15 +72,11 @@ def lock(workdir: Path) -> Iterator[None]:
     The lock is the operating system's, on config.json: it ends with the process, however that ends.
     """
     with (workdir / CONFIG_FILE).open("r+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock_file(file):
             raise UserError(
                 f"another training is running in {workdir}: wait for it, stop it, or give another "
                 "--workdir"
-            ) from None
-        except OSError:  # a file system without locks: better without than not at all
-            pass
+            )
         yield
 
 
@@ -180,7 +174,7 @@ class Summary:
     seconds: float  # of training, without compilation and evaluation
     examples_per_s: float  # over all of it, loading included
     step_bytes: int | None  # of the largest compiled step: arguments, results, temporaries
-    process_bytes: int  # peak
+    process_bytes: int | None  # peak, where the system tells it
     device_bytes: int | None  # peak of the first device, where it is known
     texts_cut: dict[str, int]  # texts longer than `data.max_length` tokens, by split
     refit_steps: int = 0  # made on training and validation texts together
@@ -273,9 +267,3 @@ class Summary:
         table.add_row("texts truncated", ", ".join(cut))
         table.add_row("written to", self.workdir)
         return table
-
-
-def process_peak_bytes() -> int:
-    """Returns the peak memory of this process."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes, except on macOS

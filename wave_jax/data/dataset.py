@@ -14,8 +14,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from wave_jax.data.config import DataConfig
-from wave_jax.data.docstrings import read_docstrings
 from wave_jax.data.files import LABELS, read_file, read_source
+from wave_jax.data.sources.docstrings import read_docstrings
 from wave_jax.data.streams import existing, user_path
 from wave_jax.data.table import ColumnSpec, Table, class_names, folded, remarks
 from wave_jax.errors import UserError, listed, nearest, nearest_path, shorten
@@ -207,7 +207,7 @@ def _read(config: DataConfig) -> tuple[dict[str, Table], str]:
     if config.source == DOCSTRINGS:
         tables, description = read_docstrings()
     elif config.source.startswith(TFDS):
-        from wave_jax.data.tfds import read_tfds  # slow to import
+        from wave_jax.data.sources.tfds import read_tfds  # slow to import
 
         name = config.source.removeprefix(TFDS)
         tables, description = read_tfds(name, spec, config.tfds_dir, config.tfds_manual_dir)

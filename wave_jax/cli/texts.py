@@ -7,7 +7,7 @@ import itertools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,13 +15,15 @@ from typing import Annotated, Literal
 import tyro
 
 from wave_jax.data.config import ColumnsConfig, DataConfig
-from wave_jax.data.files import FORMATS, open_texts
+from wave_jax.data.files import open_texts
+from wave_jax.data.formats import FORMATS
 from wave_jax.data.streams import Errors, existing, plain_suffix, reading, user_path
 from wave_jax.data.table import ColumnSpec
 from wave_jax.errors import UserError
 
 _BLOCK = 1 << 20  # bytes asked for at once; a pipe or terminal gives what it has
 _CHUNK = 8192  # texts
+_FORM = ("delimiter", "encoding")
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class TextOptions:
     errors: Errors = "strict"
     """Bytes that are not UTF-8: 'strict' stops and names the line, 'replace' puts U+FFFD in."""
     data: ColumnsConfig = field(default_factory=ColumnsConfig)
-    """Columns of such a file: those of the training, unless given here."""
+    """Columns of such a file, and how it is written: as in training, unless given here."""
     checkpoint: Literal["best", "last"] = "best"
     """Parameters of the best validation accuracy, or the newest; after a refit, those of it."""
 
@@ -47,7 +49,7 @@ class TextOptions:
         table = self.input is not None and is_table(user_path(self.input))
         if self.data != ColumnsConfig() and not table:
             tables = "a .csv, .tsv, .jsonl or .parquet file: other files are read line by line"
-            named = "--data.text-columns and --data.columns"
+            named = "--data.text-columns, --data.columns, --data.delimiter and --data.encoding"
             raise UserError(f"{named} need --input FILE with {tables}")
 
 
@@ -63,7 +65,9 @@ def open_input(options: TextOptions, trained_on: DataConfig) -> Iterator[Iterato
     if is_table(path):
         text = options.data.text_columns or trained_on.text_columns
         names = options.data.columns or trained_on.columns
-        yield _rows(path, ColumnSpec(text, trained_on.label_column, names, errors=options.errors))
+        form = {n: getattr(options.data, n) or getattr(trained_on, n) for n in _FORM}
+        spec = ColumnSpec(text, trained_on.label_column, names, errors=options.errors)
+        yield _rows(path, replace(spec, **form))
         return
     if not path.exists():
         existing(path)  # raises, with a similar name

@@ -21,7 +21,7 @@ from wave_jax.models import ordered
 from wave_jax.models.bert import lowercases, vocabulary_file
 from wave_jax.models.config import sizes, table_rows
 from wave_jax.runs.files import TOKENIZER_FILE, load_tokenizer, save_tokenizer, write_whole
-from wave_jax.runs.workdir import SNAPSHOT, record_environment, with_snapshot
+from wave_jax.runs.workdir import SNAPSHOT, check_paths, record_environment, with_snapshot
 from wave_jax.training.config import Config, epochs_for
 
 LABELS_FILE = "labels.json"
@@ -37,6 +37,7 @@ def read_dataset(config: Config, workdir: Path) -> tuple[Dataset, TokenizedDatas
 
     Writes tokenizer.json, labels.json and environment.json to the workdir.
     """
+    check_paths(config.data, workdir)
     dataset = load_dataset(with_snapshot(config.data, workdir))
     record_environment(workdir, dataset)
     if dataset.snapshot:

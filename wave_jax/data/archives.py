@@ -16,7 +16,7 @@ from wave_jax.data.streams import COMPRESSED, Input, open_file, printable, readi
 from wave_jax.errors import UserError, one_line
 
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
-_MOST_BYTES = 512 << 20  # of a tar archive's headers: those of a million files
+_MOST_BYTES = 256 << 20  # of a tar archive's headers: those of half a million files
 _Open = Callable[[], IO[bytes]]
 
 

@@ -18,7 +18,7 @@ from wave_jax.data.table import Columns, ColumnSpec, Table, remarks, row_name, w
 from wave_jax.errors import UserError, listed, shorten
 
 _ROW_BYTES = 200  # of a row in memory, besides its text
-_LONGEST_TEXT = 32 << 20  # characters, of a text that is a file
+_LONGEST_TEXT = 32 << 20  # characters of a text that is a file
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Zhang et al. write a line break as a backslash and an n; AG News writes a bare backslash before
 # the next word, which may begin with a small n.

@@ -25,8 +25,8 @@ T = TypeVar("T")
 
 LONGEST_LINE = 32 << 20  # characters
 COMPRESSED = (".gz", ".bz2", ".xz")
-# Text is compressed to a tenth, perhaps: what grows more than this is made to fill the memory.
-_GROWTH, _SMALL = 200, 256 << 20  # characters for a byte on disk; few enough in any case
+# Bytes of memory for a byte on disk, and what any file may take: more is made to fill the memory.
+_GROWTH, _SMALL = 400, 256 << 20
 # Under 'strict' a bad byte becomes a lone surrogate, which `files.encodable` reports with its row.
 DECODE_ERRORS = {"strict": "wave_jax.surrogates", "replace": "replace"}
 _OPENERS: dict[bytes, Callable[..., Any]] = {
@@ -79,7 +79,7 @@ class Input:
             stream.seek(0)
             text = io.TextIOWrapper(stream, codec, DECODE_ERRORS[errors], newline=newline)
             read = iter(partial(text.readline, LONGEST_LINE + 1), "")
-            lines = bounded(read, len, capacity([self]), self.name)
+            lines = bounded(read, lambda line: 60 + 4 * len(line), capacity([self]), self.name)
             for number, line in enumerate(lines, 1):
                 if len(line) > LONGEST_LINE:
                     raise UserError(
@@ -90,19 +90,19 @@ class Input:
 
 
 def capacity(inputs: Iterable[Input]) -> int:
-    """Returns how many characters inputs may hold together, by the size of their files on disk."""
+    """Returns how many bytes of memory inputs may take together, by the size of their files."""
     places = {each.place for each in inputs}
     return max(_SMALL, _GROWTH * sum(place.stat().st_size for place in places))
 
 
 def bounded(items: Iterable[T], size: Callable[[T], int], most: int, name: str) -> Iterator[T]:
-    """Yields the items; UserError once their sizes add up to more than `most`."""
+    """Yields the items; UserError once their sizes add up to more than `most` bytes."""
     total = 0
     for item in items:
         total += size(item)
         if total > most:
-            what = f"{name} holds over {most >> 20} million characters, too many for its size"
-            raise UserError(f"{what}: decompress it, or make a csv file, if it is what you expect")
+            what = f"{name} takes over {most >> 20} MB of memory, too much for what it is"
+            raise UserError(f"{what}: if that is right, decompress it, or make a csv file of it")
         yield item
 
 
@@ -123,7 +123,7 @@ def reading(name: str) -> Iterator[None]:
 def check_encoding(name: str | None) -> None:
     """Raises UserError, with a similar name, unless Python knows this encoding of text."""
     try:
-        "a".encode(name or "utf-8")
+        "a".encode("utf-8" if name is None else name)
     except (LookupError, ValueError):
         what = f"--data.encoding {name!r} is no encoding{nearest(str(name).lower(), _ENCODINGS)}"
         raise UserError(f"{what}; expected one such as cp1252, latin-1 or utf-16") from None

@@ -36,11 +36,13 @@ def _download(repository: str, folder: str) -> Path:
     """Returns the folder in the cache that holds the newest commit, or else the one known."""
     try:
         import huggingface_hub as hub
+        from huggingface_hub.constants import HF_HUB_CACHE
         from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+        from huggingface_hub.utils import disable_progress_bars
     except ImportError:
         raise UserError("a source hf:NAME needs 'pip install huggingface_hub'") from None
     if not sys.stderr.isatty():
-        hub.utils.disable_progress_bars()
+        disable_progress_bars()
     prefix, names = f"{folder}/" if folder else "", []
     patterns = [f"{prefix}*{ending}" for ending in _ENDINGS]
     try:
@@ -53,7 +55,7 @@ def _download(repository: str, folder: str) -> Path:
         what = "is no data set of the hub, or private; expected a name as in hf:stanfordnlp/imdb"
         raise UserError(f"hf:{repository} {what}") from None
     except LocalEntryNotFoundError as error:
-        what = f"hf:{repository} is not in {hub.constants.HF_HUB_CACHE}, and there is no network"
+        what = f"hf:{repository} is not in {HF_HUB_CACHE}, and there is no network"
         raise UserError(f"{what}: give local files with --data.source PATH") from error
     except UserError:
         raise

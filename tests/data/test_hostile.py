@@ -63,7 +63,9 @@ MEMBERS = st.one_of(
     st.sampled_from(
         ["train.csv", "x/train.csv", "pos/1.txt", "neg/1.txt", "../pos/2.txt", "/a.csv"]
     ),
-    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12),
+    st.text(
+        st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12
+    ),
 )
 ZIPPED = st.builds(
     zipped,

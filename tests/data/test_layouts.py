@@ -95,7 +95,7 @@ def test_configurations_of_a_data_set(tmp_path):
     assert read_source(tmp_path, ColumnSpec())[0]["train"].texts == ["good", "bad"]
     tree(tmp_path, {"other/train-00000-of-00001.csv": TABLE})
     with pytest.raises(
-        UserError, match=r"several data sets, in 'other', 'plain_text': give .*/oth"
+        UserError, match=r"several data sets, in 'other', 'plain_text': give the folder"
     ):
         read_source(tmp_path, ColumnSpec())
 

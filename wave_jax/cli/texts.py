@@ -23,7 +23,6 @@ from wave_jax.errors import UserError
 
 _BLOCK = 1 << 20  # bytes asked for at once; a pipe or terminal gives what it has
 _CHUNK = 8192  # texts
-_FORM = ("delimiter", "encoding")
 
 
 @dataclass(frozen=True)
@@ -63,11 +62,10 @@ def open_input(options: TextOptions, trained_on: DataConfig) -> Iterator[Iterato
     """Opens `--input` and yields its texts in lists: the rows of a table, or lines."""
     path = user_path(options.input or "")
     if is_table(path):
-        text = options.data.text_columns or trained_on.text_columns
-        names = options.data.columns or trained_on.columns
-        form = {n: getattr(options.data, n) or getattr(trained_on, n) for n in _FORM}
+        read = {name: v or getattr(trained_on, name) for name, v in vars(options.data).items()}
+        text, names = read.pop("text_columns"), read.pop("columns")
         spec = ColumnSpec(text, trained_on.label_column, names, errors=options.errors)
-        yield _rows(path, replace(spec, **form))
+        yield _rows(path, replace(spec, **read))
         return
     if not path.exists():
         existing(path)  # raises, with a similar name

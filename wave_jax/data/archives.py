@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -16,7 +17,6 @@ from wave_jax.data.streams import COMPRESSED, Input, open_file, printable, readi
 from wave_jax.errors import UserError, one_line
 
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
-_MOST_BYTES = 256 << 20  # of a tar archive's headers: those of half a million files
 _Open = Callable[[], IO[bytes]]
 
 
@@ -26,46 +26,38 @@ def holds_files(path: Path) -> bool:
 
 
 @contextmanager
-def open_files(
-    place: Path, encoding: str | None = None, depth: int = 1
-) -> Iterator[dict[str, Input]]:
+def open_files(place: Path, encoding: str | None = None) -> Iterator[dict[str, Input]]:
     """Opens the regular files of a folder, or of an archive: nothing is extracted.
 
-    They are named by their paths in it, with '/', and sorted; of a folder, so many levels are read.
+    They are named by their paths in it, with '/', and sorted; of a folder, four levels are read.
     Hidden files are left out, as are the links of an archive, whose '..' are left out of the names.
     """
     with reading(str(place)), ExitStack() as stack:
         if place.is_dir():
-            paths = {path.relative_to(place).as_posix(): path for path in _walk(place, depth)}
-            yield {name: Input.file(paths[name], encoding, name) for name in sorted(paths)}
+            paths = {path.relative_to(place).as_posix(): path for path in _walk(place, 4)}
+            yield {n: Input.file(path, encoding, n) for n, path in sorted(paths.items())}
             return
-        members = {}
+        files = {}
         try:
             for name, opened in _members(place, stack):
-                parts = name.replace("\\", "/").split("/")
-                parts = [part for part in parts if part not in ("", ".", "..")]
+                parts = [p for p in re.split(r"[/\\]", name) if p not in ("", ".", "..")]
                 if parts and not any(map(_is_hidden, parts)):
-                    members["/".join(parts)] = opened
+                    shown = printable("/".join([place.name, *parts]))
+                    member = partial(_open_member, shown, opened)
+                    files["/".join(parts)] = Input(shown, member, place, encoding)
         except (OSError, UserError):
             raise
         except Exception as error:  # bytes that the libraries do not expect in a header
-            what = f"{place}: damaged or incomplete archive"
-            raise UserError(f"{what} ({one_line(error)})") from error
-        named = {name: printable(f"{place.name}/{name}") for name in sorted(members)}
-        yield {
-            name: Input(shown, partial(_open_member, shown, members[name]), place, encoding)
-            for name, shown in named.items()
-        }
+            raise UserError(f"{place}: damaged archive ({one_line(error)})") from error
+        yield dict(sorted(files.items()))
 
 
 def _walk(folder: Path, depth: int) -> Iterator[Path]:
     for path in folder.iterdir():
-        if _is_hidden(path.name):
-            continue
-        if path.is_dir():
-            yield from _walk(path, depth - 1) if depth > 1 else ()
-        elif path.is_file():
+        if path.is_file() and not _is_hidden(path.name):
             yield path
+        elif depth > 1 and path.is_dir() and not _is_hidden(path.name):
+            yield from _walk(path, depth - 1)
 
 
 def _members(place: Path, stack: ExitStack) -> Iterator[tuple[str, _Open]]:
@@ -88,7 +80,7 @@ def _members(place: Path, stack: ExitStack) -> Iterator[tuple[str, _Open]]:
 class _Capped(io.BufferedReader):
     """A stream for tarfile, which reads headers whole, however long they say they are."""
 
-    left: float = _MOST_BYTES
+    left: float = 256 << 20  # the headers of half a million files
 
     def read(self, size: int | None = -1) -> bytes:
         self.left -= size or 0

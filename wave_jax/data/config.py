@@ -18,8 +18,7 @@ class ColumnsConfig:
     """Character between the fields of a csv or tsv file, or 'tab'; by default a comma in .csv and a
     tab in .tsv, or what else of these, ';' and '|' gives the columns."""
     encoding: str | None = None
-    """Encoding of text without a byte order mark, such as cp1252, latin-1 or gb18030 (default:
-    UTF-8)."""
+    """Encoding of text without a byte order mark, such as cp1252 or latin-1 (default: UTF-8)."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +35,14 @@ class SourceConfig(ColumnsConfig):
     folders that are named for the classes (pos/1.txt, or train/pos/1.txt and test/pos/2.txt; those
     of 'unsup' are left out); else the only table, whatever its name."""
     test: str | None = None
-    """A separate test file, folder or archive; without it, a source that has no test split is split
-    at random."""
+    """A separate test file or folder; without it, a source that has no test split is split."""
     label_column: str | None = None
     """Column that holds the label; by default found by name ('label', ...)."""
     on_unlabelled: Literal["stop", "skip"] = "stop"
     """Rows whose label is empty: 'stop' names the row, 'skip' leaves such rows out and counts
     them."""
     errors: Literal["strict", "replace"] = "strict"
-    """Bytes that do not fit the encoding: 'strict' stops and names the row, 'replace' substitutes
-    U+FFFD."""
+    """Bytes that do not fit: 'strict' stops and names the row, 'replace' substitutes U+FFFD."""
     max_length: int = 128
     """Maximum number of tokens of a text, [CLS] and [SEP] included; longer texts are truncated,
     and counted. N-grams and stems come on top."""

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from wave_jax.data.config import DataConfig
+from wave_jax.data.config import ColumnsConfig, DataConfig
 from wave_jax.data.files import read_file, read_source
 from wave_jax.data.layouts import LABELS
 from wave_jax.data.sources.docstrings import read_docstrings
@@ -26,10 +26,7 @@ TFDS, HUB = "tfds:", "hf:"
 _MOST_CLASSES = 12  # that a line lists
 _FEW_ROWS = 20  # fewer rows may well have a different label each
 # options that decide which rows are drawn, as equal texts stay on one side
-_READING = (
-    *("text_columns", "label_column", "columns", "on_unlabelled", "errors"),
-    *("delimiter", "encoding"),
-)
+_READING = (*vars(ColumnsConfig()), "label_column", "on_unlabelled", "errors")
 SplitName = Literal["train", "validation", "test"]
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from wave_jax.data.archives import holds_files, open_files
-from wave_jax.data.formats import Row, check_ungrouped, open_rows, parse_json
-from wave_jax.data.layouts import CLASSES, DEEPEST, LABELS, class_of, find_layout
+from wave_jax.data.formats import Row, Rows, check_ungrouped, open_rows, parse_json
+from wave_jax.data.layouts import CLASSES, LABELS, class_of, find_layout
 from wave_jax.data.streams import DECODE_ERRORS, Errors, Input, bounded, capacity, existing
 from wave_jax.data.table import Columns, ColumnSpec, Table, remarks, row_name, whole_numbers
 from wave_jax.errors import UserError, listed, shorten
@@ -38,14 +38,13 @@ def read_source(path: Path, spec: ColumnSpec) -> tuple[dict[str, Table], str]:
         table = read_file(path, spec)
         return {"train": table}, f"{path}: {len(table):,} rows{remarks(table)}"
     tables, spec = {}, replace(spec, zhang=True)
-    with open_files(path, spec.encoding, DEEPEST) as files:
+    with open_files(path, spec.encoding) as files:
         layout = find_layout(str(path), list(files))
         beside = {name: files.get(str(layout.folder / name)) for name in (CLASSES, LABELS)}
         for split, names in layout.splits.items():
             own = spec if split == "train" else replace(spec, group=None)  # others stay whole
-            sources = {name: files[name] for name in names}
-            folder = f"{path.name}, {split}" if layout.class_folders else None
-            tables[split] = _read(sources, own, beside[CLASSES], folder)
+            folder = f"{path.name}, {split}" if layout.class_folders else ""
+            tables[split] = _read([files[name] for name in names], own, beside[CLASSES], folder)
         if order := beside[LABELS]:
             classes = _read_label_order(order, spec.errors)
             tables["train"] = replace(tables["train"], classes=classes)
@@ -65,9 +64,8 @@ def read_file(path: Path, spec: ColumnSpec) -> Table:
             raise UserError(f"{path} has no test split, only {listed(list(tables))}")
         return tables.get("test", tables["train"])
     names = path.parent / CLASSES
-    zhang = names.is_file()
-    classes = Input.file(names, spec.encoding) if zhang else None
-    return _read({"": Input.file(path, spec.encoding)}, replace(spec, zhang=zhang), classes)
+    classes = Input.file(names, spec.encoding) if names.is_file() else None
+    return _read([Input.file(path, spec.encoding)], replace(spec, zhang=bool(classes)), classes)
 
 
 def open_texts(path: Path, spec: ColumnSpec) -> tuple[str, Iterator[str]]:
@@ -135,27 +133,20 @@ def encodable(text: str, errors: Errors, where: str, encoding: str | None = None
         return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
     code = ord(found.group())
     what = f"byte 0x{code - 0xDC00:02X}" if 0xDC00 <= code <= 0xDCFF else f"surrogate U+{code:X}"
-    advice = "name the file's encoding with --data.encoding (such as cp1252)"
-    other = "pass --data.errors replace to substitute U+FFFD"
-    raise UserError(f"{where}: not valid {encoding or 'UTF-8'} ({what}); {advice}, or {other}")
+    advice = (
+        "name its encoding with --data.encoding (such as cp1252), or pass --data.errors replace"
+    )
+    raise UserError(f"{where}: not valid {encoding or 'UTF-8'} ({what}); {advice}")
 
 
-def _read(
-    sources: dict[str, Input],
-    spec: ColumnSpec,
-    names: Input | None,
-    class_folder: str | None = None,
-) -> Table:
+def _read(shards: list[Input], spec: ColumnSpec, names: Input | None, folder: str = "") -> Table:
     """Reads files whose classes, if they have the layout of Zhang et al., are named by `names`.
 
-    With `class_folder`, their name together, each is a text, whose class its path names.
+    With `folder`, what messages call it, each is a text of the class that its path names.
     """
-    shards = list(sources.values())
-    columns, rows = (
-        (Columns(), _texts(sources, spec)) if class_folder else open_rows(shards[0], spec)
-    )
-    others = () if class_folder else (row for s in shards[1:] for row in open_rows(s, spec)[1])
-    origin = class_folder or shards[0].name
+    opener, origin = (_open_text, folder) if folder else (open_rows, shards[0].name)
+    columns, rows = opener(shards[0], spec)
+    others = (row for shard in shards[1:] for row in opener(shard, spec)[1])
     rows = bounded(itertools.chain(rows, others), _row_size, capacity(shards), origin)
     table = make_table(columns, rows, spec, origin)
     if not table.texts:
@@ -164,16 +155,15 @@ def _read(
     return _name_classes(table, names, spec.errors) if columns.headerless and names else table
 
 
-def _texts(sources: dict[str, Input], spec: ColumnSpec) -> Iterator[Row]:
-    """Reads files, by their paths, that are a text each, and whose folders name their classes."""
-    check_ungrouped(f"{next(iter(sources))} is a text", spec)
-    for name, source in sources.items():
-        lines = source.lines(spec.errors, newline=None)
-        text = "".join(bounded(lines, len, _LONGEST_TEXT, source.name))
-        if "\0" in text:
-            advice = "UTF-16 without its mark needs --data.encoding utf-16-le"
-            raise UserError(f"{source.name} holds a byte 0, and so no plain text: {advice}")
-        yield source.name, [text.strip()], class_of(name), None
+def _open_text(source: Input, spec: ColumnSpec) -> Rows:
+    """Reads a file that is one text, whose class is the name of its folder."""
+    check_ungrouped(f"{source.name} is a text", spec)
+    lines = source.lines(spec.errors, newline=None)
+    text = "".join(bounded(lines, len, _LONGEST_TEXT, source.name))
+    if "\0" in text:
+        advice = "UTF-16 without its mark needs --data.encoding utf-16-le"
+        raise UserError(f"{source.name} holds a byte 0, and so no plain text: {advice}")
+    return Columns(), iter([(source.name, [text.strip()], class_of(source.name), None)])
 
 
 def _row_size(row: Row) -> int:

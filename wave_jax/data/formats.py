@@ -22,7 +22,6 @@ from wave_jax.errors import UserError, one_line, shorten
 
 FASTTEXT_LABEL = "__label__"
 _SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
-_FIRST_ROWS = 20  # that tell a delimiter
 _UNLABELLED = -1  # class index of rows without a label, in TFDS and Hugging Face's datasets
 _POINTER = b"version https://git-lfs.github.com/spec/"
 # What messages call a row, and its texts, label and group as they stand in the file.
@@ -128,8 +127,7 @@ def open_rows(source: Input, spec: ColumnSpec) -> Rows:
     if start.startswith(b"PAR1"):
         return read_parquet(source, spec)
     text = start.decode(source.codec(start), "ignore").lstrip("\ufeff \t\r\n")
-    signs = {FASTTEXT_LABEL: read_fasttext, "{": read_jsonl}
-    for sign, reader in signs.items():
+    for sign, reader in ((FASTTEXT_LABEL, read_fasttext), ("{", read_jsonl)):
         if text.startswith(sign):
             return reader(source, spec)
     raise UserError(
@@ -179,7 +177,7 @@ def _delimiter(source: Input, spec: ColumnSpec, usual: str) -> str:
     for delimiter in dict.fromkeys((usual, *",;|\t")):
         try:
             records = _csv_records(source, spec.errors, delimiter, csv.QUOTE_MINIMAL)
-            first = [fields for _, fields in itertools.islice(records, _FIRST_ROWS)]
+            first = [fields for _, fields in itertools.islice(records, 20)]  # rows
             names, _ = _find_columns(first[0], spec, source.name)
         except (UserError, IndexError):
             continue

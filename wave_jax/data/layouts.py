@@ -9,18 +9,16 @@ from pathlib import PurePosixPath as Path
 
 from wave_jax.data.formats import FORMATS
 from wave_jax.data.streams import plain_suffix
-from wave_jax.errors import UserError, listed
+from wave_jax.errors import UserError, listed, shorten
 
 CLASSES, LABELS = "classes.txt", "labels.json"
-DEEPEST = 4  # levels of a folder that are searched, as in aclImdb/train/pos/0_9.txt
 _SPLITS = {
-    **{"train": "train", "test": "test"},
-    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **{"train": "train", **dict.fromkeys(("validation", "valid", "val", "dev"), "validation")},
+    "test": "test",
 }
-_SHARD = re.compile(r"-\d+-of-\d+(-[0-9a-f]+)?$")
+_SHARD = re.compile(r"-\d+-of-\d+(-[0-9a-f]+)?(?=\.)")
 _UNLABELLED = ("unsup", "unsupervised", "unlabelled", "unlabeled")  # the first is IMDB's
 _ABOUT = (CLASSES, LABELS, "dataset_info.json", "dataset_infos.json")  # files without texts
-_ORDER = ("train", "validation", "test")
 _Groups = dict[Path, dict[str, list[str]]]  # names of files by folder and split
 
 
@@ -59,16 +57,18 @@ def find_layout(place: str, names: Sequence[str]) -> Layout:
     folder, *others = sorted(folder for folder in groups if len(folder.parts) == level)
     if others:
         found = listed([str(each) for each in (folder, *others)])
-        raise UserError(f"{place} holds several data sets, in {found}: give {place}/{folder}, say")
-    splits = {split: groups[folder][split] for split in _ORDER if split in groups[folder]}
+        raise UserError(f"{place} holds several data sets, in {found}: give the folder of one")
+    splits = {s: groups[folder][s] for s in _SPLITS.values() if s in groups[folder]}
     for shards in [] if groups is texts else splits.values():
-        if len(shards) > 1 and not all(_SHARD.search(_stem(paths[name])) for name in shards):
+        if len(shards) > 1 and not all(_SHARD.search(paths[name].name) for name in shards):
             raise UserError(f"{place} holds several files for one split: {listed(shards)}")
     note = "; each file a text, its folder the class" if groups is texts else ""
     note += f"; from {splits['train'][0]!r}" if groups is alone or folder.parts else ""
     read = set().union(*splits.values())
     rest = [n for n, path in paths.items() if n not in read and (_is_table(path) or _is_txt(path))]
-    note += f"; not read: {len(rest):,} other files, such as {rest[-1]!r}" if rest else ""
+    note += (
+        f"; not read: {len(rest):,} other files, such as {shorten(repr(rest[-1]))}" if rest else ""
+    )
     return Layout(splits, folder, groups is texts, note)
 
 
@@ -83,7 +83,7 @@ def _grouped(names: Sequence[str], of: Callable[[Path], tuple[Path, str] | None]
 
 def _table_split(path: Path) -> tuple[Path, str] | None:
     """Returns folder and split of data/train.csv or data/train-00000-of-00002.parquet."""
-    split = _SPLITS.get(_SHARD.sub("", _stem(path)))
+    split = _SPLITS.get(_SHARD.sub("", path.name.lower()).split(".")[0])
     return (path.parent, split) if split and _is_table(path) else None
 
 
@@ -92,10 +92,6 @@ def _text_split(path: Path) -> tuple[Path, str] | None:
     folder = path.parent.parent
     split = _SPLITS.get(folder.name.lower())
     return (folder.parent, split) if split and _is_text(path) else None
-
-
-def _stem(path: Path) -> str:
-    return path.name.split(".")[0].lower()
 
 
 def _is_table(path: Path) -> bool:

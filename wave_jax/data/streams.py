@@ -36,8 +36,7 @@ _OPENERS: dict[bytes, Callable[..., Any]] = {
 }
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig"}
 _MARKS |= dict.fromkeys((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), "utf-16")
-_START = 1 << 16  # bytes that an encoding is judged by
-_MANY = 16  # bytes beyond ASCII that are UTF-8 by more than chance
+_START, _MANY = 1 << 16, 16  # bytes to judge an encoding by; that are UTF-8 by more than chance
 _ENCODINGS = ("cp1250", "cp1251", "cp1252", "gb18030", "latin-1", "shift_jis", "utf-8", "utf-16")
 codecs.register_error(  # as 'surrogateescape', which takes no byte below 128
     DECODE_ERRORS["strict"],
@@ -60,10 +59,7 @@ class Input:
         return cls(printable(name or path.name), partial(open_file, path), path, encoding)
 
     def codec(self, start: bytes) -> str:
-        """Returns the encoding of text that begins so: by its mark, or else the one given.
-
-        UserError where the text plainly is UTF-8, and that is not the one given.
-        """
+        """Returns the encoding of text that begins so; UserError if that is not the given one."""
         marked = next((codec for mark, codec in _MARKS.items() if start.startswith(mark)), None)
         codec = marked or self.encoding or "utf-8"
         if not codecs.lookup(codec).name.startswith("utf") and sum(b > 127 for b in start) >= _MANY:
@@ -136,13 +132,10 @@ def printable(name: str) -> str:
 
 def open_file(path: Path) -> IO[bytes]:
     """Opens a file for reading, decompressed by its first bytes."""
-    opened: IO[bytes] = path.open("rb")
-    start = opened.read(6)
-    opened.seek(0)
-    opener = next((opener for sign, opener in _OPENERS.items() if start.startswith(sign)), None)
-    if opener is not None:
-        opened.close()
-        opened = opener(path, "rb")
+    with path.open("rb") as stream:
+        start = stream.read(6)
+    opener = next((opener for sign, opener in _OPENERS.items() if start.startswith(sign)), open)
+    opened: IO[bytes] = opener(path, "rb")
     return opened
 
 

@@ -152,8 +152,8 @@ def check_paths(data: DataConfig, workdir: Path) -> None:
     for name in {data.source, data.test or data.source} - {"docstrings"}:
         path = user_path(name)
         if not path.exists() and (began / path).exists():
-            what = f"{path} is not in the current folder, {Path.cwd()}, but in {began}"
-            raise UserError(f"{what}, where the run began: give the command there")
+            where = f"the current folder, {Path.cwd()}, but in {began}, where the run began"
+            raise UserError(f"{path} is not in {where}: give the command there")
 
 
 def with_snapshot(data: DataConfig, workdir: Path) -> DataConfig:

@@ -52,7 +52,7 @@ def _download(repository: str, folder: str) -> Path:
             find_layout(f"hf:{repository}", within)  # or says why not, before the download
         return Path(hub.snapshot_download(repository, repo_type="dataset", allow_patterns=patterns))
     except RepositoryNotFoundError:
-        what = "is no data set of the hub, or private; expected a name as in hf:stanfordnlp/imdb"
+        what = "is no data set of the hub, or private (expected a name like stanfordnlp/imdb)"
         raise UserError(f"hf:{repository} {what}") from None
     except LocalEntryNotFoundError as error:
         what = f"hf:{repository} is not in {HF_HUB_CACHE}, and there is no network"

@@ -150,3 +150,28 @@ def test_a_vocabulary_of_another_run_is_refused(
     tokenizer = WordPiece.from_file(tmp_path / "vocab.txt")
     (folder / "tokenizer.json").write_text(tokenizer.to_json(), encoding="utf-8")
     assert_refused(command("predict", folder, "--text", "x"), "embed/embedding", "tokenizer.json")
+
+
+def test_a_relative_path_of_a_run_says_where_it_led(
+    trained: tuple[Path, Done], command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(trained[0], tmp_path / "run")
+    began, elsewhere = tmp_path / "began", tmp_path / "elsewhere"
+    began.mkdir()
+    elsewhere.mkdir()
+    write_texts(began / "mine.csv", 12)
+    config = json.loads((folder / "config.json").read_text())
+    config["data"]["source"] = "mine.csv"
+    (folder / "config.json").write_text(json.dumps(config))
+    facts = json.loads((folder / "environment.json").read_text())
+    assert facts["folder"] == str(Path.cwd()), "where the training was started"
+    (folder / "environment.json").write_text(json.dumps(facts | {"folder": str(began)}))
+    monkeypatch.chdir(elsewhere)
+    for argv in (("evaluate", folder), ("probe", folder, "--example", "0")):
+        done = command(*argv)
+        said = f"mine.csv is not in the current folder, {elsewhere}, but in {began}"
+        assert_refused(done, said, "give the command there")
+    done = command("evaluate", folder, "--data.source", "other.csv")
+    assert_refused(done, f"no such file or folder: other.csv in {elsewhere}")
+    new = write_texts(tmp_path / "new.csv", 12)
+    assert command("evaluate", folder, "--data.source", new).status == 0

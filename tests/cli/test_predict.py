@@ -262,3 +262,25 @@ def test_the_module_as_a_process(trained: Trained) -> None:
     done = process("wave_jax", "predict", trained[0], stdin=b"waves tide ship sail salt deep\n")
     assert (done.status, done.err) == (0, "")
     assert _labels(done.out) == ["sea"]
+
+
+def test_a_table_in_another_form(trained: Trained, command: Command, tmp_path: Path) -> None:
+    """Its separator is found; its encoding is given, or told by its mark."""
+    folder, _ = trained
+    asked = command("predict", folder, "--text", "waves café", "--text", "hill field")
+    table = "title;body\nwaves;café\nhill;field\n"
+    path = tmp_path / "new.csv"
+    path.write_bytes(table.encode("utf-16"))
+    assert command("predict", folder, "--input", path).out == asked.out
+    path.write_bytes(table.replace(";", "^").encode("cp1252"))
+    form = ("--data.delimiter", "^", "--data.encoding", "cp1252")
+    assert command("predict", folder, "--input", path, *form).out == asked.out
+    done = command("predict", folder, "--input", path, *form[:2])
+    assert_refused(done, "row 1", "not valid UTF-8 (byte 0xE9)", "--data.encoding", "--errors")
+    done = command("predict", folder, "--input", path, "--data.encoding", "cp125")
+    assert_refused(done, "'cp125' is no encoding, did you mean 'cp1252'")
+    done = command("predict", folder, "--input", path, "--data.delimiter", "ab")
+    assert_refused(done, "expected one character or 'tab'")
+    (tmp_path / "lines.txt").write_text("title\n")
+    done = command("predict", folder, "--input", tmp_path / "lines.txt", *form)
+    assert_refused(done, "--data.encoding", "line by line")

@@ -21,7 +21,7 @@ from wave_jax.inference import load
 from wave_jax.inference.report import draw_confusion, make_report
 from wave_jax.runs.files import load_config
 from wave_jax.runs.inputs import count_learned
-from wave_jax.runs.workdir import ENVIRONMENT_FILE, check_unchanged, with_snapshot
+from wave_jax.runs.workdir import ENVIRONMENT_FILE, check_paths, check_unchanged, with_snapshot
 from wave_jax.training.compilation import enable_compilation_cache
 
 _DESCRIPTION = """Evaluates a trained network: tables here, a picture in the run's workdir.
@@ -127,6 +127,7 @@ def _read(argv: Sequence[str], prog: str) -> tuple[Options, DataConfig, DataConf
 def _load_split(
     name: SplitName, data: DataConfig, trained_on: DataConfig, workdir: Path, labels: Sequence[str]
 ) -> Split:
+    check_paths(data, workdir)
     own, asked = with_snapshot(trained_on, workdir), with_snapshot(data, workdir)
     same = replace(asked, max_length=own.max_length) == own
     if same and (workdir / ENVIRONMENT_FILE).is_file():

@@ -143,5 +143,5 @@ def _chunks(options: Options) -> Iterator[Iterable[list[tuple[str, Any]]]]:
             end = "Ctrl-Z" if os.name == "nt" else "Ctrl-D"
             print(f"Type a text and press Enter; {end} ends.", file=sys.stderr)
         stream = cast(BufferedIOBase, sys.stdin.buffer)
-        lines = read_lines(stream, options.errors, "standard input")
+        lines = read_lines(stream, options.errors, "standard input", options.data.encoding)
         yield ([(text, None) for text in chunk] for chunk in lines)

@@ -19,7 +19,7 @@ from wave_jax.inference import Classifier, load
 from wave_jax.inference.probing import probe_text
 from wave_jax.probe.page import render_page
 from wave_jax.probe.result import Of, probe_record
-from wave_jax.runs.workdir import with_snapshot
+from wave_jax.runs.workdir import check_paths, with_snapshot
 from wave_jax.training.compilation import enable_compilation_cache
 
 _DESCRIPTION = """Shows how gradients flow through the two components of a wave, for every token.
@@ -100,6 +100,7 @@ def _texts(options: Options, classifier: Classifier) -> list[tuple[str, str, str
             raise UserError(f"{options.input} has no {what}, so there is nothing to probe")
     found = [(f"{what} {i}", text, options.label) for i, text in enumerate(texts, 1)]
     if options.example:
+        check_paths(classifier.config.data, Path(options.workdir))
         data = with_snapshot(classifier.config.data, Path(options.workdir))
         split, name = load_split(data, options.split, classifier.labels), options.split
         for index in options.example:

@@ -17,13 +17,15 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from wave_jax.data.config import ColumnsConfig, DataConfig
-from wave_jax.data.files import FORMATS, open_texts_with_ids
-from wave_jax.data.streams import Errors, existing, plain_suffix, reading, user_path
+from wave_jax.data.files import open_texts_with_ids
+from wave_jax.data.formats import FORMATS
+from wave_jax.data.streams import Errors, check_encoding, existing, plain_suffix, reading, user_path
 from wave_jax.data.table import ColumnSpec
 from wave_jax.errors import UserError, one_line
 
 _BLOCK = 1 << 20  # bytes asked for at once; a pipe or terminal gives what it has
 _CHUNK = 8192  # texts
+_FORM = ("delimiter", "encoding")
 _REPLACE = "--errors replace puts U+FFFD in its place"
 _SIGNS = {  # of files that hold no lines of UTF-8, though 'replace' would make some
     rb"\x89PNG|\xff\xd8\xff|GIF8": "a picture",
@@ -50,17 +52,18 @@ class TextOptions:
     errors: Errors = "strict"
     """Bytes that are not UTF-8: 'strict' stops and names the line, 'replace' puts U+FFFD in."""
     data: ColumnsConfig = field(default_factory=ColumnsConfig)
-    """Columns of such a file: those of the training, unless given here."""
+    """Columns of such a file, and how it is written: as in training, unless given here."""
     checkpoint: Literal["best", "last"] = "best"
     """Parameters of the best validation, or the newest; after a refit, those of it."""
 
     def check(self, *columns: str) -> None:
         """Raises UserError where the options of columns, also these, have no table to apply to."""
-        if self.data != ColumnsConfig():
-            columns = ("--data.text-columns and --data.columns", *columns)
+        if replace(self.data, encoding=None) != ColumnsConfig():
+            columns = ("--data.text-columns, --data.columns and --data.delimiter", *columns)
         if columns and not (self.input is not None and is_table(user_path(self.input))):
             tables = "a .csv, .tsv, .jsonl or .parquet file: other files are read line by line"
             raise UserError(f"{columns[0]} can only be given with --input FILE, {tables}")
+        check_encoding(self.data.encoding)
 
 
 def is_table(path: Path) -> bool:
@@ -84,15 +87,16 @@ def open_with_ids(
     if is_table(path):
         text = options.data.text_columns or trained_on.text_columns
         names = options.data.columns or trained_on.columns
+        form = {n: getattr(options.data, n) or getattr(trained_on, n) for n in _FORM}
         spec = ColumnSpec(text, trained_on.label_column, names, errors=options.errors)
-        yield _rows(path, replace(spec, group=id_column))
+        yield _rows(path, replace(spec, group=id_column, **form))
         return
     if not path.exists():
         existing(path)  # raises, with a similar name
     with reading(str(path)):
         file = path.open("rb")
     with file:
-        lines = read_lines(file, options.errors, str(path), nul=False)
+        lines = read_lines(file, options.errors, str(path), options.data.encoding, nul=False)
         yield ([(text, None) for text in chunk] for chunk in lines)
 
 

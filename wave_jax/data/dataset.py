@@ -13,19 +13,20 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from wave_jax.data.config import DataConfig
-from wave_jax.data.docstrings import read_docstrings
-from wave_jax.data.files import LABELS, read_file, read_source
+from wave_jax.data.config import ColumnsConfig, DataConfig
+from wave_jax.data.files import read_file, read_source
+from wave_jax.data.layouts import LABELS
+from wave_jax.data.sources.docstrings import read_docstrings
 from wave_jax.data.streams import existing, user_path
 from wave_jax.data.table import ColumnSpec, Table, class_names, folded, remarks
 from wave_jax.errors import UserError, listed, nearest, nearest_path, shorten
 
 DOCSTRINGS = "docstrings"
-TFDS = "tfds:"
+TFDS, HUB = "tfds:", "hf:"
 _MOST_CLASSES = 12  # that a line lists
 _FEW_ROWS = 20  # fewer rows may well have a different label each
 # options that decide which rows are drawn, as equal texts stay on one side
-_READING = ("text_columns", "label_column", "columns", "on_unlabelled", "errors")
+_READING = (*vars(ColumnsConfig()), "label_column", "on_unlabelled", "errors")
 SplitName = Literal["train", "validation", "test"]
 
 
@@ -206,6 +207,7 @@ def _read(config: DataConfig) -> tuple[dict[str, Table], str]:
     """Returns the splits that the source has, 'train' among them, and a description."""
     names, group = (config.text_columns, config.label_column, config.columns), config.group_column
     spec = ColumnSpec(*names, config.on_unlabelled, config.errors, group=group)
+    spec = replace(spec, delimiter=config.delimiter, encoding=config.encoding)
     if group is not None and (config.source == DOCSTRINGS or config.source.startswith(TFDS)):
         raise UserError(
             f"--data.group-column {group}: the source {config.source!r} has no such column; leave "
@@ -214,10 +216,14 @@ def _read(config: DataConfig) -> tuple[dict[str, Table], str]:
     if config.source == DOCSTRINGS:
         tables, description = read_docstrings()
     elif config.source.startswith(TFDS):
-        from wave_jax.data.tfds import read_tfds  # slow to import
+        from wave_jax.data.sources.tfds import read_tfds  # slow to import
 
         name = config.source.removeprefix(TFDS)
         tables, description = read_tfds(name, spec, config.tfds_dir, config.tfds_manual_dir)
+    elif config.source.startswith(HUB):
+        from wave_jax.data.sources.hub import read_hub  # slow to import
+
+        tables, description = read_hub(config.source.removeprefix(HUB), spec)
     else:
         tables, description = read_source(_existing_source(config.source), spec)
     if config.test is not None:
@@ -232,8 +238,8 @@ def _existing_source(source: str) -> Path:
     if not source or (not path.exists() and path.name == source and not path.suffix):
         known = (DOCSTRINGS, "tfds:ag_news_subset", "tfds:imdb_reviews")
         near = nearest(source, known) or nearest_path(path)
-        expected = "'docstrings', 'tfds:NAME' or the path of a file or folder"
-        raise UserError(f"no source {source!r}{near}; expected {expected}")
+        expected = "'docstrings', 'tfds:NAME', 'hf:OWNER/NAME' or the path of a file or folder"
+        raise UserError(f"no source {source!r}{near}; expected {expected} in {Path.cwd()}")
     return existing(path)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from wave_jax.data.config import DataConfig
-from wave_jax.data.dataset import TFDS, Dataset, Split, load_dataset, write_snapshot
-from wave_jax.data.files import FORMATS
+from wave_jax.data.dataset import HUB, TFDS, Dataset, Split, load_dataset, write_snapshot
+from wave_jax.data.formats import FORMATS
 from wave_jax.data.streams import COMPRESSED, user_path
 from wave_jax.errors import UserError
 
@@ -65,7 +65,7 @@ def prepare_source(
             write_snapshot(dataset, folder)
         except OSError as error:
             raise UserError(f"{folder} cannot be written: {error.strerror}") from error
-    if not source.startswith(TFDS):  # the name of '.' and '..' too
+    if not source.startswith((TFDS, HUB)):  # the name of '.' and '..' too
         source = os.path.basename(os.path.abspath(user_path(source))) or source
     return PreparedSource(
         name=paper_name(source) or source,

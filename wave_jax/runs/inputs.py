@@ -26,7 +26,13 @@ from wave_jax.models.bert import lowercases, vocabulary_file
 from wave_jax.models.config import sizes, table_rows
 from wave_jax.runs.files import TOKENIZER_FILE, load_tokenizer, save_tokenizer, write_whole
 from wave_jax.runs.initial import LABELS_FILE, read_origin, save_initial
-from wave_jax.runs.workdir import SNAPSHOT, final_folder, record_environment, with_snapshot
+from wave_jax.runs.workdir import (
+    SNAPSHOT,
+    check_paths,
+    final_folder,
+    record_environment,
+    with_snapshot,
+)
 from wave_jax.training.config import Config, epochs_for
 
 DIGESTS_FILE = "texts.npz"  # 8 bytes a text, by which `count_learned` knows it
@@ -41,6 +47,7 @@ def read_dataset(config: Config, workdir: Path) -> tuple[Dataset, TokenizedDatas
     Writes tokenizer.json, labels.json, environment.json, texts.npz and parameters to start from,
     if any.
     """
+    check_paths(config.data, workdir)
     known, onward = (workdir / TOKENIZER_FILE).is_file(), config.train.init_from is not None
     tokenizer = load_tokenizer(workdir, config.data) if known else None
     tokenizer = read_origin(config) if onward and not known else tokenizer

@@ -19,6 +19,7 @@ from rich.table import Table
 import wave_jax
 from wave_jax.data.config import DataConfig
 from wave_jax.data.dataset import Dataset
+from wave_jax.data.streams import user_path
 from wave_jax.data.tokenize import TokenizedDataset
 from wave_jax.errors import UserError
 from wave_jax.runs.files import CONFIG_FILE, differences, load_config, save_config, write_whole
@@ -116,6 +117,7 @@ def record_environment(workdir: Path, dataset: Dataset) -> None:
         "backend": jax.default_backend(),
         "device": device_name(),
         "processes": jax.process_count(),
+        "folder": str(Path.cwd()),  # that relative paths start from
         "data": dataset.description,
         "data_hash": dataset.fingerprint,
     }
@@ -134,6 +136,18 @@ def check_unchanged(workdir: Path, dataset: Dataset) -> None:
             f"them ({dataset.description}): bring the old ones back, start anew with another "
             "--workdir, or evaluate on a file of its own with --data.test"
         )
+
+
+def check_paths(data: DataConfig, workdir: Path) -> None:
+    """Raises UserError where a relative path leads nowhere here, but where the run began."""
+    file = workdir / ENVIRONMENT_FILE
+    facts = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    began = Path(facts.get("folder", ""))
+    for name in {data.source, data.test or data.source} - {"docstrings"}:
+        path = user_path(name)
+        if not path.exists() and (began / path).exists():
+            where = f"the current folder, {Path.cwd()}, but in {began}, where the run began"
+            raise UserError(f"{path} is not in {where}: give the command there")
 
 
 def with_snapshot(data: DataConfig, workdir: Path) -> DataConfig:

@@ -16,9 +16,10 @@ from typing import Any
 import tensorflow_datasets as tfds
 import tensorflow_datasets.core.download.downloader as downloader
 
+from wave_jax.data.archives import open_files
 from wave_jax.data.files import encodable, make_table
 from wave_jax.data.formats import mapped_rows, read_delimited
-from wave_jax.data.streams import open_files, user_path
+from wave_jax.data.streams import user_path
 from wave_jax.data.table import Columns, ColumnSpec, Table, choose_columns, remarks, row_name
 from wave_jax.errors import UserError, listed, nearest, one_line
 
@@ -99,9 +100,10 @@ class Dbpedia14(tfds.core.GeneratorBasedBuilder):
         spec = ColumnSpec(("title", "content"), "label", ("label", "title", "content"))
         numbers = [str(number) for number in range(1, len(self.CLASSES) + 1)]
         with open_files(place) as files:
-            if f"{split}.csv" not in files:
+            found = [files[name] for name in files if Path(name).name == f"{split}.csv"]
+            if not found:
                 raise UserError(f"{place.name} holds no {split}.csv")
-            _, rows = read_delimited(files[f"{split}.csv"], spec, ",")
+            _, rows = read_delimited(found[0], spec, ",")
             for row, (where, texts, number, _) in enumerate(rows, 1):
                 title, content = (encodable(str(t).strip(), "strict", where) for t in texts)
                 if number not in numbers:

@@ -238,3 +238,17 @@ def test_what_a_run_says_of_its_texts():
         line,
         "3 of 3 test texts are also training or validation texts: the test is easier by as much",
     )
+
+
+def test_the_column_of_groups_is_no_text_wherever_texts_are_read(tmp_path):
+    """A group column whose name is that of a text: left out at training, and so ever after."""
+    for name in ("train", "new"):
+        rows = [f"film {i % 5},review {i},{'good' if i % 2 else 'bad'}" for i in range(40)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["title,text,label", *rows]))
+    config = DataConfig(source=str(tmp_path / "train.csv"), group_column="title")
+    assert not any("film" in text for text in load_dataset(config).train.texts)
+    other = replace(config, source=str(tmp_path / "new.csv"))
+    split = load_split(other, "test", ("bad", "good"), trained_on=config)
+    assert split.texts == [f"review {i}" for i in range(40)]
+    tested = load_dataset(replace(config, test=str(tmp_path / "new.csv"))).test
+    assert tested.texts == split.texts

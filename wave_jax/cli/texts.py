@@ -89,7 +89,7 @@ def open_with_ids(
         names = options.data.columns or trained_on.columns
         form = {n: getattr(options.data, n) or getattr(trained_on, n) for n in _FORM}
         spec = ColumnSpec(text, trained_on.label_column, names, errors=options.errors)
-        yield _rows(path, replace(spec, group=id_column, **form))
+        yield _rows(path, replace(spec, group=id_column, ignored=trained_on.group_column, **form))
         return
     if not path.exists():
         existing(path)  # raises, with a similar name

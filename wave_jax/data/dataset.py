@@ -150,9 +150,7 @@ def load_split(
     same = user_path(config.source).resolve() == user_path(trained_on.source).resolve()
     if same and split != "test":  # a test file given now replaces the test split alone
         config = replace(config, test=trained_on.test)
-    if not same:
-        config = replace(config, group_column=None)  # nothing was learned from it
-    tables, _ = _read(config)
+    tables, _ = _read(config, grouped=same)
     changed = [name for name in _READING if getattr(config, name) != getattr(trained_on, name)]
     if same and split not in tables and changed:
         raise UserError(
@@ -203,11 +201,16 @@ def write_snapshot(dataset: Dataset, folder: Path) -> None:
     _write_json(folder / LABELS, names)
 
 
-def _read(config: DataConfig) -> tuple[dict[str, Table], str]:
-    """Returns the splits that the source has, 'train' among them, and a description."""
-    names, group = (config.text_columns, config.label_column, config.columns), config.group_column
+def _read(config: DataConfig, grouped: bool = True) -> tuple[dict[str, Table], str]:
+    """Returns the splits that the source has, 'train' among them, and a description.
+
+    `grouped`: whether groups matter; else their column may be missing.
+    """
+    names = config.text_columns, config.label_column, config.columns
+    group = config.group_column if grouped else None
     spec = ColumnSpec(*names, config.on_unlabelled, config.errors, group=group)
     spec = replace(spec, delimiter=config.delimiter, encoding=config.encoding)
+    spec = replace(spec, ignored=config.group_column)
     if group is not None and (config.source == DOCSTRINGS or config.source.startswith(TFDS)):
         raise UserError(
             f"--data.group-column {group}: the source {config.source!r} has no such column; leave "

@@ -39,6 +39,7 @@ class ColumnSpec:
     # and then columns of text.
     zhang: bool = False
     group: str | None = None  # whose rows of one value no split parts; or an id of unlabelled rows
+    ignored: str | None = None  # a column that is never text: the training's groups
     delimiter: str | None = None  # one character, or 'tab'
     encoding: str | None = None  # of text without a byte order mark; None is UTF-8
 

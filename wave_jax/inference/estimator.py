@@ -171,6 +171,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         values["seed"] = values["seed"] if self.random_state is None else self.random_state
         values["train"]["baseline"] = False
         values["data"] |= {"source": str(source), "test": None, "group_column": None}
+        values["data"]["test_fraction"] = 0
         values["data"] |= {"text_columns": ("text",), "label_column": "label", "columns": ()}
         text = json.dumps(values, default=np.generic.tolist)  # a grid's numbers may be NumPy's
         return config_from_dict(json.loads(text), type(self).__name__)
@@ -218,9 +219,8 @@ def _write_source(folder: Path, texts: list[str], classes: np.ndarray, labels: n
         names = [str(index) for index in range(len(names))]
     pairs = zip(map(without_surrogates, texts), labels.tolist(), strict=True)
     rows = [json.dumps({"text": text, "label": names[index]}) + "\n" for text, index in pairs]
-    files = {"train.jsonl": rows, "test.jsonl": rows[:1]}  # without a test one would be cut off
     folder.mkdir(parents=True, exist_ok=True)
-    for name, lines in (files | {LABELS: [json.dumps(names)]}).items():
+    for name, lines in (("train.jsonl", rows), (LABELS, [json.dumps(names)])):
         path, text = folder / name, "".join(lines)
         if path.is_file() and path.read_text("utf-8") != text:
             raise UserError(f"{folder.parent} holds a run on other texts: give another workdir")

@@ -86,7 +86,8 @@ def choose_columns(names: Sequence[str], spec: ColumnSpec, origin: str) -> Colum
     group = None if spec.group is None else check_named(names, spec.group, origin)
     text = tuple(check_named(names, name, origin) for name in spec.text)
     if not text:
-        others = [n for n in names if n != label and (ignored or n != group)]  # an id may be text
+        unread = {label, spec.ignored, None if ignored else group}  # an id may be text
+        others = [name for name in names if name not in unread]
         found = (_first(others, TITLE_NAMES), _first(others, TEXT_NAMES))
         text = tuple(name for name in found if name is not None)
     if not text:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from sklearn.utils.validation import validate_data
 
 import wave_jax
 from wave_jax import TextClassifier
-from wave_jax.errors import UserError
+from wave_jax.errors import Interrupted, UserError
 from wave_jax.runs.recipes import load_recipe
 
 WORDS = {"sea": ["waves", "tide", "ship", "sail"], "land": ["hill", "field", "grass", "road"]}
@@ -225,6 +226,15 @@ def test_wrong_input_is_named(texts: Any, labels: Any, error: type[Exception], s
 def test_wrong_parameters_are_named_at_fit(params: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         tiny(**params).fit(TEXTS, LABELS)
+
+
+def test_ctrl_c_is_what_python_raises_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*given: Any, **named: Any) -> None:
+        raise Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr("wave_jax.inference.estimator.train", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tiny().fit(TEXTS, LABELS)
 
 
 def test_before_fit_and_with_weights() -> None:

@@ -134,7 +134,7 @@ def test_wrong_options_are_refused(trained: Trained, command: Command, tmp_path:
     assert_refused(command("predict", folder, "--input", tmp_path / "none.txt"), "none.txt")
     assert_refused(command("predict", folder, "--input", tmp_path), str(tmp_path))
     assert_refused(command("predict", folder, "--text", "a", "--input", "b"), "exclude")
-    assert_refused(command("predict", folder, "--checkpont", "best"), "you meant: --checkpoint")
+    assert_refused(command("predict", folder, "--checkpont", "best"), "did you mean --checkpoint?")
 
 
 def test_a_reader_that_leaves_is_no_error(trained: Trained) -> None:

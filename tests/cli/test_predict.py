@@ -216,7 +216,7 @@ def test_wrong_options_are_refused(trained: Trained, command: Command, tmp_path:
     assert_refused(command("predict", folder, "--text", "a", "--input", "b"), "exclude")
     assert_refused(command("predict", folder, "--text", "a", "--top", "0"), "--top is 0")
     assert_refused(command("predict", folder, "--text", "a", "--id-column", "b"), "--id-column")
-    assert_refused(command("predict", folder, "--checkpont", "best"), "you meant: --checkpoint")
+    assert_refused(command("predict", folder, "--checkpont", "best"), "did you mean --checkpoint?")
 
 
 def test_a_reader_that_leaves_is_no_error(trained: Trained) -> None:

@@ -32,7 +32,14 @@ LEFT_OUT = {
     DataConfig: {"text_columns", "columns", "test", "label_column", "on_unlabelled", "errors"}
     | {"tfds_dir", "tfds_manual_dir", "vocab", "cache_dir", "group_column"},
     ModelConfig: {"heads", "pretrained"},
-    TrainConfig: {"steps", "eval_every", "early_stopping", "checkpoint_every", "baseline"}
+    TrainConfig: {
+        "steps",
+        "eval_every",
+        "early_stopping",
+        "checkpoint_every",
+        "baseline",
+        "init_from",
+    }
     | {"keep", "log_every", "eval_batch_size", "tensorboard", "wandb"},
 }
 

@@ -100,9 +100,10 @@ def test_eight_devices_compute_what_one_does(tmp_path):
     for name, many in found.items():
         one = ones[name.split()[0]]
         assert one["losses"][-1] < 0.5 * one["losses"][0]
-        # rounding of sums in another order, over 50 steps
-        np.testing.assert_allclose(many["losses"], one["losses"], rtol=1e-5, err_msg=name)
-        assert many["evaluation"] == pytest.approx(one["evaluation"], rel=1e-5)
+        # rounding of sums in another order, over 50 steps; the dense ones have class weights
+        rtol = 3e-5 if name.startswith("dense") else 1e-5
+        np.testing.assert_allclose(many["losses"], one["losses"], rtol=rtol, err_msg=name)
+        assert many["evaluation"] == pytest.approx(one["evaluation"], rel=rtol)
         assert many["accuracy"] == one["accuracy"]
     # the embedding's rows and the feed-forward's columns lie split over 'model', rows over 'data'
     lying = {

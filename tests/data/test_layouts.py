@@ -46,7 +46,7 @@ def test_the_layout_of_imdb(tmp_path):
     assert [len(table) for table in tables.values()] == [6, 6]
     assert set(tables["train"].labels) == set(tables["test"].labels) == {"pos", "neg"}
     assert tables["test"].texts[0] == "test/neg 1"
-    last = "not read: 5 other files, such as 'train/urls_pos.txt'"
+    last = "others not read: 5, such as 'train/unsup/2.txt'"
     assert description.endswith(f"train 6, test 6; each file a text, its folder the class; {last}")
     above, _ = read_source(tmp_path, ColumnSpec())
     assert above["train"].texts == tables["train"].texts, "one folder up gives the same"
@@ -113,11 +113,11 @@ def test_the_choice_among_layouts_is_said(tmp_path):
     mixed = tree(tmp_path / "a", class_folders() | {"train.csv": TABLE})
     tables, description = read_source(mixed, ColumnSpec())
     assert tables["train"].texts == ["good", "bad"]
-    assert description.endswith("; not read: 6 other files, such as 'pos/2.txt'")
+    assert description.endswith("; others not read: 6, such as 'pos/1.txt'")
     mixed = tree(tmp_path / "b", class_folders() | {"meta.csv": TABLE, "pos/deep/er/x.txt": "x"})
     tables, description = read_source(mixed, ColumnSpec())
     assert len(tables["train"]) == 6
-    assert description.endswith("; not read: 2 other files, such as 'pos/deep/er/x.txt'")
+    assert description.endswith("; others not read: 2, such as 'pos/deep/er/x.txt'")
 
 
 @pytest.mark.parametrize(

@@ -238,7 +238,7 @@ def _read(config: DataConfig, grouped: bool = True) -> tuple[dict[str, Table], s
 
 def _existing_source(source: str) -> Path:
     path = user_path(source)
-    if not source or (not path.exists() and path.name == source and not path.suffix):
+    if not source or (not path.exists() and len(path.parts) < 3 and not path.suffix):
         known = (DOCSTRINGS, "tfds:ag_news_subset", "tfds:imdb_reviews")
         near = nearest(source, known) or nearest_path(path)
         expected = "'docstrings', 'tfds:NAME', 'hf:OWNER/NAME' or the path of a file or folder"

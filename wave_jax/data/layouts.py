@@ -67,7 +67,9 @@ def find_layout(place: str, names: Sequence[str]) -> Layout:
     read = set().union(*splits.values())
     rest = [n for n, path in paths.items() if n not in read and (_is_table(path) or _is_txt(path))]
     note += (
-        f"; not read: {len(rest):,} other files, such as {shorten(repr(rest[-1]))}" if rest else ""
+        f"; others not read: {len(rest):,}, such as {shorten(repr(rest[len(rest) // 2]))}"
+        if rest
+        else ""
     )
     return Layout(splits, folder, groups is texts, note)
 

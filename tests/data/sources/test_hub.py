@@ -79,7 +79,8 @@ def test_the_hub_is_asked_for_texts_alone(snapshot, monkeypatch):
         table(snapshot / "b" / "train.parquet")
         return str(snapshot)
 
-    monkeypatch.setattr(hub, "list_repo_files", lambda *_, **__: names)
+    files = [{"rfilename": name} for name in names]
+    monkeypatch.setattr(hub, "dataset_info", lambda _: hub.DatasetInfo(id="x", siblings=files))
     monkeypatch.setattr(hub, "snapshot_download", download)
     with pytest.raises(UserError, match="^hf:owner/reviews holds several data sets, in 'a', 'b'"):
         load("hf:owner/reviews")
@@ -108,7 +109,7 @@ def test_what_the_hub_refuses(snapshot, monkeypatch, error, message):
     def refuse(*_, **__):
         raise error or refused
 
-    monkeypatch.setattr(hub, "list_repo_files", refuse)
+    monkeypatch.setattr(hub, "dataset_info", refuse)
     monkeypatch.setattr(hub, "snapshot_download", refuse)
     with pytest.raises(UserError, match=message) as raised:
         load("hf:owner/x")

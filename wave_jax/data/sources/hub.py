@@ -47,7 +47,7 @@ def _download(repository: str, folder: str) -> Path:
     patterns = [f"{prefix}*{ending}" for ending in _ENDINGS]
     try:
         with suppress(Exception):  # which the download meets, too, unless the cache serves
-            names = hub.list_repo_files(repository, repo_type="dataset")
+            names = [file.rfilename for file in hub.dataset_info(repository).siblings or ()]
         if within := [name.removeprefix(prefix) for name in names if name.startswith(prefix)]:
             find_layout(f"hf:{repository}", within)  # or says why not, before the download
         return Path(hub.snapshot_download(repository, repo_type="dataset", allow_patterns=patterns))

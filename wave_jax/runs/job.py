@@ -98,8 +98,8 @@ def _remove_unbegun(workdir: Path, kind: type | None, *_: object) -> None:
 
     Several processes do so after a UserError alone, which all of them have.
     """
-    begun = finished_steps(workdir / FOLDER) or metrics_log.read_rows(workdir)
-    begun = begun or (workdir / "nonfinite").exists()
+    begun = bool(finished_steps(workdir / FOLDER) or metrics_log.read_rows(workdir))
+    begun |= (workdir / "nonfinite").exists()
     if kind and not begun and (distributed.alone() or issubclass(kind, UserError)):
         shutil.rmtree(workdir, ignore_errors=True)
 

@@ -33,7 +33,7 @@ _ALIASES = {
     **dict.fromkeys(("data", "dataset", "file", "train-file", "train-data"), "source"),
     **dict.fromkeys(("test-file", "test-data"), "test"),
     **dict.fromkeys(("out", "output", "output-dir", "logdir"), "workdir"),
-    **{"model": "kind", "hidden-size": "dim", "patience": "early-stopping"},
+    **{"model": "kind", "hidden-size": "dim", "patience": "early-stopping", "id": "id-column"},
 }
 
 _T = TypeVar("_T")
@@ -119,7 +119,7 @@ def similar(option: str, known: Sequence[str]) -> str:
     section, _, last = name.rpartition(".")
     ends = {each.rpartition(".")[2]: each for each in reversed(known)}
     last = _ALIASES[last] if _ALIASES.get(last) in ends else last
-    near = partial(difflib.get_close_matches, n=1)
+    near = partial(difflib.get_close_matches, n=1, cutoff=0.7)
     found = [last] if last in ends else near(name, known) if section else []
     found = [ends.get(each, each) for each in found or near(last, ends)]
     return f", did you mean --{found[0]}?" if found else ": --help lists all options"
@@ -133,7 +133,8 @@ def _options(instance: Any, prefix: str = "") -> Iterator[str]:
             yield from _options(value, f"{prefix}{name}.")
         elif "Positional" not in str(each.type):
             yield prefix + name
-            yield from [f"{prefix}no-{name}"] * isinstance(value, bool)
+            if isinstance(value, bool):
+                yield f"{prefix}no-{name}"
 
 
 def fields_of(cls: type, instance: Any) -> dict[str, Any]:

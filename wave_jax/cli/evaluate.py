@@ -137,7 +137,8 @@ def _load_split(
     else:
         split = load_split(asked, name, tuple(labels), trained_on=own)
     if not len(split.labels):
-        raise UserError(f"{data.source} has no {name} split: give --data.source or --data.test")
+        what = f"{data.source} has no {name} split, and the run learned from all of its texts"
+        raise UserError(f"{what}: give others with --data.test or --data.source")
     return split
 
 

@@ -18,6 +18,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import numpy as np
 import tyro
 
 from wave_jax.cli.app import parse
@@ -71,7 +72,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     if options.top is not None and options.top < 1:
         raise UserError(f"--top is {options.top}, expected 1 or more classes")
     pending: deque[list[tuple[str, Any]]] = deque()  # lists whose predictions have not come yet
-    unknown = total = 0
+    unknown, total = list[int](), 0  # places of texts, and their number
 
     def texts(chunks: Iterable[list[tuple[str, Any]]]) -> Iterator[list[str]]:
         for chunk in chunks:
@@ -79,8 +80,8 @@ def main(argv: Sequence[str], *, prog: str) -> None:
             yield [text for text, _ in chunk]
 
     def count(tokens: Tokens) -> None:
-        nonlocal unknown
-        unknown += int(words.mostly(tokens, [text for text, _ in pending[0]]).sum())
+        found = words.mostly(tokens, [text for text, _ in pending[0]])
+        unknown.extend((total + 1 + np.flatnonzero(found)).tolist())
 
     with _chunks(options) as chunks:
         enable_compilation_cache()
@@ -96,8 +97,8 @@ def main(argv: Sequence[str], *, prog: str) -> None:
             _write([_record(found, *row, options) for found, row in rows], options)
             total += len(predictions)
     if unknown:
-        what = f"{unknown:,} of {total:,} texts are mostly unknown to the run's vocabulary"
-        print(f"Warning: {what} (language? encoding?)", file=sys.stderr)
+        what = f"{len(unknown):,} of {total:,} texts mostly unknown to the run's vocabulary"
+        print(f"Warning: {what} (language? encoding?), first text {unknown[0]:,}", file=sys.stderr)
 
 
 def _record(found: Prediction, text: str, value: Any, options: Options) -> dict[str, Any]:
@@ -119,13 +120,19 @@ def _write(records: list[dict[str, Any]], options: Options) -> None:
     """Writes records at once, as UTF-8 whatever the terminal's encoding: programs read them."""
     lines = io.StringIO()
     if options.format == "jsonl":
-        each = (json.dumps(record, ensure_ascii=False, default=str) for record in records)
-        lines.writelines(f"{line}\n" for line in each)
+        lines.writelines(f"{_json(record)}\n" for record in records)
     else:
         rows = (list(record.values()) for record in records)
         csv.writer(lines).writerows([*row[:-2], *chain(*row[-1].items())] for row in rows)
     sys.stdout.buffer.write(lines.getvalue().encode("utf-8", "replace"))
     sys.stdout.buffer.flush()
+
+
+def _json(record: dict[str, Any]) -> str:
+    try:
+        return json.dumps(record, ensure_ascii=False, allow_nan=False, default=str)
+    except ValueError:  # an infinite id, or a list with NaN
+        return json.dumps(record | {"id": str(record["id"])}, ensure_ascii=False)
 
 
 @contextmanager

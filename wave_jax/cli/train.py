@@ -98,10 +98,8 @@ def main(argv: Sequence[str], *, prog: str) -> None:
             sys.stderr.flush()
             os._exit(128 + stop.signal)
         if is_primary():
-            folder, test = (
-                shlex.quote(workdir),
-                "" if summary.test_examples else " --data.test FILE",
-            )
+            folder = shlex.quote(workdir)
+            test = "" if summary.test_examples else " --data.test FILE"
             print(f"Next:\n  python -m wave_jax evaluate {folder}{test}")
             print(f'  python -m wave_jax predict {folder} --text "any text"')
             print(f"  {prog} --data.source YOUR.csv    (--help explains every option)")

@@ -21,8 +21,9 @@ from wave_jax.data.streams import existing, user_path
 from wave_jax.data.table import ColumnSpec, Table, class_names, folded, remarks
 from wave_jax.errors import UserError, listed, nearest, nearest_path, shorten
 
-DOCSTRINGS = "docstrings"
+DOCSTRINGS, MEMORY = "docstrings", "memory"  # the second of what `TextClassifier.save` writes
 TFDS, HUB = "tfds:", "hf:"
+_REPEATS = 50  # of which one text is a repeat: more are said
 _MOST_CLASSES = 12  # that a line lists
 _FEW_ROWS = 20  # fewer rows may well have a different label each
 # options that decide which rows are drawn, as equal texts stay on one side
@@ -89,6 +90,13 @@ class Dataset:
                     f"{name} is easier by as much"
                 )
             known, known_as = Split.joined(known, split), "training or validation"  # for a refit
+        folds = list(map(folded, Split.joined(self.train, self.validation).texts))
+        repeats = len(folds) - len(set(folds))
+        if repeats * _REPEATS >= len(folds):
+            lines.append(
+                f"{repeats:,} of {len(folds):,} training and validation texts repeat another one: "
+                "a split keeps them together, and each counts in its accuracy"
+            )
         return tuple(lines)
 
 
@@ -237,6 +245,8 @@ def _read(config: DataConfig, grouped: bool = True) -> tuple[dict[str, Table], s
 
 
 def _existing_source(source: str) -> Path:
+    if source == MEMORY:
+        raise UserError("the run was fitted to texts in memory: give others with --data.source")
     path = user_path(source)
     if not source or (not path.exists() and len(path.parts) < 3 and not path.suffix):
         known = (DOCSTRINGS, "tfds:ag_news_subset", "tfds:imdb_reviews")

@@ -13,6 +13,7 @@ import numpy as np
 from wave_jax.data.config import DataConfig
 from wave_jax.data.dataset import HUB, TFDS, Dataset, Split, load_dataset, write_snapshot
 from wave_jax.data.formats import FORMATS
+from wave_jax.data.layouts import LABELS
 from wave_jax.data.streams import COMPRESSED, user_path
 from wave_jax.errors import UserError
 
@@ -60,7 +61,7 @@ def prepare_source(
     """
     dataset = _sampled(load_dataset(DataConfig(source=source)), texts, test_texts)
     folder = work / "data" / dataset.fingerprint[:12]
-    if not (folder / "labels.json").is_file():
+    if not (folder / LABELS).is_file():
         try:
             write_snapshot(dataset, folder)
         except OSError as error:

@@ -14,6 +14,7 @@ import numpy as np
 from flax import linen as nn
 
 from wave_jax.data.batches import EvalBatches
+from wave_jax.data.layouts import LABELS
 from wave_jax.data.shapes import Shapes
 from wave_jax.data.tokenizer import Tokens, WordPiece
 from wave_jax.errors import UserError
@@ -203,7 +204,7 @@ def load(
     folder = Path(workdir)
     config = load_config(folder)
     tokenizer = load_tokenizer(folder, config.data)
-    labels = _read_labels(folder / "labels.json")
+    labels = _read_labels(folder / LABELS)
     params, _ = restore_params(final_folder(folder) if refit else folder, checkpoint)
     longest = config.data.max_length
     model = build_model(

@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from wave_jax.data.files import LABELS
+from wave_jax.data.dataset import MEMORY
+from wave_jax.data.layouts import LABELS
 from wave_jax.data.table import components
 from wave_jax.data.tokenizer import without_surrogates
 from wave_jax.errors import Interrupted, UserError
 from wave_jax.inference.classifier import checked, load
 from wave_jax.runs.checkpoints import Checkpoints
 from wave_jax.runs.files import config_from_dict, save_tokenizer, write_whole
+from wave_jax.runs.initial import FITTED_FILE
 from wave_jax.runs.job import train
 from wave_jax.runs.metrics_log import METRICS_FILE
 from wave_jax.runs.recipes import load_recipe
@@ -47,7 +49,6 @@ except ImportError:  # what is used of them
             return float(np.mean(self.predict(X) == np.asarray(y)))  # type: ignore[attr-defined]
 
 
-CLASSES_FILE = "classes.json"
 _ONE_AT_A_TIME = threading.Lock()  # Orbax confuses checkpoints that threads save at once
 # Parameters that override the field of that name in this section of the configuration.
 _FIELDS = {
@@ -65,7 +66,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Args:
       op, dim, dropout, word_dropout, ngrams, stems, max_length, epochs, batch_size, learning_rate,
-        random_state (the seed): as `train.py --help` has them; None leaves one to `config`.
+        random_state (the seed, or a NumPy RandomState): as `train.py --help` has them; None leaves
+        one to `config`.
       config: all else; by default `wave_jax.runs.recipes.load_recipe("default")`.
       workdir: a folder that keeps the run and its texts, where an interrupted `fit` resumes.
       verbose: whether to show what `train.py` shows.
@@ -88,7 +90,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float | None = None,
-        random_state: int | None = None,
+        random_state: Any = None,
         config: Config | None = None,
         workdir: str | Path | None = None,
         verbose: bool = False,
@@ -139,19 +141,23 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def save(self, folder: str | Path) -> None:
         """Writes the model to a new or empty folder, for `load`, `wave_jax.load` and commands."""
         classifier, classes, folder = self._fitted(), self.classes_, Path(folder)
-        if claim(folder, classifier.config) != "new":
+        data = dataclasses.replace(classifier.config.data, source=MEMORY)
+        if claim(folder, dataclasses.replace(classifier.config, data=data)) != "new":
             raise UserError(f"{folder} holds a model already: give a new or empty folder")
         write_whole(folder / LABELS, json.dumps(classifier.labels, ensure_ascii=False))
         save_tokenizer(folder, classifier.tokenizer)
         state = State(np.int32(0), classifier.params, {}, None)  # type: ignore[arg-type]
         with Checkpoints(folder, keep=1) as checkpoints:
             checkpoints.save(state, {"position": {"step": 0, "best_step": 0}})
-        write_whole(folder / CLASSES_FILE, json.dumps([classes.tolist(), classes.dtype.str]))
+        write_whole(folder / FITTED_FILE, json.dumps([classes.tolist(), classes.dtype.str]))
 
     @classmethod
     def load(cls, folder: str | Path) -> TextClassifier:
-        """Returns the model of a run or of `save`; `config` has all that it was trained with."""
-        classifier, path = load(folder), Path(folder) / CLASSES_FILE
+        """Returns the model of `save`, or of a run with its order of classes.
+
+        Its `config` has all that it was trained with.
+        """
+        classifier, path = load(folder), Path(folder) / FITTED_FILE
         made = cls(config=classifier.config)
         made.classifier_, made.classes_ = classifier, np.array(classifier.labels)
         if path.is_file():
@@ -168,7 +174,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         for section, names in _FIELDS.items():
             given = {name: getattr(self, name) for name in names}
             values[section] |= {k: v for k, v in given.items() if v is not None}
-        values["seed"] = values["seed"] if self.random_state is None else self.random_state
+        if (seed := self.random_state) is not None:
+            values["seed"] = int(seed.randint(1 << 31)) if hasattr(seed, "randint") else seed
         values["train"]["baseline"] = False
         values["data"] |= {"source": str(source), "test": None, "group_column": None}
         values["data"]["test_fraction"] = 0

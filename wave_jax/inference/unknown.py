@@ -19,10 +19,10 @@ class UnknownWords:
     WordPiece has [UNK] only for characters that it never saw; other words fall into pieces, at
     worst into letters. A word is unknown where it is [UNK]; where it falls into two or more pieces,
     each a single letter; or where it is a Han character (each is a word to WordPiece), unless Han
-    characters are at least a tenth of the vocabulary's words. Numbers and punctuation are no words.
-    A text is mostly unknown where more than half of its words are, or where more than half of its
-    characters are U+FFFD, which stands for bad bytes. So another script or encoding is told, not
-    another language in the same letters: its words fall into longer pieces.
+    characters are at least a tenth of the vocabulary's words. Numbers and punctuation are no words,
+    nor is [UNK] in ASCII. A text is mostly unknown where more than half of its words are, or of its
+    characters U+FFFD, which stands for bad bytes. So another script or encoding is told, not another
+    language in the same letters: its words fall into longer pieces.
 
     >>> texts = ["The blue sea."] * 2
     >>> unknown = UnknownWords(tokenizer := WordPiece.train(texts, vocab_size=100))
@@ -41,7 +41,8 @@ class UnknownWords:
             kinds[:, index] = letters == token, word, han, len(letters) > 1
         if 10 * self._unknown.sum() >= self._words.sum():
             self._unknown[:] = False
-        self._words[tokenizer.unk_id] = self._unknown[tokenizer.unk_id] = True
+        self._unk_id = tokenizer.unk_id
+        self._words[self._unk_id] = self._unknown[self._unk_id] = True
 
     def mostly(self, tokens: Tokens, texts: Sequence[str]) -> np.ndarray:
         """Returns which of the texts, whose tokens are given, are mostly unknown, bool [texts]."""
@@ -50,6 +51,9 @@ class UnknownWords:
         words, fallen = self._words[ids[starts]], ~np.logical_or.reduceat(long, starts)
         unknown = words & ((fallen & (pieces > 1)) | self._unknown[ids[starts]])
         owners = np.searchsorted(tokens.offsets, starts, side="right") - 1
+        plain = np.array([text.isascii() for text in texts], bool)  # where [UNK] is punctuation
+        words &= ~((ids[starts] == self._unk_id) & plain[owners])
+        unknown &= words
         total, bad = (np.bincount(owners, of, len(tokens)) for of in (words, unknown))
         lost = [not text.isascii() and 2 * text.count("\ufffd") > len(text) for text in texts]
         return np.asarray((2 * bad > total) | np.array(lost, bool))

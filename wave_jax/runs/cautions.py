@@ -9,8 +9,8 @@ from wave_jax.errors import listed, shorten
 from wave_jax.training.config import TrainConfig
 
 _FEW_TEXTS = 100
-_MOST, _LEAST = 4, 0.1  # of an even split's share: classes are unbalanced beyond
-_MISSING = {"", "-", "--", "?", ".", "na", "n/a", "n.a.", "#n/a", "nan", "null", "nil", "none"}
+_UNBALANCED = 10  # times as many texts in the most frequent class as in the rarest
+_MISSING = {"-", "--", "?", ".", "na", "n/a", "n.a.", "#n/a", "nan", "null", "nil", "none"}
 
 
 def cautions(dataset: Dataset, config: TrainConfig) -> list[str]:
@@ -24,17 +24,17 @@ def cautions(dataset: Dataset, config: TrainConfig) -> list[str]:
 def unbalanced(dataset: Dataset, config: TrainConfig) -> str | None:
     """Returns what to do about unbalanced classes, else None.
 
-    They are where, of the classes that training texts have, the most frequent one has more than
-    four times the texts of an even split, or the rarest one less than a tenth of them.
+    They are where, of the classes that training texts have, the most frequent one has ten times the
+    texts of the rarest or more.
     """
     labels, names = dataset.train.labels, dataset.label_names
     counts = np.bincount(labels, minlength=len(names))
-    even, most = len(labels) / np.count_nonzero(counts), int(counts.argmax())
+    most = int(counts.argmax())
     least = int(np.where(counts > 0, counts, len(labels)).argmin())
     advice = [("--train.class-weights balanced", config.class_weights == "balanced")]
     advice += [("--train.select-by macro-f1", config.select_by == "macro-f1")]
     options = " and ".join(option for option, given in advice if not given)
-    if not options or (counts[most] <= _MOST * even and counts[least] >= _LEAST * even):
+    if not options or counts[most] < _UNBALANCED * counts[least]:
         return None
     shares = [f"{listed([names[k]])} has {counts[k] / len(labels):.2%}" for k in (most, least)]
     return (

@@ -12,8 +12,9 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from wave_jax.data.layouts import LABELS
 from wave_jax.data.tokenizer import WordPiece
-from wave_jax.errors import UserError, one_line
+from wave_jax.errors import UserError, nearest_path, one_line
 from wave_jax.models.config import sizes
 from wave_jax.runs.checkpoints import restore_params
 from wave_jax.runs.files import load_config, load_tokenizer, write_whole
@@ -21,7 +22,7 @@ from wave_jax.runs.workdir import SUMMARY_FILE, final_folder
 from wave_jax.training.config import Config
 from wave_jax.training.state import Params
 
-LABELS_FILE = "labels.json"
+FITTED_FILE = "classes.json"  # of what `TextClassifier.save` writes
 INITIAL_FILE = "initial.safetensors"  # a run's own copy: the run it starts from may go
 _FREE = ("dropout", "word_dropout", "table_scale", "pretrained")  # no matter once it is trained
 
@@ -36,8 +37,10 @@ def read_origin(config: Config) -> WordPiece:
     for option in (name for name, value in both.items() if value is not None):
         raise UserError(f"--train.init-from gives all that --{option} does: leave one of them out")
     try:
+        if not origin.is_dir():
+            raise UserError(f"no folder {origin}{nearest_path(origin)}: expected that of a run")
         theirs = load_config(origin)
-        if not (origin / SUMMARY_FILE).is_file():
+        if not any((origin / name).is_file() for name in (SUMMARY_FILE, FITTED_FILE)):
             raise UserError(f"the run in {origin} is not finished: finish it first")
         tokenizer = load_tokenizer(origin, theirs.data)
     except UserError as error:
@@ -60,9 +63,9 @@ def save_initial(config: Config, names: Sequence[str], workdir: Path) -> None:
     """
     origin = Path(config.train.init_from or "")
     try:
-        known = json.loads((origin / LABELS_FILE).read_text(encoding="utf-8"))
+        known = json.loads((origin / LABELS).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {origin / LABELS_FILE}: {error}") from error
+        raise UserError(f"cannot read {origin / LABELS}: {error}") from error
     both = [name for name in names if name in known]
     at, source = [names.index(name) for name in both], [known.index(name) for name in both]
     in_table = config.model.linear_path or config.model.kind == "linear"

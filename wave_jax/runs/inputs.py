@@ -17,6 +17,7 @@ from jax.sharding import Mesh
 from wave_jax.data.batches import EvalBatches, TrainBatches
 from wave_jax.data.config import DataConfig
 from wave_jax.data.dataset import Dataset, load_dataset, write_snapshot
+from wave_jax.data.layouts import LABELS
 from wave_jax.data.shapes import TOKEN_COST, Shapes
 from wave_jax.data.table import folded
 from wave_jax.data.tokenize import TokenizedDataset, tokenize_dataset
@@ -25,7 +26,7 @@ from wave_jax.models import ordered
 from wave_jax.models.bert import lowercases, vocabulary_file
 from wave_jax.models.config import sizes, table_rows
 from wave_jax.runs.files import TOKENIZER_FILE, load_tokenizer, save_tokenizer, write_whole
-from wave_jax.runs.initial import LABELS_FILE, read_origin, save_initial
+from wave_jax.runs.initial import read_origin, save_initial
 from wave_jax.runs.workdir import (
     SNAPSHOT,
     check_paths,
@@ -55,6 +56,8 @@ def read_dataset(config: Config, workdir: Path) -> tuple[Dataset, TokenizedDatas
     record_environment(workdir, dataset)
     if not (workdir / DIGESTS_FILE).is_file():
         learned, chosen = map(_digests, (dataset.train.texts, dataset.validation.texts))
+        before = _learned(Path(config.train.init_from), True) if config.train.init_from else None
+        learned = learned if before is None else np.concatenate([learned, before])
         np.savez(file := io.BytesIO(), train=learned, validation=chosen, allow_pickle=False)
         write_whole(workdir / DIGESTS_FILE, file.getvalue())
     if dataset.snapshot:
@@ -63,7 +66,7 @@ def read_dataset(config: Config, workdir: Path) -> tuple[Dataset, TokenizedDatas
     tokenized = tokenize_dataset(data, dataset, tokenizer, validation_too=refit)
     if not known:  # the tokenizer last: while it is missing all are written again
         labels = json.dumps(list(dataset.label_names), ensure_ascii=False, indent=0)
-        write_whole(workdir / LABELS_FILE, labels + "\n")
+        write_whole(workdir / LABELS, labels + "\n")
         if onward:
             save_initial(config, dataset.label_names, workdir)
         save_tokenizer(workdir, tokenized.tokenizer)
@@ -73,16 +76,21 @@ def read_dataset(config: Config, workdir: Path) -> tuple[Dataset, TokenizedDatas
 def count_learned(workdir: Path, texts: Iterable[str], refit: bool) -> int | None:
     """Counts the texts that the run learned from, white space folded.
 
-    By kept digests, so that it need not find its files again; None where an earlier version kept
-    none. `refit`: whether a refit counts, which learned from the validation texts too.
+    By kept digests, so that it need not find its files again; None where none are kept. `refit`:
+    whether a refit counts, which learned from the validation texts too.
     """
-    names = ["train", *(["validation"] if refit and final_folder(workdir) != workdir else [])]
+    known = _learned(workdir, refit and final_folder(workdir) != workdir)
+    return None if known is None else int(np.isin(_digests(texts), known).sum())
+
+
+def _learned(workdir: Path, validation_too: bool) -> np.ndarray | None:
+    """Returns the digests of a run's training texts and of those of the run it started from."""
     try:
         with (workdir / DIGESTS_FILE).open("rb") as file, np.load(file) as arrays:
-            known = np.concatenate([arrays[name] for name in names])
+            names = ["train", "validation"] if validation_too else ["train"]
+            return np.concatenate([arrays[name] for name in names])
     except Exception:  # whatever NumPy, zipfile and zlib raise
         return None
-    return int(np.isin(_digests(texts), known).sum())
 
 
 def with_vocabulary(config: Config) -> DataConfig:

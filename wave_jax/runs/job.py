@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,7 +25,7 @@ from wave_jax.runs.cautions import cautions
 from wave_jax.runs.checkpoints import FOLDER, Checkpoints, finished_steps, restore_params
 from wave_jax.runs.files import explaining_disk_errors
 from wave_jax.runs.initial import load_initial
-from wave_jax.runs.inputs import eval_batches, read_dataset, train_batches
+from wave_jax.runs.inputs import count_learned, eval_batches, read_dataset, train_batches
 from wave_jax.runs.progress import ProgressDisplay
 from wave_jax.runs.signals import Interrupt
 from wave_jax.runs.workdir import REFIT, Summary, check_shared, claim, device_name, lock, save_batch
@@ -63,6 +63,7 @@ def train(
     """
     console, workdir = console or Console(), Path(workdir)
     check_config(config)
+    made = config.workdir is None or not workdir.exists()
     found = distributed.on_primary(lambda: claim(workdir, config))
     check_shared(workdir)
     if not distributed.is_primary():
@@ -75,9 +76,9 @@ def train(
     enable_compilation_cache()
     keep_freed_memory()
     with Interrupt() as interrupt, ExitStack() as stack:
-        if found == "new" and distributed.is_primary():
-            stack.push(partial(_remove_unbegun, workdir))  # comes last, when the lock is released
         distributed.on_primary(lambda: stack.enter_context(lock(workdir)))
+        if found == "new" and distributed.is_primary():
+            stack.push(partial(_empty_unbegun, workdir, made))
         stack.enter_context(distributed.noticing_lost_peers())
         stack.enter_context(explaining_disk_errors(workdir, "what was saved before stays"))
         try:
@@ -93,15 +94,20 @@ def train(
     return summary
 
 
-def _remove_unbegun(workdir: Path, kind: type | None, *_: object) -> None:
-    """Removes a new folder in which nothing was learned, so that the next try may name it again.
+def _empty_unbegun(workdir: Path, made: bool, kind: type | None, *_: object) -> None:
+    """Empties a new folder in which nothing was learned, so that the next try may name it again.
 
-    Several processes do so after a UserError alone, which all of them have.
+    A folder that was `made` for the run goes, too. Several processes do so after a UserError alone,
+    which all of them have.
     """
     begun = bool(finished_steps(workdir / FOLDER) or metrics_log.read_rows(workdir))
     begun = begun or (workdir / "nonfinite").exists()
     if kind and not begun and (distributed.alone() or issubclass(kind, UserError)):
-        shutil.rmtree(workdir, ignore_errors=True)
+        with suppress(OSError):
+            for path in workdir.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if made:
+                workdir.rmdir()
 
 
 def _run(
@@ -120,7 +126,11 @@ def _run(
     if (origin := config.train.init_from) is not None:
         initial, new = load_initial(workdir)
         task = dataclasses.replace(task, initial=initial)
-        _say(console, f"Starts from the parameters of {origin}; classes new to it: {new}")
+        held = [*dataset.validation.texts, *dataset.test.texts]
+        known = count_learned(workdir, held, refit=False)
+        what = f"; it has learned from {known:,} of the {len(held):,} validation and test texts"
+        start = f"Starts from the parameters of {origin}; classes new to it: {new}"
+        _say(console, start + (what if known else ""))
     callbacks: list[Callback] = [make(task) for make in factories]
     if every := config.probe.every:
         callbacks.insert(0, GradientProbe(task.model, texts.splits["validation"], mesh, every))

@@ -81,4 +81,5 @@ class Interrupt:
             os.write(2, _SHOW_CURSOR if os.isatty(2) else b"")
             os._exit(128 + signal.SIGINT)
         self._warned = True
-        os.write(2, b"saving; press again to stop at once\n")
+        doing = b"saving" if self._agreement else b"stopping"
+        os.write(2, doing + b"; press again to stop at once\n")

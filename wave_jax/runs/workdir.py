@@ -18,10 +18,11 @@ from rich.table import Table
 
 import wave_jax
 from wave_jax.data.config import DataConfig
-from wave_jax.data.dataset import Dataset
+from wave_jax.data.dataset import DOCSTRINGS, Dataset
+from wave_jax.data.layouts import LABELS
 from wave_jax.data.streams import user_path
 from wave_jax.data.tokenize import TokenizedDataset
-from wave_jax.errors import UserError
+from wave_jax.errors import UserError, one_line
 from wave_jax.runs.files import CONFIG_FILE, differences, load_config, save_config, write_whole
 from wave_jax.runs.system import lock_file, process_peak_bytes
 from wave_jax.training.compilation import program_bytes
@@ -129,8 +130,7 @@ def check_unchanged(workdir: Path, dataset: Dataset) -> None:
 
     Changed texts are split differently: some that were trained on would be tested on.
     """
-    recorded = json.loads((workdir / ENVIRONMENT_FILE).read_text(encoding="utf-8"))
-    if recorded["data_hash"] != dataset.fingerprint:
+    if _environment(workdir)["data_hash"] != dataset.fingerprint:
         raise UserError(
             f"the texts have changed since the run in {workdir} began, or an earlier version split "
             f"them ({dataset.description}): bring the old ones back, start anew with another "
@@ -140,10 +140,8 @@ def check_unchanged(workdir: Path, dataset: Dataset) -> None:
 
 def check_paths(data: DataConfig, workdir: Path) -> None:
     """Raises UserError where a relative path leads nowhere here, but where the run began."""
-    file = workdir / ENVIRONMENT_FILE
-    facts = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    began = Path(facts.get("folder", ""))
-    for name in {data.source, data.test or data.source} - {"docstrings"}:
+    began = Path(_environment(workdir).get("folder", ""))
+    for name in {data.source, data.test or data.source} - {DOCSTRINGS}:
         path = user_path(name)
         if not path.exists() and (began / path).exists():
             where = f"the current folder, {Path.cwd()}, but in {began}, where the run began"
@@ -153,8 +151,16 @@ def check_paths(data: DataConfig, workdir: Path) -> None:
 def with_snapshot(data: DataConfig, workdir: Path) -> DataConfig:
     """Returns the data options, with the workdir's snapshot of docstrings as source if any."""
     folder = workdir / SNAPSHOT
-    kept = data.source == "docstrings" and (folder / "labels.json").is_file()
+    kept = data.source == DOCSTRINGS and (folder / LABELS).is_file()
     return dataclasses.replace(data, source=str(folder)) if kept else data
+
+
+def _environment(workdir: Path) -> dict[str, Any]:
+    path = workdir / ENVIRONMENT_FILE
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({one_line(error)}): start anew") from error
 
 
 def save_batch(workdir: Path, batches: Any, error: NonFiniteError, process: int) -> Path:
@@ -259,17 +265,18 @@ class Summary:
         best += f"{self.best_step:,} of {self.steps:,}"
         without = f"{self.parameters_without_table:,} without the embedding table"
         table = Table(show_header=False, box=None, pad_edge=False)
-        if self.test_accuracy is None:
-            table.add_row("test accuracy", "no test split")
-        else:
-            tested = f"{self.test_accuracy:.2%} of {self.test_examples:,} texts"
+        tested = "no test split"
+        if self.test_accuracy is not None:
             f1 = f", macro F1 {self.test_macro_f1:.4f}" if self.test_macro_f1 is not None else ""
-            table.add_row("test accuracy", tested + f1)
+            tested = f"{self.test_accuracy:.2%} of {self.test_examples:,} texts{f1}"
+        table.add_row("test accuracy", tested)
         if self.baseline_accuracy is not None:
             what = f"{self.baseline_accuracy:.2%}, learned from the same texts"
             table.add_row("TF-IDF + logistic regression", what)
         if self.majority_share is not None:
-            table.add_row("majority class", f"{self.majority_share:.2%}")
+            above = (self.test_accuracy or 0) > self.majority_share
+            note = "" if above else ", which the network does not exceed"
+            table.add_row("majority class", f"{self.majority_share:.2%}{note}")
         table.add_row("validation", best)
         if self.refit_steps:
             steps = f"{self.refit_steps:,} steps on training and validation texts together"

@@ -142,6 +142,8 @@ def test_an_unknown_option_is_answered_with_the_one_that_was_meant(
 def test_options_of_other_commands_and_what_is_like_nothing(command: Command) -> None:
     assert_refused(command("evaluate", "run", "--source", "x.csv"), "did you mean --data.source?")
     assert_refused(command("evaluate", "run", "--xyzzy"), "--xyzzy: --help lists all options")
+    assert_refused(command("train", "--verbose"), "--verbose: --help lists all options")
+    assert_refused(command("predict", "run", "--id", "x"), "did you mean --id-column?")
 
 
 @pytest.mark.parametrize(

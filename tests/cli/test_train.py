@@ -62,6 +62,10 @@ def test_a_start_that_fails_leaves_no_folder(tmp_path: Path, command: Command) -
     done = command("train", "--data.source", tmp_path / "none.csv", "--workdir", folder)
     assert_refused(done, "none.csv")
     assert not folder.exists()
+    folder.mkdir()  # the user's own
+    assert_refused(command("train", "--data.source", tmp_path / "none.csv", "--workdir", folder))
+    assert folder.is_dir()
+    assert not [*folder.iterdir()]
 
 
 @pytest.mark.parametrize(

@@ -240,6 +240,18 @@ def test_what_a_run_says_of_its_texts():
     )
 
 
+def test_repeated_rows_are_said():
+    texts = [f"text {i % 30}" for i in range(300)]
+    labels = np.arange(300, dtype=np.int32) % 2
+    dataset = Dataset(
+        ("a", "b"), Split(texts, labels), Split(["c"], labels[:1]), Split([], labels[:0]), "t"
+    )
+    assert dataset.notes[1:] == (
+        "270 of 301 training and validation texts repeat another one: a split keeps them together, "
+        "and each counts in its accuracy",
+    )
+
+
 def test_the_column_of_groups_is_no_text_wherever_texts_are_read(tmp_path):
     """A group column whose name is that of a text: left out at training, and so ever after."""
     for name in ("train", "new"):

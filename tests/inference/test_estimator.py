@@ -26,7 +26,10 @@ from sklearn.utils.validation import validate_data
 
 import wave_jax
 from wave_jax import TextClassifier
+from wave_jax.data.dataset import load_dataset
 from wave_jax.errors import Interrupted, UserError
+from wave_jax.runs.files import load_config
+from wave_jax.runs.initial import read_origin
 from wave_jax.runs.recipes import load_recipe
 
 WORDS = {"sea": ["waves", "tide", "ship", "sail"], "land": ["hill", "field", "grass", "road"]}
@@ -146,29 +149,29 @@ def test_saved_and_pickled_models_are_the_same(tmp_path: Path) -> None:
     assert wave_jax.load(tmp_path / "saved").labels == ("0", "1")
     with pytest.raises(UserError, match="holds a model already"):
         model.save(tmp_path / "saved")
-    _without_scikit_learn(tmp_path / "saved")
+    with pytest.raises(UserError, match="fitted to texts in memory: give others with --data.sourc"):
+        load_dataset(load_config(tmp_path / "saved").data)
+    config = model.classifier_.config
+    onward = replace(config, train=replace(config.train, init_from=str(tmp_path / "saved")))
+    assert read_origin(onward).vocab_size > 4
+    drawn = tiny(random_state=np.random.RandomState(3))._make_config(tmp_path)
+    assert drawn.seed == np.random.RandomState(3).randint(1 << 31)
 
 
-def _without_scikit_learn(saved: Path) -> None:
-    code = f"""
+def test_without_scikit_learn_one_line_says_what_to_do() -> None:
+    code = """
 import sys
 sys.modules["sklearn"] = None
 import wave_jax
-model = wave_jax.TextClassifier.load({str(saved)!r})
-assert model.score({TEXTS!r}, {[" sea", "sea"] * 10!r}) == 1
-assert model.set_params(dim=3).get_params()["dim"] == 3
-assert model.predict(["waves"]).tolist() == [" sea"]
 try:
-    wave_jax.TextClassifier(dim=8).predict(["waves"])
+    wave_jax.TextClassifier
 except ValueError as error:
-    assert "not fitted" in str(error)
-try:
-    model.set_params(dimm=8)
-except TypeError:
-    print("done")
+    print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.stdout, done.returncode) == ("done\n", 0), done.stderr
+    assert done.stdout == "TextClassifier needs scikit-learn: pip install scikit-learn\n", (
+        done.stderr
+    )
 
 
 def test_a_workdir_keeps_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

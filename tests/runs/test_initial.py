@@ -12,11 +12,13 @@ import pytest
 from rich.console import Console
 
 from wave_jax.data.config import DataConfig
+from wave_jax.data.dataset import load_dataset
 from wave_jax.errors import UserError
 from wave_jax.inference import load
 from wave_jax.models.config import ModelConfig
 from wave_jax.runs.checkpoints import restore_params
 from wave_jax.runs.files import load_tokenizer
+from wave_jax.runs.inputs import count_learned
 from wave_jax.runs.job import train
 from wave_jax.training.config import Config, TrainConfig
 
@@ -146,3 +148,17 @@ def test_an_unfinished_run_is_refused(origin, tmp_path):
     )
     with pytest.raises(UserError, match="is not finished"):
         train(config, workdir=tmp_path / "run", console=Console(file=io.StringIO()))
+
+
+def test_what_the_first_run_has_learned_is_counted(origin, tmp_path):
+    """A run that starts from one which knows its test texts: said at once, and at evaluation."""
+    first, config = origin
+    data = dataclasses.replace(config.data, test_fraction=0.3)
+    learning = dataclasses.replace(config.train, init_from=str(first), steps=1)
+    console = Console(file=io.StringIO(), width=300)
+    config = dataclasses.replace(config, data=data, train=learning)
+    train(config, workdir=tmp_path / "run", console=console)
+    test = load_dataset(data).test
+    said = console.file.getvalue()
+    assert f"has learned from {len(test) + len(load_dataset(data).validation)} of the" in said
+    assert count_learned(tmp_path / "run", test.texts, refit=False) == len(test)

@@ -1,4 +1,4 @@
-"""A classifier of texts in memory, with scikit-learn's conventions; scikit-learn is optional."""
+"""A classifier of texts in memory, with scikit-learn's conventions."""
 
 from __future__ import annotations
 
@@ -34,20 +34,8 @@ from wave_jax.training.state import State
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.exceptions import NotFittedError
-except ImportError:  # what is used of them
-    NotFittedError, ClassifierMixin = UserError, type("ClassifierMixin", (), {})
-
-    class BaseEstimator:  # type: ignore[no-redef]
-        def get_params(self, deep: bool = True) -> dict[str, Any]:
-            return {name: value for name, value in vars(self).items() if name[-1] != "_"}
-
-        def set_params(self, **params: Any) -> Any:
-            self.__init__(**self.get_params() | params)  # type: ignore[misc]
-            return self
-
-        def score(self, X: Any, y: Any) -> float:
-            return float(np.mean(self.predict(X) == np.asarray(y)))  # type: ignore[attr-defined]
-
+except ImportError as error:
+    raise UserError("TextClassifier needs scikit-learn: pip install scikit-learn") from error
 
 _ONE_AT_A_TIME = threading.Lock()  # Orbax confuses checkpoints that threads save at once
 # Parameters that override the field of that name in this section of the configuration.

@@ -38,7 +38,7 @@ def read_origin(config: Config) -> WordPiece:
         raise UserError(f"--train.init-from gives all that --{option} does: leave one of them out")
     try:
         if not origin.is_dir():
-            raise UserError(f"no folder {origin}{nearest_path(origin)}: expected that of a run")
+            raise UserError(f"no folder {str(origin)!r}{nearest_path(origin)}: expected a run's")
         theirs = load_config(origin)
         if not any((origin / name).is_file() for name in (SUMMARY_FILE, FITTED_FILE)):
             raise UserError(f"the run in {origin} is not finished: finish it first")

@@ -30,7 +30,8 @@ def get_config(preset="paper"):
 # Fields that decide nothing, or that only a user's own data, network or disk asks for.
 LEFT_OUT = {
     DataConfig: {"text_columns", "columns", "test", "label_column", "on_unlabelled", "errors"}
-    | {"tfds_dir", "tfds_manual_dir", "vocab", "cache_dir", "group_column"},
+    | {"tfds_dir", "tfds_manual_dir", "vocab", "cache_dir", "group_column"}
+    | {"delimiter", "encoding"},
     ModelConfig: {"heads", "pretrained"},
     TrainConfig: {
         "steps",

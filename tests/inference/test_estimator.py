@@ -179,7 +179,7 @@ def test_a_workdir_keeps_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[s
         tiny(workdir=tmp_path / "run", dim=0).fit(TEXTS, LABELS)
     assert os.listdir(tmp_path) == [], "nothing is left of a run that was refused"
     model = tiny(workdir=tmp_path / "run", verbose=True).fit(TEXTS, LABELS)
-    assert "2 classes: sea 1" in capsys.readouterr().out
+    assert "2 classes: land 10" in capsys.readouterr().out
     expected = model.predict_proba(TEXTS)
     assert (clone(model).fit(TEXTS, LABELS).predict_proba(TEXTS) == expected).all()
     assert "is finished" in capsys.readouterr().out

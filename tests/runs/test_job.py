@@ -67,7 +67,7 @@ def test_the_workdir_holds_what_it_should(finished, config):
     names = {path.name for path in workdir.iterdir()}
     assert names == {
         "config.json", "tokenizer.json", "labels.json", "environment.json", "metrics.jsonl",
-        "checkpoints", "summary.json", "curves.png",
+        "checkpoints", "summary.json", "curves.png", "texts.npz",
     }  # fmt: skip
     assert load_config(workdir) == config
     assert set(json.loads((workdir / "labels.json").read_text())) == set(WORDS)

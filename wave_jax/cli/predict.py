@@ -45,6 +45,9 @@ text. In a .csv, .tsv, .jsonl or .parquet file, compressed or not, each row is a
 kept, and memory does not grow with the number of texts."""
 
 
+_NO_JSON = (float("inf"), -float("inf"))
+
+
 @dataclass(frozen=True)
 class Options(TextOptions):
     """What to label, and with what."""
@@ -102,7 +105,8 @@ def main(argv: Sequence[str], *, prog: str) -> None:
 
 
 def _record(found: Prediction, text: str, value: Any, options: Options) -> dict[str, Any]:
-    beside = {"id": None if value != value else value} if options.id_column else {}  # NaN: no JSON
+    value = None if value in _NO_JSON or value != value else value
+    beside = {"id": value} if options.id_column else {}
     shares = found.probabilities
     if options.top is not None:
         shares = dict(nlargest(options.top, shares.items(), key=itemgetter(1)))
@@ -120,19 +124,13 @@ def _write(records: list[dict[str, Any]], options: Options) -> None:
     """Writes records at once, as UTF-8 whatever the terminal's encoding: programs read them."""
     lines = io.StringIO()
     if options.format == "jsonl":
-        lines.writelines(f"{_json(record)}\n" for record in records)
+        each = (json.dumps(record, ensure_ascii=False, default=str) for record in records)
+        lines.writelines(f"{line}\n" for line in each)
     else:
         rows = (list(record.values()) for record in records)
         csv.writer(lines).writerows([*row[:-2], *chain(*row[-1].items())] for row in rows)
     sys.stdout.buffer.write(lines.getvalue().encode("utf-8", "replace"))
     sys.stdout.buffer.flush()
-
-
-def _json(record: dict[str, Any]) -> str:
-    try:
-        return json.dumps(record, ensure_ascii=False, allow_nan=False, default=str)
-    except ValueError:  # an infinite id, or a list with NaN
-        return json.dumps(record | {"id": str(record["id"])}, ensure_ascii=False)
 
 
 @contextmanager

@@ -114,12 +114,8 @@ class WordPiece:
         UserError if the file is neither, or lacks a special token.
         """
         path, origin = Path(path), str(path)
-        try:
-            with reading(origin):
-                text = path.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            where = f"{origin}: not UTF-8 text (byte {error.start})"
-            raise UserError(f"{where}; expected a vocab.txt or tokenizer.json") from error
+        with reading(origin):
+            text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".json":
             return cls.from_json(text, origin)
         return cls(_bert(_parse_vocabulary(text, origin), lowercase), origin)

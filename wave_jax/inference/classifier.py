@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,6 @@ import numpy as np
 from flax import linen as nn
 
 from wave_jax.data.batches import EvalBatches
-from wave_jax.data.layouts import LABELS
 from wave_jax.data.shapes import Shapes
 from wave_jax.data.tokenizer import Tokens, WordPiece
 from wave_jax.errors import UserError
@@ -22,7 +20,7 @@ from wave_jax.inference.lookup_table import LookupTable, supports, table_bytes
 from wave_jax.models import build_model, sizes, table_rows
 from wave_jax.probe.result import Of, TextProbe
 from wave_jax.runs.checkpoints import restore_params
-from wave_jax.runs.files import load_config, load_tokenizer
+from wave_jax.runs.files import load_config, load_labels, load_tokenizer
 from wave_jax.runs.workdir import final_folder
 from wave_jax.training.compilation import matmul_precision
 from wave_jax.training.config import Config
@@ -204,7 +202,7 @@ def load(
     folder = Path(workdir)
     config = load_config(folder)
     tokenizer = load_tokenizer(folder, config.data)
-    labels = _read_labels(folder / LABELS)
+    labels = load_labels(folder)
     params, _ = restore_params(final_folder(folder) if refit else folder, checkpoint)
     longest = config.data.max_length
     model = build_model(
@@ -232,16 +230,6 @@ def checked(texts: Iterable[str]) -> list[str]:
         if not isinstance(text, str):
             raise TypeError(f"text {i} is not a str but {type(text).__name__}: {text!r:.60}")
     return texts
-
-
-def _read_labels(path: Path) -> tuple[str, ...]:
-    try:
-        names = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read the classes' names in {path}: {error}") from error
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError(f"{path}: expected a list of names, got {str(names)[:60]!r}")
-    return tuple(names)
 
 
 def _check_shapes(params: Any, model: nn.Module, folder: Path) -> None:

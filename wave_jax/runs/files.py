@@ -18,6 +18,7 @@ import dacite
 import numpy as np
 
 from wave_jax.data.config import DataConfig
+from wave_jax.data.layouts import LABELS
 from wave_jax.data.ngrams import NgramTokenizer
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.errors import UserError, nearest, nearest_path, one_line
@@ -110,6 +111,18 @@ def load_tokenizer(folder: Path, data: DataConfig) -> WordPiece:
             "train anew with another --workdir"
         ) from error
     return NgramTokenizer(pieces, data.ngrams, data.stems, kept)
+
+
+def load_labels(folder: Path) -> tuple[str, ...]:
+    """Reads the names of a run's classes, in the order of its logits; UserError where it cannot."""
+    path = folder / LABELS
+    try:
+        names = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read the classes' names in {path}: {error}") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{path}: expected a list of names, got {str(names)[:60]!r}")
+    return tuple(names)
 
 
 def write_whole(path: Path, content: str | bytes, *, replace: bool = True) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,11 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from wave_jax.data.layouts import LABELS
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.errors import UserError, nearest_path, one_line
 from wave_jax.models.config import sizes
 from wave_jax.runs.checkpoints import restore_params
-from wave_jax.runs.files import load_config, load_tokenizer, write_whole
+from wave_jax.runs.files import load_config, load_labels, load_tokenizer, write_whole
 from wave_jax.runs.workdir import SUMMARY_FILE, final_folder
 from wave_jax.training.config import Config
 from wave_jax.training.state import Params
@@ -62,10 +60,7 @@ def save_initial(config: Config, names: Sequence[str], workdir: Path) -> None:
     linear path, in the last columns of the table. Those of other classes are NaN, to be drawn.
     """
     origin = Path(config.train.init_from or "")
-    try:
-        known = json.loads((origin / LABELS).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {origin / LABELS}: {error}") from error
+    known = load_labels(origin)
     both = [name for name in names if name in known]
     at, source = [names.index(name) for name in both], [known.index(name) for name in both]
     in_table = config.model.linear_path or config.model.kind == "linear"

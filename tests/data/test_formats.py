@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from wave_jax.data.files import open_texts, read_file
+from wave_jax.data.files import open_texts_with_ids, read_file
 from wave_jax.data.table import ColumnSpec
 from wave_jax.errors import UserError
 
@@ -449,7 +449,7 @@ def test_rows_without_a_label(tmp_path, name):
     rows = read_file(path, ColumnSpec(unlabelled="skip"))
     assert (rows.texts, rows.labels, rows.skipped) == (["a", "d"], ["pos", "neg"], 2)
     if name != "f.txt":  # its suffix does not tell that it is a table
-        assert list(open_texts(path, ColumnSpec())[1]) == list("abcd")
+        assert [t for t, _ in open_texts_with_ids(path, ColumnSpec())[1]] == list("abcd")
 
 
 def test_only_rows_without_a_label(tmp_path):
@@ -463,8 +463,8 @@ def test_texts_are_read_one_after_the_other(tmp_path):
     """A fault far down is met when its row is reached, and not before."""
     path = tmp_path / "f.csv"
     path.write_text("text\n" + "fine\n" * 200_000 + "too,many\n")
-    _, texts = open_texts(path, ColumnSpec())
-    assert [next(texts) for _ in range(3)] == ["fine"] * 3
+    _, texts = open_texts_with_ids(path, ColumnSpec())
+    assert [next(texts) for _ in range(3)] == [("fine", None)] * 3
     with pytest.raises(UserError, match="row 200001"):
         list(texts)
 
@@ -472,6 +472,6 @@ def test_texts_are_read_one_after_the_other(tmp_path):
 def test_the_label_is_no_text(tmp_path):
     path = tmp_path / "f.csv"
     path.write_text("review,content\na,b\n")
-    columns, texts = open_texts(path, ColumnSpec(label="content"))
+    columns, texts = open_texts_with_ids(path, ColumnSpec(label="content"))
     assert columns == "text from review"
-    assert list(texts) == ["a"]
+    assert list(texts) == [("a", None)]

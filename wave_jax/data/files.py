@@ -68,18 +68,12 @@ def read_file(path: Path, spec: ColumnSpec) -> Table:
     return _read([Input.file(path, spec.encoding)], replace(spec, zhang=bool(classes)), classes)
 
 
-def open_texts(path: Path, spec: ColumnSpec) -> tuple[str, Iterator[str]]:
-    """Opens a file for its texts alone, labelled or not.
-
-    Returns a description of the columns, and an iterator over the texts that reads the file as it
-    goes; errors are raised when their row is reached.
-    """
-    columns, rows = open_texts_with_ids(path, spec)
-    return columns, (text for text, _ in rows)
-
-
 def open_texts_with_ids(path: Path, spec: ColumnSpec) -> tuple[str, Iterator[tuple[str, Any]]]:
-    """Opens a file as `open_texts`; with each text comes its value in the column `spec.group`."""
+    """Opens a file for its texts, labelled or not, each with its value in the column `spec.group`.
+
+    Returns a description of the columns, and an iterator that reads the file as it goes; errors are
+    raised when their row is reached.
+    """
     spec = replace(spec, unlabelled="ignore", zhang=(path.parent / CLASSES).is_file())
     columns, rows = open_rows(Input.file(existing(path), spec.encoding), spec)
     return str(columns), ((text, value) for text, _, value in clean_rows(columns, rows, spec))

@@ -387,8 +387,8 @@ def test_half_a_utf_16_file_names_the_row(tmp_path):
 
 def test_utf_8_is_not_read_as_something_else(tmp_path):
     """What would be nonsense of every letter beyond ASCII is not silently learned from."""
-    path = write(tmp_path / "f.csv", "text,label\n" + "größe,b\n" * 20)
-    for encoding in ("cp1252", "latin-1"):
+    path = write(tmp_path / "f.csv", "text,label\ngröße,b\n")
+    for encoding in ("cp1252", "latin-1", "utf-16-le"):
         with pytest.raises(UserError, match=f"f.csv is UTF-8, not {encoding}: give --data.enc"):
             read(path, encoding=encoding)
     assert read(path, encoding="utf-8").texts[0] == "größe"
@@ -402,10 +402,38 @@ def test_unknown_encodings_name_a_similar_one():
             ColumnSpec(encoding=name)
 
 
-@pytest.mark.parametrize("name", ["reviews.xlsx", "reviews.XLS", "reviews.ods"])
-def test_spreadsheets_have_a_hint(tmp_path, name):
-    with pytest.raises(UserError, match=r"is a spreadsheet: save it as csv"):
-        read(write(tmp_path / name, b"PK\x03\x04"))
+@pytest.mark.parametrize("name", ["f.xlsx", "f.ods", "f.XLS", "f.csv", "f.tsv", "f.jsonl", "f"])
+@pytest.mark.parametrize("given", [None, "cp1252"])
+def test_spreadsheets_have_a_hint(tmp_path, name, given):
+    start = b"\xd0\xcf\x11\xe0" if name == "f.XLS" else b"PK\x03\x04"
+    with pytest.raises(UserError, match=r"is a zip archive or a spreadsheet \(save that as csv\)"):
+        read(write(tmp_path / name, start), encoding=given)
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_utf_16_without_a_mark_is_told(tmp_path, name):
+    path = write(tmp_path / name, ENCODED[name].encode("utf-16-le"))
+    with pytest.raises(UserError, match=r"is UTF-16 text \(--data.encoding utf-16-le\)"):
+        read(path)
+
+
+@pytest.mark.parametrize("line", ["sep=;\r\n", '"sep=;"\n', "\ufeffsep=;\n"])
+def test_the_line_of_excel_names_the_separator(tmp_path, line):
+    path = write(tmp_path / "f.csv", f"{line}text;label\na, b;c\nd;e;f\n")
+    with pytest.raises(UserError, match=r"row 2 \(line 4\): 3 fields where 2"):
+        read(path)
+    assert read(write(path, f"{line}text;label\na, b;c\n")).texts == ["a, b"]
+
+
+def test_a_given_separator_that_does_not_fit(tmp_path):
+    """That of the training may not be that of another file."""
+    path = write(tmp_path / "f.csv", "text,label\na;b,c\n")
+    rows = read(path, delimiter=";")
+    assert (rows.texts, rows.labels) == (["a;b"], ["c"])
+    assert rows.columns.endswith("separated by ','")
+    said = r"f.csv, separated by ';' \(--data.delimiter\), has no column for the label"
+    with pytest.raises(UserError, match=said):
+        read(write(path, "a,b\nc,d\n"), delimiter=";")
 
 
 @pytest.mark.parametrize("name", ["train.csv", "train-00000-of-00001.parquet"])

@@ -413,7 +413,7 @@ def test_spreadsheets_have_a_hint(tmp_path, name, given):
 @pytest.mark.parametrize("name", ENCODED)
 def test_utf_16_without_a_mark_is_told(tmp_path, name):
     path = write(tmp_path / name, ENCODED[name].encode("utf-16-le"))
-    with pytest.raises(UserError, match=r"is UTF-16 text \(--data.encoding utf-16-le\)"):
+    with pytest.raises(UserError, match=r"is UTF-16 text \(--data.encoding utf-16-le"):
         read(path)
 
 

@@ -127,7 +127,7 @@ def test_a_part_of_the_shards_is_refused():
     assert len(find_layout("x", names).splits["test"]) == 3
     with pytest.raises(UserError, match="2 of 3 files of test"):
         find_layout("x", names[:-1])
-    with pytest.raises(UserError, match="several files for one split: .*; leave one"):
+    with pytest.raises(UserError, match="several files for one split, leave one: "):
         find_layout("x", [*names, "train.csv"])
 
 

@@ -19,6 +19,7 @@ from wave_jax.data import streams
 from wave_jax.data.config import ColumnsConfig, DataConfig
 from wave_jax.data.files import open_texts_with_ids
 from wave_jax.data.formats import FORMATS
+from wave_jax.data.streams import Errors
 from wave_jax.data.table import ColumnSpec
 from wave_jax.errors import UserError, one_line
 
@@ -38,7 +39,7 @@ class TextOptions:
     input: str | None = None
     """File with a text on each line; or a csv, tsv, jsonl or parquet file, with or without labels,
     a text in each row."""
-    errors: streams.Errors = "strict"
+    errors: Errors = "strict"
     """Bytes that are not UTF-8: 'strict' stops and names the line, 'replace' puts U+FFFD in."""
     data: ColumnsConfig = field(default_factory=ColumnsConfig)
     """Columns of such a file, and how it is written: as in training, unless given here."""
@@ -61,44 +62,33 @@ def is_table(path: Path) -> bool:
 
 
 @contextmanager
-def open_input(options: TextOptions, trained_on: DataConfig) -> Iterator[Iterator[list[str]]]:
-    """Opens `--input` and yields its texts in lists: the rows of a table, or lines."""
-    with open_with_ids(options, trained_on) as chunks:
-        yield ([text for text, _ in chunk] for chunk in chunks)
-
-
-@contextmanager
 def open_with_ids(
     options: TextOptions, trained_on: DataConfig, id_column: str | None = None
 ) -> Iterator[Iterator[list[tuple[str, Any]]]]:
-    """Opens `--input` as `open_input`; with each text comes its value in a column, if any."""
-    path, encoding = streams.user_path(options.input or ""), options.data.encoding
+    """Opens `--input` and yields its rows or lines in lists: texts, with a column's value if any."""
+    path, own = streams.user_path(options.input or ""), options.data
     if not path.exists():
         streams.existing(path)  # raises, with a similar name
     with streams.reading(str(path)):
         file = streams.open_file(path) if is_table(path) else path.open("rb", streams.START)
-        start = file.peek(streams.START)  # type: ignore[attr-defined]
-    if encoding is None and trained_on.encoding and not streams.is_utf8(start, trained_on.encoding):
-        encoding = trained_on.encoding
     with file:
+        encoding = own.encoding or trained_on.encoding
+        if encoding != own.encoding:  # what the training's texts had
+            with streams.reading(str(path)):
+                start = file.peek(streams.START)  # type: ignore[attr-defined]
+            encoding = None if streams.is_utf8(start, encoding) else encoding
         if not is_table(path):
             lines = read_lines(file, options.errors, str(path), encoding, nul=False)
             yield ([(text, None) for text in chunk] for chunk in lines)
             return
-    text = options.data.text_columns or trained_on.text_columns
-    names = options.data.columns or trained_on.columns
-    spec = ColumnSpec(text, trained_on.label_column, names, errors=options.errors)
-    spec = replace(spec, delimiter=options.data.delimiter or trained_on.delimiter)
-    spec = replace(spec, encoding=encoding, group=id_column, ignored=trained_on.group_column)
-    yield _rows(path, spec)
+    text, names = own.text_columns or trained_on.text_columns, own.columns or trained_on.columns
+    spec = ColumnSpec(text, trained_on.label_column, names, "ignore", options.errors)
+    spec = replace(spec, delimiter=own.delimiter or trained_on.delimiter, encoding=encoding)
+    yield _rows(path, replace(spec, group=id_column, ignored=trained_on.group_column))
 
 
 def read_lines(
-    stream: BufferedIOBase,
-    errors: streams.Errors,
-    name: str,
-    codec: str | None = None,
-    nul: bool = True,
+    stream: BufferedIOBase, errors: Errors, name: str, codec: str | None = None, nul: bool = True
 ) -> Iterator[list[str]]:
     """Yields the stream's lines in lists, in order and as soon as they come.
 
@@ -126,9 +116,7 @@ def read_lines(
         yield from _decoded([rest], number, errors, name)
 
 
-def _decoded(
-    lines: list[bytes], first: int, errors: streams.Errors, name: str
-) -> Iterator[list[str]]:
+def _decoded(lines: list[bytes], first: int, errors: Errors, name: str) -> Iterator[list[str]]:
     texts: list[str] = []
     for number, line in enumerate(lines, first):
         line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line

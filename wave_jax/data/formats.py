@@ -131,9 +131,8 @@ def open_rows(source: Input, spec: ColumnSpec) -> Rows:
         if text.startswith(sign):
             return reader(source, spec)
     raise UserError(
-        f"{source.name}: unknown format; expected a .csv, .tsv, .jsonl or .parquet file (gzip'd or "
-        f"not), text whose lines begin with {FASTTEXT_LABEL}, or a folder or archive that has "
-        "train.csv, or folders of .txt files for classes"
+        f"{source.name}: unknown format; expected .csv, .tsv, .jsonl, .parquet, text whose lines "
+        f"begin with {FASTTEXT_LABEL}, or a folder or archive of such, or of folders for classes"
     )
 
 

@@ -54,8 +54,8 @@ def find_layout(place: str, names: Sequence[str]) -> Layout:
     alone = {paths[only[0]].parent: {"train": only}} if len(only) == 1 else {}
     if not (groups := tables or texts or alone):
         what = "no train.csv (or .tsv, .jsonl, .parquet) and no folders of .txt files for classes"
-        advice = ": name one train.csv, or give one file" if only else ""
-        raise UserError(f"{place} has {what}; it holds {listed(names) or 'no files'}{advice}")
+        what = f"{place} has {what}; it holds {listed(names) or 'no files'}"
+        raise UserError(f"{what}: name one train.csv, or give one file")
     level = min(len(folder.parts) for folder in groups)
     folder, *others = sorted(folder for folder in groups if len(folder.parts) == level)
     if others:
@@ -80,14 +80,14 @@ def find_layout(place: str, names: Sequence[str]) -> Layout:
 def _check_shards(place: str, splits: dict[str, list[str]]) -> None:
     """Raises UserError unless each split has one file, or all the shards of one."""
     for split, names in splits.items():
-        shards = [_SHARD.search(Path(name).name.lower()) for name in names]
-        counts = {int(shard[1]) if shard else 1 for shard in shards}
+        counts = {int(m[1]) if (m := _SHARD.search(Path(n).name.lower())) else 1 for n in names}
         if len(names) < max(counts):
             what = f"{place} holds {len(names)} of {max(counts)} files of {split}"
             raise UserError(f"{what}: run 'git lfs pull', or download the rest")
         if counts != {len(names)}:
-            what = f"{place} holds several files for one split: {listed(names)}"
-            raise UserError(f"{what}; leave one, or give it alone")
+            raise UserError(
+                f"{place} holds several files for one split, leave one: {listed(names)}"
+            )
 
 
 def _grouped(paths: dict[str, Path], of: Callable[[Path], tuple[Path, str] | None]) -> _Groups:

@@ -37,7 +37,6 @@ _OPENERS: dict[bytes, Callable[..., Any]] = {
 }
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig"}
 _MARKS |= dict.fromkeys((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), "utf-16")
-_HIGH = bytes(range(128, 256))
 START = 1 << 16  # bytes to judge an encoding by
 _SIGNS = {  # of files that hold no text, though 'replace' would make some
     rb"\x89PNG|\xff\xd8\xff|GIF8": "a picture",
@@ -45,8 +44,7 @@ _SIGNS = {  # of files that hold no text, though 'replace' would make some
     rb"\x1f\x8b|BZh\d1AY&SY|\xfd7zXZ|\x28\xb5\x2f\xfd": "compressed",
     rb"%PDF-": "a PDF",
     rb"\x80[\x02-\x05]": "a Python pickle",
-    rb"([^\0]\0){4}": "UTF-16 text (--data.encoding utf-16-le)",
-    rb"(\0[^\0]){4}": "UTF-16 text (--data.encoding utf-16-be)",
+    rb"([^\0]\0){4}|(\0[^\0]){4}": "UTF-16 text (--data.encoding utf-16-le, or utf-16-be)",
 }
 _ENCODINGS = ("cp1250", "cp1251", "cp1252", "gb18030", "latin-1", "shift_jis", "utf-8", "utf-16")
 codecs.register_error(  # as 'surrogateescape', which takes no byte below 128
@@ -92,28 +90,29 @@ def text_codec(start: bytes, name: str, given: str | None, nul: bool = True) -> 
     UserError where it is not the given one but UTF-8, or no text: it begins as a picture, an
     archive or the like, or has a NUL, unless `nul` allows it.
     """
-    marked = next((codec for mark, codec in _MARKS.items() if start.startswith(mark)), None)
-    codec = marked or codecs.lookup(given or "utf-8").name
+    marked = (codec for mark, codec in _MARKS.items() if start.startswith(mark))
+    codec = next(marked, given or "utf-8")
     if is_utf8(start, codec):
-        raise UserError(f"{name} is UTF-8, not {given}: give --data.encoding utf-8")
-    if "a".encode(codec) == b"a":
-        signs = (what for sign, what in _SIGNS.items() if re.match(sign, start, re.DOTALL))
-        at = 0 if nul else start[:8192].find(0) + 1
-        if found := next(signs, at and f"no text (byte {at} is NUL)"):
-            what = f"{name} is {found}: expected lines of UTF-8"
-            raise UserError(f"{what}, or a .csv, .tsv, .jsonl or .parquet file")
+        raise UserError(f"{name} is UTF-8, not {codec}: give --data.encoding utf-8")
+    at = 0 if nul else start[:8192].find(0) + 1
+    signs = (what for sign, what in _SIGNS.items() if re.match(sign, start, re.DOTALL))
+    found = next(signs, f"no text (byte {at} is NUL)" if at else None)
+    if found and "a".encode(codec) == b"a":
+        expected = "expected lines of UTF-8, or a .csv, .tsv, .jsonl or .parquet file"
+        raise UserError(f"{name} is {found}: {expected}")
     return codec
 
 
 def is_utf8(start: bytes, codec: str) -> bool:
     """Returns whether text that begins so is UTF-8 by more than chance, and `codec` another."""
-    one_byte = len(_HIGH.decode(codec, "replace")) == len(_HIGH)
+    if codecs.lookup(codec).name.startswith("utf-8") or 0 in start:
+        return False
+    one_byte = len(bytes(range(128, 256)).decode(codec, "replace")) == 128
     ascii_too = "a".encode(codec) == b"a"  # else, as in UTF-16, every byte tells
-    count = sum(byte > 127 for byte in start) if ascii_too else len(start)
     with suppress(UnicodeDecodeError):
         codecs.getincrementaldecoder("utf-8")().decode(start)
-        other = not codec.startswith("utf-8") and 0 not in start
-        return other and count >= (2 if one_byte else 16)
+        count = sum(byte > 127 for byte in start) if ascii_too else len(start)
+        return count >= (2 if one_byte else 16)
     return False
 
 

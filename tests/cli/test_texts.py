@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from wave_jax.cli.texts import TextOptions, open_input, read_lines
-from wave_jax.data.config import DataConfig
+from wave_jax.cli.texts import TextOptions, open_with_ids, read_lines
+from wave_jax.data.config import ColumnsConfig, DataConfig
 from wave_jax.data.streams import Errors
 from wave_jax.errors import UserError
 
@@ -89,7 +89,7 @@ PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
     ("data", "said"),
     [
         (PNG, "a picture"),
-        (b"PK\x03\x04\x14\0\0", "a zip archive, as .xlsx"),
+        (b"PK\x03\x04\x14\0\0", "a zip archive or a spreadsheet"),
         (gzip.compress(b"text"), "compressed"),
         (bz2.compress(b"text"), "compressed"),
         (lzma.compress(b"text"), "compressed"),
@@ -107,7 +107,7 @@ def test_a_file_that_is_no_text_is_refused(
     (tmp_path / "file.txt").write_bytes(data)
     options = TextOptions("runs/a", input=str(tmp_path / "file.txt"), errors=errors)
     with (
-        open_input(options, DataConfig()) as chunks,
+        open_with_ids(options, DataConfig()) as chunks,
         pytest.raises(UserError, match=f"file.txt is {said}.*: expected lines of UTF-8"),
     ):
         next(chunks)
@@ -141,6 +141,35 @@ def test_the_columns_found_by_name_are_reported(
 ) -> None:
     (tmp_path / "new.csv").write_text("label,text,title\nx,tide,sea\n")
     options = TextOptions("runs/a", input=str(tmp_path / "new.csv"))
-    with open_input(options, DataConfig()) as chunks:
-        assert list(chunks) == [["sea tide"]]
+    with open_with_ids(options, DataConfig()) as chunks:
+        assert list(chunks) == [[("sea tide", None)]]
     assert "text from title + text" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["new.csv", "new.txt", "new.csv.gz"])
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_the_encoding_of_the_training_is_a_guess(tmp_path: Path, name: str, encoding: str) -> None:
+    data = "text\ncafé très bon\n".encode(encoding)
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+    options = TextOptions("runs/a", input=str(tmp_path / name))
+    with open_with_ids(options, DataConfig(encoding="cp1252")) as chunks:
+        assert [text for chunk in chunks for text, _ in chunk][-1] == "café très bon"
+
+
+@pytest.mark.parametrize("name", ["new.csv", "new.txt"])
+def test_a_given_encoding_is_none_for_utf_8(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("text\ncafé\n", encoding="utf-8")
+    given = ColumnsConfig(encoding="cp1252")
+    options = TextOptions("runs/a", input=str(tmp_path / name), data=given)
+    with (
+        open_with_ids(options, DataConfig()) as chunks,
+        pytest.raises(UserError, match=f"{name} is UTF-8, not cp1252: give --data.encoding utf-8"),
+    ):
+        next(chunks)
+
+
+def test_the_separator_of_the_training_is_a_guess(tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("text,label\na;b,c\n")
+    options = TextOptions("runs/a", input=str(tmp_path / "new.csv"))
+    with open_with_ids(options, DataConfig(delimiter=";", text_columns=("text",))) as chunks:
+        assert list(chunks) == [[("a;b", None)]]

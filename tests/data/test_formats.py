@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from wave_jax.data.files import open_texts, read_file
+from wave_jax.data.files import open_texts_with_ids, read_file
 from wave_jax.data.table import ColumnSpec
 from wave_jax.errors import UserError
 
@@ -387,8 +387,8 @@ def test_half_a_utf_16_file_names_the_row(tmp_path):
 
 def test_utf_8_is_not_read_as_something_else(tmp_path):
     """What would be nonsense of every letter beyond ASCII is not silently learned from."""
-    path = write(tmp_path / "f.csv", "text,label\n" + "größe,b\n" * 20)
-    for encoding in ("cp1252", "latin-1"):
+    path = write(tmp_path / "f.csv", "text,label\ngröße,b\n")
+    for encoding in ("cp1252", "latin-1", "utf-16-le"):
         with pytest.raises(UserError, match=f"f.csv is UTF-8, not {encoding}: give --data.enc"):
             read(path, encoding=encoding)
     assert read(path, encoding="utf-8").texts[0] == "größe"
@@ -402,10 +402,38 @@ def test_unknown_encodings_name_a_similar_one():
             ColumnSpec(encoding=name)
 
 
-@pytest.mark.parametrize("name", ["reviews.xlsx", "reviews.XLS", "reviews.ods"])
-def test_spreadsheets_have_a_hint(tmp_path, name):
-    with pytest.raises(UserError, match=r"is a spreadsheet: save it as csv"):
-        read(write(tmp_path / name, b"PK\x03\x04"))
+@pytest.mark.parametrize("name", ["f.xlsx", "f.ods", "f.XLS", "f.csv", "f.tsv", "f.jsonl", "f"])
+@pytest.mark.parametrize("given", [None, "cp1252"])
+def test_spreadsheets_have_a_hint(tmp_path, name, given):
+    start = b"\xd0\xcf\x11\xe0" if name == "f.XLS" else b"PK\x03\x04"
+    with pytest.raises(UserError, match=r"is a zip archive or a spreadsheet \(save that as csv\)"):
+        read(write(tmp_path / name, start), encoding=given)
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_utf_16_without_a_mark_is_told(tmp_path, name):
+    path = write(tmp_path / name, ENCODED[name].encode("utf-16-le"))
+    with pytest.raises(UserError, match=r"is UTF-16 text \(--data.encoding utf-16-le"):
+        read(path)
+
+
+@pytest.mark.parametrize("line", ["sep=;\r\n", '"sep=;"\n', "\ufeffsep=;\n"])
+def test_the_line_of_excel_names_the_separator(tmp_path, line):
+    path = write(tmp_path / "f.csv", f"{line}text;label\na, b;c\nd;e;f\n")
+    with pytest.raises(UserError, match=r"row 2 \(line 4\): 3 fields where 2"):
+        read(path)
+    assert read(write(path, f"{line}text;label\na, b;c\n")).texts == ["a, b"]
+
+
+def test_a_given_separator_that_does_not_fit(tmp_path):
+    """That of the training may not be that of another file."""
+    path = write(tmp_path / "f.csv", "text,label\na;b,c\n")
+    rows = read(path, delimiter=";")
+    assert (rows.texts, rows.labels) == (["a;b"], ["c"])
+    assert rows.columns.endswith("separated by ','")
+    said = r"f.csv, separated by ';' \(--data.delimiter\), has no column for the label"
+    with pytest.raises(UserError, match=said):
+        read(write(path, "a,b\nc,d\n"), delimiter=";")
 
 
 @pytest.mark.parametrize("name", ["train.csv", "train-00000-of-00001.parquet"])
@@ -449,7 +477,7 @@ def test_rows_without_a_label(tmp_path, name):
     rows = read_file(path, ColumnSpec(unlabelled="skip"))
     assert (rows.texts, rows.labels, rows.skipped) == (["a", "d"], ["pos", "neg"], 2)
     if name != "f.txt":  # its suffix does not tell that it is a table
-        assert list(open_texts(path, ColumnSpec())[1]) == list("abcd")
+        assert [t for t, _ in open_texts_with_ids(path, ColumnSpec())[1]] == list("abcd")
 
 
 def test_only_rows_without_a_label(tmp_path):
@@ -463,8 +491,8 @@ def test_texts_are_read_one_after_the_other(tmp_path):
     """A fault far down is met when its row is reached, and not before."""
     path = tmp_path / "f.csv"
     path.write_text("text\n" + "fine\n" * 200_000 + "too,many\n")
-    _, texts = open_texts(path, ColumnSpec())
-    assert [next(texts) for _ in range(3)] == ["fine"] * 3
+    _, texts = open_texts_with_ids(path, ColumnSpec())
+    assert [next(texts) for _ in range(3)] == [("fine", None)] * 3
     with pytest.raises(UserError, match="row 200001"):
         list(texts)
 
@@ -472,6 +500,6 @@ def test_texts_are_read_one_after_the_other(tmp_path):
 def test_the_label_is_no_text(tmp_path):
     path = tmp_path / "f.csv"
     path.write_text("review,content\na,b\n")
-    columns, texts = open_texts(path, ColumnSpec(label="content"))
+    columns, texts = open_texts_with_ids(path, ColumnSpec(label="content"))
     assert columns == "text from review"
-    assert list(texts) == ["a"]
+    assert list(texts) == [("a", None)]

@@ -120,13 +120,50 @@ def test_the_choice_among_layouts_is_said(tmp_path):
     assert description.endswith("; others not read: 2, such as 'pos/deep/er/x.txt'")
 
 
+def test_a_part_of_the_shards_is_refused():
+    with pytest.raises(UserError, match="^x holds 1 of 3 files of train: run 'git lfs pull', or"):
+        find_layout("x", ["data/train-00001-of-00003.parquet"])
+    names = ["train-00000-of-00001-0123abc.csv", *(f"test-0000{i}-of-00003.csv" for i in range(3))]
+    assert len(find_layout("x", names).splits["test"]) == 3
+    with pytest.raises(UserError, match="2 of 3 files of test"):
+        find_layout("x", names[:-1])
+    with pytest.raises(UserError, match="several files for one split, leave one: "):
+        find_layout("x", [*names, "train.csv"])
+
+
+def test_what_else_is_in_a_folder_of_texts_is_counted(tmp_path):
+    files = class_folders() | {f"pos/{i}.md": "x" for i in range(20, 23)} | {"README.md": "x"}
+    tables, description = read_source(tree(tmp_path, files), ColumnSpec())
+    assert len(tables["train"]) == 6
+    assert description.endswith("; others not read: 3, such as 'pos/21.md'")
+
+
+def test_texts_without_a_suffix(tmp_path):
+    """As the files of 20 Newsgroups."""
+    files = {f"{c}/{i}": f"{c} {i}\n" for c in ("alt.atheism", "sci.med") for i in (1, 2)}
+    tables, _ = read_source(tree(tmp_path, files | {"README.md": "x"}), ColumnSpec())
+    assert tables["train"].texts == ["alt.atheism 1", "alt.atheism 2", "sci.med 1", "sci.med 2"]
+    with pytest.raises(UserError, match="no folders of .txt files"):
+        find_layout("x", [*files, "sci.med/LICENSE.md"])
+
+
+@pytest.mark.parametrize("other", ["config.json", "meta/readme.json"])
+def test_json_beside_the_only_table_is_none(other):
+    layout = find_layout("x", ["data.csv", other])
+    assert layout.splits == {"train": ["data.csv"]}
+    assert layout.note == f"; from 'data.csv'; others not read: 1, such as {other!r}"
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [
         ({}, "no train.csv .* it holds no files"),
         ({"pos/1.txt": "a"}, "no folders of .txt files for classes; it holds 'pos/1.txt'"),
         ({"unsup/1.txt": "a", "pos/1.txt": "a"}, "no folders of .txt files"),
-        ({"a.csv": TABLE, "b.csv": TABLE}, "it holds 'a.csv', 'b.csv'"),
+        (
+            {"a.csv": TABLE, "b.csv": TABLE},
+            "it holds 'a.csv', 'b.csv': name one train.csv, or give one file$",
+        ),
         ({"train.csv": TABLE, "train.tsv": TABLE}, "several files for one split"),
         (
             {"data/train.csv": TABLE, "more/train.csv": TABLE},

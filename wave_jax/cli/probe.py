@@ -12,7 +12,7 @@ from typing import Any
 import tyro
 
 from wave_jax.cli.app import parse, print_table
-from wave_jax.cli.texts import TextOptions, is_table, open_input
+from wave_jax.cli.texts import TextOptions, is_table, open_with_ids
 from wave_jax.data.dataset import SplitName, load_split
 from wave_jax.errors import UserError
 from wave_jax.inference import Classifier, load
@@ -94,8 +94,9 @@ def _texts(options: Options, classifier: Classifier) -> list[tuple[str, str, str
     what, texts = "text", list(options.text)
     if options.input is not None:
         what = "row" if is_table(Path(options.input)) else "line"
-        with open_input(options, classifier.config.data) as chunks:
-            texts = list(itertools.islice(itertools.chain.from_iterable(chunks), _MOST_TEXTS + 1))
+        with open_with_ids(options, classifier.config.data) as chunks:
+            rows = itertools.chain.from_iterable(chunks)
+            texts = [text for text, _ in itertools.islice(rows, _MOST_TEXTS + 1)]
         if not texts:
             raise UserError(f"{options.input} has no {what}, so there is nothing to probe")
     found = [(f"{what} {i}", text, options.label) for i, text in enumerate(texts, 1)]

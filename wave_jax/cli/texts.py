@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,26 +15,17 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from wave_jax.data import streams
 from wave_jax.data.config import ColumnsConfig, DataConfig
 from wave_jax.data.files import open_texts_with_ids
 from wave_jax.data.formats import FORMATS
-from wave_jax.data.streams import Errors, check_encoding, existing, plain_suffix, reading, user_path
+from wave_jax.data.streams import Errors
 from wave_jax.data.table import ColumnSpec
 from wave_jax.errors import UserError, one_line
 
 _BLOCK = 1 << 20  # bytes asked for at once; a pipe or terminal gives what it has
 _CHUNK = 8192  # texts
-_FORM = ("delimiter", "encoding")
 _REPLACE = "--errors replace puts U+FFFD in its place"
-_SIGNS = {  # of files that hold no lines of UTF-8, though 'replace' would make some
-    rb"\x89PNG|\xff\xd8\xff|GIF8": "a picture",
-    rb"PK\x03\x04": "a zip archive, as .xlsx and .docx files are",
-    rb"\x1f\x8b|BZh\d1AY&SY|\xfd7zXZ|\x28\xb5\x2f\xfd": "compressed",
-    rb"%PDF-": "a PDF",
-    rb"\x80[\x02-\x05]": "a Python pickle",
-    rb"([^\0]\0){4}": "UTF-16 text (--data.encoding utf-16-le)",
-    rb"(\0[^\0]){4}": "UTF-16 text (--data.encoding utf-16-be)",
-}
 
 
 @dataclass(frozen=True)
@@ -60,44 +50,41 @@ class TextOptions:
         """Raises UserError where the options of columns, also these, have no table to apply to."""
         if replace(self.data, encoding=None) != ColumnsConfig():
             columns = ("--data.text-columns, --data.columns and --data.delimiter", *columns)
-        if columns and not (self.input is not None and is_table(user_path(self.input))):
+        if columns and not (self.input is not None and is_table(streams.user_path(self.input))):
             tables = "a .csv, .tsv, .jsonl or .parquet file: other files are read line by line"
             raise UserError(f"{columns[0]} can only be given with --input FILE, {tables}")
-        check_encoding(self.data.encoding)
+        streams.check_encoding(self.data.encoding)
 
 
 def is_table(path: Path) -> bool:
     """Returns whether each row of a file is a text, by its suffix, and not each line."""
-    return plain_suffix(path) in FORMATS and not path.is_dir()
-
-
-@contextmanager
-def open_input(options: TextOptions, trained_on: DataConfig) -> Iterator[Iterator[list[str]]]:
-    """Opens `--input` and yields its texts in lists: the rows of a table, or lines."""
-    with open_with_ids(options, trained_on) as chunks:
-        yield ([text for text, _ in chunk] for chunk in chunks)
+    return streams.plain_suffix(path) in FORMATS and not path.is_dir()
 
 
 @contextmanager
 def open_with_ids(
     options: TextOptions, trained_on: DataConfig, id_column: str | None = None
 ) -> Iterator[Iterator[list[tuple[str, Any]]]]:
-    """Opens `--input` as `open_input`; with each text comes its value in a column, if any."""
-    path = user_path(options.input or "")
-    if is_table(path):
-        text = options.data.text_columns or trained_on.text_columns
-        names = options.data.columns or trained_on.columns
-        form = {n: getattr(options.data, n) or getattr(trained_on, n) for n in _FORM}
-        spec = ColumnSpec(text, trained_on.label_column, names, errors=options.errors)
-        yield _rows(path, replace(spec, group=id_column, ignored=trained_on.group_column, **form))
-        return
+    """Opens `--input` and yields its rows or lines in lists: texts, with a column's value if any."""
+    path, own = streams.user_path(options.input or ""), options.data
     if not path.exists():
-        existing(path)  # raises, with a similar name
-    with reading(str(path)):
-        file = path.open("rb")
+        streams.existing(path)  # raises, with a similar name
+    with streams.reading(str(path)):
+        file = streams.open_file(path) if is_table(path) else path.open("rb", streams.START)
     with file:
-        lines = read_lines(file, options.errors, str(path), options.data.encoding, nul=False)
-        yield ([(text, None) for text in chunk] for chunk in lines)
+        encoding = own.encoding or trained_on.encoding
+        if encoding != own.encoding:  # what the training's texts had
+            with streams.reading(str(path)):
+                start = file.peek(streams.START)  # type: ignore[attr-defined]
+            encoding = None if streams.is_utf8(start, encoding) else encoding
+        if not is_table(path):
+            lines = read_lines(file, options.errors, str(path), encoding, nul=False)
+            yield ([(text, None) for text in chunk] for chunk in lines)
+            return
+    text, names = own.text_columns or trained_on.text_columns, own.columns or trained_on.columns
+    spec = ColumnSpec(text, trained_on.label_column, names, "ignore", options.errors)
+    spec = replace(spec, delimiter=own.delimiter or trained_on.delimiter, encoding=encoding)
+    yield _rows(path, replace(spec, group=id_column, ignored=trained_on.group_column))
 
 
 def read_lines(
@@ -108,16 +95,12 @@ def read_lines(
     A carriage return at the end is dropped. A byte order mark at the very start says what the
     encoding is, else `codec` does; None is UTF-8. UserError at a line that is not UTF-8, after the
     lines before it, unless `errors` is 'replace'; and in any case where the stream begins as a
-    picture, an archive or the like, or with a block that has a NUL, unless `nul` allows it.
+    picture, an archive or the like, or has a NUL there, unless `nul` allows it.
     """
     number, rest, blocks = 1, b"", iter(partial(stream.read1, _BLOCK), b"")
     first = next(blocks, b"")
-    blocks = chain([first], blocks)
-    marks = {b"\xef\xbb": None, b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-    codec = marks.get(first[:2], codec)
-    if codec is None:
-        _check_text(first[:8192], name, nul)
-    else:
+    blocks, codec = chain([first], blocks), streams.text_codec(first, name, codec, nul)
+    if not codec.startswith("utf-8"):
         blocks = codecs.iterencode(codecs.iterdecode(blocks, codec, errors), "utf-8", "replace")
     try:
         for block in blocks:
@@ -131,15 +114,6 @@ def read_lines(
         raise UserError(f"{what}; {_REPLACE}") from error
     if rest:
         yield from _decoded([rest], number, errors, name)
-
-
-def _check_text(start: bytes, name: str, nul: bool) -> None:
-    """Raises UserError where a file that begins so holds no lines of UTF-8."""
-    signs = (what for sign, what in _SIGNS.items() if re.match(sign, start, re.DOTALL))
-    other = None if nul or 0 not in start else f"no text (byte {start.index(0) + 1} is NUL)"
-    if found := next(signs, other):
-        expected = "expected lines of UTF-8, or a .csv, .tsv, .jsonl or .parquet file"
-        raise UserError(f"{name} is {found}: {expected}")
 
 
 def _decoded(lines: list[bytes], first: int, errors: Errors, name: str) -> Iterator[list[str]]:

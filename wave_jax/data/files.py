@@ -68,18 +68,11 @@ def read_file(path: Path, spec: ColumnSpec) -> Table:
     return _read([Input.file(path, spec.encoding)], replace(spec, zhang=bool(classes)), classes)
 
 
-def open_texts(path: Path, spec: ColumnSpec) -> tuple[str, Iterator[str]]:
-    """Opens a file for its texts alone, labelled or not.
-
-    Returns a description of the columns, and an iterator over the texts that reads the file as it
-    goes; errors are raised when their row is reached.
-    """
-    columns, rows = open_texts_with_ids(path, spec)
-    return columns, (text for text, _ in rows)
-
-
 def open_texts_with_ids(path: Path, spec: ColumnSpec) -> tuple[str, Iterator[tuple[str, Any]]]:
-    """Opens a file as `open_texts`; with each text comes its value in the column `spec.group`."""
+    """Returns what the columns are, and the texts, each with its value in the column `spec.group`.
+
+    They are read, and errors raised, as the iterator reaches their row.
+    """
     spec = replace(spec, unlabelled="ignore", zhang=(path.parent / CLASSES).is_file())
     columns, rows = open_rows(Input.file(existing(path), spec.encoding), spec)
     return str(columns), ((text, value) for text, _, value in clean_rows(columns, rows, spec))
@@ -170,8 +163,7 @@ def _open_text(source: Input, spec: ColumnSpec) -> Rows:
     lines = source.lines(spec.errors, newline=None)
     text = "".join(bounded(lines, len, _LONGEST_TEXT, source.name))
     if "\0" in text:
-        advice = "UTF-16 without its mark needs --data.encoding utf-16-le"
-        raise UserError(f"{source.name} holds a byte 0, and so no plain text: {advice}")
+        raise UserError(f"{source.name} holds a byte 0: if it is UTF-16, give --data.encoding")
     return Columns(), iter([(source.name, [text.strip()], class_of(source.name), None)])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,12 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wave_jax.data.streams import LONGEST_LINE, Errors, Input, plain_suffix, reading
+from wave_jax.data.streams import LONGEST_LINE, Errors, Input, plain_suffix, reading, text_codec
 from wave_jax.data.table import Columns, ColumnSpec, check_named, choose_columns, row_name
 from wave_jax.errors import UserError, one_line, shorten
 
 FASTTEXT_LABEL = "__label__"
-_SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
+_EXCEL = re.compile(r'"?sep=([^"\r\n])"?\r?\n')  # its line above the header, with the delimiter
 _UNLABELLED = -1  # class index of rows without a label, in TFDS and Hugging Face's datasets
 _POINTER = b"version https://git-lfs.github.com/spec/"
 # What messages call a row, and its texts, label and group as they stand in the file.
@@ -33,11 +34,12 @@ Reader = Callable[[Input, ColumnSpec], Rows]
 def read_delimited(source: Input, spec: ColumnSpec, delimiter: str) -> Rows:
     """Reads a csv or tsv file, with the user's delimiter, or else `delimiter`.
 
-    Another is found where that does not give the columns. Tsv files are often written without
-    quoting: where their quotes do not pair up, or pair up across lines that are rows of their own,
-    quotes are read as part of the text.
+    Another is found where that does not give the columns; a first line `sep=;` names it. Tsv files
+    are often written without quoting: where their quotes do not pair up, or pair up across lines
+    that are rows of their own, quotes are read as part of the text.
     """
-    usual, delimiter = delimiter, spec.delimiter or _delimiter(source, spec, delimiter)
+    usual = spec.delimiter or delimiter
+    delimiter = _delimiter(source, spec, usual)
     read = partial(_read_delimited, source, spec, delimiter)
 
     def count(quoting: int) -> int | None:
@@ -52,8 +54,7 @@ def read_delimited(source: Input, spec: ColumnSpec, delimiter: str) -> Rows:
         if quoted is None or plain not in (None, quoted):
             quoting = csv.QUOTE_NONE
     columns, rows = read(quoting)
-    found = None if delimiter in (usual, spec.delimiter) else delimiter
-    return replace(columns, delimiter=found), rows
+    return replace(columns, delimiter=None if delimiter == usual else delimiter), rows
 
 
 def read_fasttext(source: Input, spec: ColumnSpec) -> Rows:
@@ -113,27 +114,25 @@ FORMATS: dict[str, Reader] = {
 
 def open_rows(source: Input, spec: ColumnSpec) -> Rows:
     """Opens a file in the format of its suffix, or else of its first bytes."""
-    suffix = plain_suffix(Path(source.name))
     with reading(source.name), source.open() as stream:
         start = stream.read(4096)
     if start.startswith(_POINTER):
         raise UserError(f"{source.name} has its data elsewhere: run 'git lfs pull' in its folder")
-    if reader := FORMATS.get(suffix):
+    if reader := FORMATS.get(plain_suffix(Path(source.name))):
         return reader(source, spec)
-    if suffix in _SPREADSHEETS:
-        raise UserError(f"{source.name} is a spreadsheet: save it as csv (UTF-8), and give that")
     if spec.delimiter is not None:
         return read_delimited(source, spec, spec.delimiter)
     if start.startswith(b"PAR1"):
         return read_parquet(source, spec)
-    text = start.decode(source.codec(start), "ignore").lstrip("\ufeff \t\r\n")
+    text = start.decode(text_codec(start, source.name, source.encoding), "ignore").lstrip(
+        "\ufeff \t\r\n"
+    )
     for sign, reader in ((FASTTEXT_LABEL, read_fasttext), ("{", read_jsonl)):
         if text.startswith(sign):
             return reader(source, spec)
     raise UserError(
-        f"{source.name}: unknown format; expected a .csv, .tsv, .jsonl or .parquet file (gzip'd or "
-        f"not), text whose lines begin with {FASTTEXT_LABEL}, or a folder or archive that has "
-        "train.csv, or folders of .txt files for classes"
+        f"{source.name}: unknown format; expected .csv, .tsv, .jsonl, .parquet, text whose lines "
+        f"begin with {FASTTEXT_LABEL}, or a folder or archive of such, or of folders for classes"
     )
 
 
@@ -190,7 +189,8 @@ def _read_delimited(source: Input, spec: ColumnSpec, delimiter: str, quoting: in
     records = _csv_records(source, spec.errors, delimiter, quoting)
     if (first := next(records, None)) is None:
         raise UserError(f"{source.name} is empty; it should hold texts")
-    names, columns = _find_columns(first[1], spec, source.name)
+    given = f", separated by {delimiter!r} (--data.delimiter)," if spec.delimiter else ""
+    names, columns = _find_columns(first[1], spec, source.name + given)
     if not columns.headerless:
         first = next(records, None)
     if first is None:
@@ -218,7 +218,11 @@ def _csv_records(
     """Yields the number of the first line and the fields of each record that is not blank."""
     csv.field_size_limit(LONGEST_LINE)  # the default of 128 KiB would refuse long texts
     line, lines = 1, source.lines(errors, newline="")
-    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)  # type: ignore[arg-type]
+    first = next(lines, "")
+    if excel := _EXCEL.fullmatch(first):
+        first, delimiter = "\n", excel[1]
+    form: dict[str, Any] = {"delimiter": delimiter, "quoting": quoting, "strict": True}
+    reader = csv.reader(itertools.chain([first], lines), **form)
     try:
         for fields in reader:
             if fields and (len(fields) > 1 or fields[0].strip()):

@@ -8,6 +8,7 @@ import gzip
 import io
 import lzma
 import os
+import re
 import tarfile
 import zipfile
 import zlib
@@ -36,7 +37,15 @@ _OPENERS: dict[bytes, Callable[..., Any]] = {
 }
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig"}
 _MARKS |= dict.fromkeys((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), "utf-16")
-_START, _MANY = 1 << 16, 16  # bytes to judge an encoding by; that are UTF-8 by more than chance
+START = 1 << 16  # bytes to judge an encoding by
+_SIGNS = {  # of files that hold no text, though 'replace' would make some
+    rb"\x89PNG|\xff\xd8\xff|GIF8": "a picture",
+    rb"PK\x03\x04|\xd0\xcf\x11\xe0": "a zip archive or a spreadsheet (save that as csv)",
+    rb"\x1f\x8b|BZh\d1AY&SY|\xfd7zXZ|\x28\xb5\x2f\xfd": "compressed",
+    rb"%PDF-": "a PDF",
+    rb"\x80[\x02-\x05]": "a Python pickle",
+    rb"([^\0]\0){4}|(\0[^\0]){4}": "UTF-16 text (--data.encoding utf-16-le, or utf-16-be)",
+}
 _ENCODINGS = ("cp1250", "cp1251", "cp1252", "gb18030", "latin-1", "shift_jis", "utf-8", "utf-16")
 codecs.register_error(  # as 'surrogateescape', which takes no byte below 128
     DECODE_ERRORS["strict"],
@@ -58,20 +67,10 @@ class Input:
         """A file on disk; gzip, bzip2 and xz are recognised by their first bytes."""
         return cls(printable(name or path.name), partial(open_file, path), path, encoding)
 
-    def codec(self, start: bytes) -> str:
-        """Returns the encoding of text that begins so; UserError if that is not the given one."""
-        marked = next((codec for mark, codec in _MARKS.items() if start.startswith(mark)), None)
-        codec = marked or self.encoding or "utf-8"
-        if not codecs.lookup(codec).name.startswith("utf") and sum(b > 127 for b in start) >= _MANY:
-            with suppress(UnicodeDecodeError):
-                codecs.getincrementaldecoder("utf-8")().decode(start)
-                raise UserError(f"{self.name} is UTF-8, not {codec}: give --data.encoding utf-8")
-        return codec
-
     def lines(self, errors: Errors, newline: str | None) -> Iterator[str]:
         """Yields the lines of text without a byte order mark; UserError at a gigantic one."""
         with reading(self.name), self.open() as stream:
-            codec = self.codec(stream.read(_START))
+            codec = text_codec(stream.read(START), self.name, self.encoding)
             stream.seek(0)
             text = io.TextIOWrapper(stream, codec, DECODE_ERRORS[errors], newline=newline)
             read = iter(partial(text.readline, LONGEST_LINE + 1), "")
@@ -83,6 +82,38 @@ class Input:
                         "characters; is this a file of texts, with one row per line?"
                     )
                 yield line
+
+
+def text_codec(start: bytes, name: str, given: str | None, nul: bool = True) -> str:
+    """Returns the encoding of text that begins so: that of its mark, or else `given`, or UTF-8.
+
+    UserError where it is not the given one but UTF-8, or no text: it begins as a picture, an
+    archive or the like, or has a NUL, unless `nul` allows it.
+    """
+    marked = (codec for mark, codec in _MARKS.items() if start.startswith(mark))
+    codec = next(marked, given or "utf-8")
+    if is_utf8(start, codec):
+        raise UserError(f"{name} is UTF-8, not {codec}: give --data.encoding utf-8")
+    at = 0 if nul else start[:8192].find(0) + 1
+    signs = (what for sign, what in _SIGNS.items() if re.match(sign, start, re.DOTALL))
+    found = next(signs, f"no text (byte {at} is NUL)" if at else None)
+    if found and "a".encode(codec) == b"a":
+        expected = "expected lines of UTF-8, or a .csv, .tsv, .jsonl or .parquet file"
+        raise UserError(f"{name} is {found}: {expected}")
+    return codec
+
+
+def is_utf8(start: bytes, codec: str) -> bool:
+    """Returns whether text that begins so is UTF-8 by more than chance, and `codec` another."""
+    if codecs.lookup(codec).name.startswith("utf-8") or 0 in start:
+        return False
+    one_byte = len(bytes(range(128, 256)).decode(codec, "replace")) == 128
+    ascii_too = "a".encode(codec) == b"a"  # else, as in UTF-16, every byte tells
+    with suppress(UnicodeDecodeError):
+        codecs.getincrementaldecoder("utf-8")().decode(start)
+        count = sum(byte > 127 for byte in start) if ascii_too else len(start)
+        return count >= (2 if one_byte else 16)
+    return False
 
 
 def capacity(inputs: Iterable[Input]) -> int:

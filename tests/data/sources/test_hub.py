@@ -2,13 +2,13 @@
 
 import sys
 
-import httpx2
 import huggingface_hub as hub
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import constants
 from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.utils import filter_repo_objects
 
 from wave_jax.data.config import DataConfig
 from wave_jax.data.dataset import load_dataset
@@ -35,6 +35,12 @@ def snapshot(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     (folder / "reviews.py").write_text("raise SystemExit('executed')")
     return folder
+
+
+def listing(monkeypatch, names):
+    """Lets the hub name these files."""
+    info = hub.DatasetInfo(id="x", siblings=[{"rfilename": name} for name in names])
+    monkeypatch.setattr(hub, "dataset_info", lambda _: info)
 
 
 def load(source):
@@ -72,15 +78,15 @@ def test_names_that_are_none(snapshot, name):
 
 def test_the_hub_is_asked_for_texts_alone(snapshot, monkeypatch):
     asked = {}
-    names = ["README.md", "reviews.py", "a/train.csv", "b/train.csv", "b/model.bin"]
+    splits = [f"{split}.csv" for split in ("train", "train[1]", "unsupervised", "test")]
+    names = ["README.md", "reviews.py", "a/train.csv", *(f"b/{name}" for name in splits)]
 
     def download(repository, **options):
         asked[repository] = options
         table(snapshot / "b" / "train.parquet")
         return str(snapshot)
 
-    files = [{"rfilename": name} for name in names]
-    monkeypatch.setattr(hub, "dataset_info", lambda _: hub.DatasetInfo(id="x", siblings=files))
+    listing(monkeypatch, names)
     monkeypatch.setattr(hub, "snapshot_download", download)
     with pytest.raises(UserError, match="^hf:owner/reviews holds several data sets, in 'a', 'b'"):
         load("hf:owner/reviews")
@@ -88,23 +94,40 @@ def test_the_hub_is_asked_for_texts_alone(snapshot, monkeypatch):
     assert len(load("hf:owner/reviews/b").train)
     (options,) = asked.values()
     assert options["repo_type"] == "dataset"
+    wanted = {"b/train.csv", "b/test.csv", "b/classes.txt", "b/labels.json"}
+    assert set(options["allow_patterns"]) == wanted
+
+    files = [f"x[1]/train/{c}/{i}.txt" for c in ("neg", "pos", "unsup") for i in range(3)]
+    listing(monkeypatch, [*files, "x[1]/more.csv", "x[1]/test.txt"])
+    (snapshot / "x[1]").mkdir()
+    table(snapshot / "x[1]" / "train.parquet")
+    load("hf:owner/reviews/x[1]")
+    (options,) = asked.values()
+    names = [*files, "x[1]/more.csv", "x[1]/labels.json"]
+    found = filter_repo_objects(names, allow_patterns=options["allow_patterns"])
+    assert list(found) == [*files[:6], "x[1]/labels.json"]
+
+    listing(monkeypatch, [])
+    load("hf:owner/reviews/b")
+    (options,) = asked.values()
     assert {"b/*.parquet", "b/*.csv", "b/*.csv.gz", "b/*.txt"} < set(options["allow_patterns"])
     assert not any(pattern.endswith((".py", ".bin")) for pattern in options["allow_patterns"])
+
+
+class ReadTimeout(Exception):
+    """As the libraries raise that the hub's client has used in turn."""
 
 
 @pytest.mark.parametrize(
     ("error", "message"),
     [
         (None, "is no data set of the hub, or private"),
-        (httpx2.ReadTimeout("slow"), r"cannot be downloaded \(ReadTimeout: slow\)"),
+        (ReadTimeout("slow"), r"cannot be downloaded \(ReadTimeout: slow\)"),
         (OSError(28, "No space left on device"), "cannot be downloaded .OSError: .*No space left"),
     ],
 )
 def test_what_the_hub_refuses(snapshot, monkeypatch, error, message):
-    request = httpx2.Request("GET", "https://huggingface.co/api/datasets/owner/x")
-    refused = RepositoryNotFoundError(
-        "404\nNot found", response=httpx2.Response(404, request=request)
-    )
+    refused = RepositoryNotFoundError.__new__(RepositoryNotFoundError, "404\nNot found")
 
     def refuse(*_, **__):
         raise error or refused

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from glob import escape
+from itertools import chain
 from pathlib import Path
 
 from wave_jax.data.files import read_source
 from wave_jax.data.formats import FORMATS
-from wave_jax.data.layouts import find_layout
+from wave_jax.data.layouts import CLASSES, LABELS, find_layout
 from wave_jax.data.streams import COMPRESSED
 from wave_jax.data.table import ColumnSpec, Table
 from wave_jax.errors import UserError, one_line
@@ -19,11 +21,9 @@ _ENDINGS = [f"{suffix}{end}" for suffix in (*FORMATS, ".txt") for end in ("", *C
 def read_hub(name: str, spec: ColumnSpec) -> tuple[dict[str, Table], str]:
     """Reads the data set OWNER/NAME, or OWNER/NAME/FOLDER where it has several.
 
-    Only files that may hold texts are downloaded, and none is executed. Returns the tables by
-    split, and a description that names the commit.
-
-    Raises:
-      UserError: no such data set, neither network nor cache has it, or its files cannot be used.
+    Only the files that are read are downloaded, and none is executed. Returns the tables by split,
+    and a description that names the commit. Raises UserError: no such data set, neither network nor
+    cache has it, or its files cannot be used.
     """
     parts = name.split("/")
     repository, folder = "/".join(parts[:2]), "/".join(parts[2:])
@@ -49,7 +49,12 @@ def _download(repository: str, folder: str) -> Path:
         with suppress(Exception):  # which the download meets, too, unless the cache serves
             names = [file.rfilename for file in hub.dataset_info(repository).siblings or ()]
         if within := [name.removeprefix(prefix) for name in names if name.startswith(prefix)]:
-            find_layout(f"hf:{repository}", within)  # or says why not, before the download
+            layout = find_layout(f"hf:{repository}", within)  # or says why not before that
+            files = {escape(prefix + file) for file in chain(*layout.splits.values())}
+            if layout.class_folders:  # whose files may be too many for patterns
+                files = {f"{file.rpartition('/')[0]}/*" for file in files}
+            beside = (escape(f"{prefix}{layout.folder / file}") for file in (CLASSES, LABELS))
+            patterns = [*files, *beside]
         return Path(hub.snapshot_download(repository, repo_type="dataset", allow_patterns=patterns))
     except RepositoryNotFoundError:
         what = "is no data set of the hub, or private (expected a name like stanfordnlp/imdb)"

@@ -35,10 +35,8 @@ def read_tfds(
 
     A data set already prepared in `folder` is read as it is; others are downloaded and prepared
     there. Where the test labels are withheld (-1), validation serves as the test split. Returns the
-    tables by split, and a description.
-
-    Raises:
-      UserError: no such data set, no network, prepared in another format, or unusable features.
+    tables by split, and a description. Raises UserError: no such data set, no network, prepared in
+    another format, or unusable features.
     """
     if not _NAME.fullmatch(name):
         raise UserError(f"tfds:{name} is not the name of a TFDS data set, such as tfds:glue/sst2")

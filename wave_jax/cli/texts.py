@@ -65,17 +65,18 @@ def is_table(path: Path) -> bool:
 def open_with_ids(
     options: TextOptions, trained_on: DataConfig, id_column: str | None = None
 ) -> Iterator[Iterator[list[tuple[str, Any]]]]:
-    """Opens `--input` and yields its rows or lines in lists: texts, with a column's value if any."""
+    """Opens `--input` and yields its texts in lists, each with its value in a column, if any."""
     path, own = streams.user_path(options.input or ""), options.data
     if not path.exists():
         streams.existing(path)  # raises, with a similar name
+    file: Any
     with streams.reading(str(path)):
         file = streams.open_file(path) if is_table(path) else path.open("rb", streams.START)
     with file:
-        encoding = own.encoding or trained_on.encoding
-        if encoding != own.encoding:  # what the training's texts had
+        encoding = own.encoding
+        if encoding is None and (encoding := trained_on.encoding):
             with streams.reading(str(path)):
-                start = file.peek(streams.START)  # type: ignore[attr-defined]
+                start = file.peek(streams.START)
             encoding = None if streams.is_utf8(start, encoding) else encoding
         if not is_table(path):
             lines = read_lines(file, options.errors, str(path), encoding, nul=False)
@@ -94,8 +95,7 @@ def read_lines(
 
     A carriage return at the end is dropped. A byte order mark at the very start says what the
     encoding is, else `codec` does; None is UTF-8. UserError at a line that is not UTF-8, after the
-    lines before it, unless `errors` is 'replace'; and in any case where the stream begins as a
-    picture, an archive or the like, or has a NUL there, unless `nul` allows it.
+    lines before it, unless `errors` is 'replace'; and in any case as `text_codec` does.
     """
     number, rest, blocks = 1, b"", iter(partial(stream.read1, _BLOCK), b"")
     first = next(blocks, b"")

@@ -135,9 +135,7 @@ def encodable(text: str, errors: Errors, where: str, encoding: str | None = None
         return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
     code = ord(found.group())
     what = f"byte 0x{code - 0xDC00:02X}" if 0xDC00 <= code <= 0xDCFF else f"surrogate U+{code:X}"
-    advice = (
-        "name its encoding with --data.encoding (such as cp1252), or pass --data.errors replace"
-    )
+    advice = "name its --data.encoding (such as cp1252), or pass --data.errors replace"
     raise UserError(f"{where}: not valid {encoding or 'UTF-8'} ({what}); {advice}")
 
 

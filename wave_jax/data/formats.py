@@ -130,10 +130,8 @@ def open_rows(source: Input, spec: ColumnSpec) -> Rows:
     for sign, reader in ((FASTTEXT_LABEL, read_fasttext), ("{", read_jsonl)):
         if text.startswith(sign):
             return reader(source, spec)
-    raise UserError(
-        f"{source.name}: unknown format; expected .csv, .tsv, .jsonl, .parquet, text whose lines "
-        f"begin with {FASTTEXT_LABEL}, or a folder or archive of such, or of folders for classes"
-    )
+    known = f".csv, .tsv, .jsonl, .parquet, or text whose lines begin with {FASTTEXT_LABEL}"
+    raise UserError(f"{source.name}: unknown format; expected {known}, or a folder or archive")
 
 
 def check_ungrouped(what: str, spec: ColumnSpec) -> None:
@@ -202,10 +200,8 @@ def _read_delimited(source: Input, spec: ColumnSpec, delimiter: str, quoting: in
         for row, (line, fields) in enumerate(itertools.chain((first,), records), 1):
             where = row_name(source.name, row, line)
             if len(fields) != len(names):
-                raise UserError(
-                    f"{where}: {len(fields)} fields where {len(names)} were expected; a field that "
-                    "holds the separator, a quote or a line break must be in double quotes"
-                )
+                what = f"{where}: {len(fields)} fields where {len(names)} were expected"
+                raise UserError(f"{what}; one that holds a separator needs double quotes around it")
             label, group = (None if i is None else fields[i] for i in others)
             yield where, [fields[i] for i in text], label, group
 
@@ -229,10 +225,9 @@ def _csv_records(
                 yield line, fields
             line = reader.line_num + 1
     except csv.Error as error:
-        raise UserError(
-            f"{source.name}, line {line}: broken quotes or separators ({error}); a field "
-            "that starts with a double quote must end with one, and quotes in it are doubled"
-        ) from error
+        what = f"{source.name}, line {line}: broken quotes or separators ({error}); a field that"
+        advice = "starts with a double quote must end with one, and quotes in it are doubled"
+        raise UserError(f"{what} {advice}") from error
 
 
 def _find_columns(first: list[str], spec: ColumnSpec, origin: str) -> tuple[Sequence[str], Columns]:

@@ -77,10 +77,8 @@ class Input:
             lines = bounded(read, lambda line: 60 + 4 * len(line), capacity([self]), self.name)
             for number, line in enumerate(lines, 1):
                 if len(line) > LONGEST_LINE:
-                    raise UserError(
-                        f"{self.name}, line {number} is longer than {LONGEST_LINE >> 20} million "
-                        "characters; is this a file of texts, with one row per line?"
-                    )
+                    what = f"line {number} is longer than {LONGEST_LINE >> 20} million characters"
+                    raise UserError(f"{self.name}, {what}; are these texts, one row per line?")
                 yield line
 
 
@@ -90,8 +88,7 @@ def text_codec(start: bytes, name: str, given: str | None, nul: bool = True) -> 
     UserError where it is not the given one but UTF-8, or no text: it begins as a picture, an
     archive or the like, or has a NUL, unless `nul` allows it.
     """
-    marked = (codec for mark, codec in _MARKS.items() if start.startswith(mark))
-    codec = next(marked, given or "utf-8")
+    codec = next((c for mark, c in _MARKS.items() if start.startswith(mark)), given or "utf-8")
     if is_utf8(start, codec):
         raise UserError(f"{name} is UTF-8, not {codec}: give --data.encoding utf-8")
     at = 0 if nul else start[:8192].find(0) + 1
@@ -107,12 +104,11 @@ def is_utf8(start: bytes, codec: str) -> bool:
     """Returns whether text that begins so is UTF-8 by more than chance, and `codec` another."""
     if codecs.lookup(codec).name.startswith("utf-8") or 0 in start:
         return False
-    one_byte = len(bytes(range(128, 256)).decode(codec, "replace")) == 128
+    least = 2 if len(bytes(range(128, 256)).decode(codec, "replace")) == 128 else 16
     ascii_too = "a".encode(codec) == b"a"  # else, as in UTF-16, every byte tells
     with suppress(UnicodeDecodeError):
         codecs.getincrementaldecoder("utf-8")().decode(start)
-        count = sum(byte > 127 for byte in start) if ascii_too else len(start)
-        return count >= (2 if one_byte else 16)
+        return (sum(byte > 127 for byte in start) if ascii_too else len(start)) >= least
     return False
 
 

@@ -123,11 +123,9 @@ def _read_split(builder: Any, split: str, columns: Columns, spec: ColumnSpec, na
         examples = builder.as_data_source(split=split)
     except (NotImplementedError, ValueError, ImportError) as error:
         kind = getattr(builder.info.file_format, "value", builder.info.file_format)
-        raise UserError(
-            f"{builder.info.data_dir} was prepared as {kind}, which cannot be read without "
-            "TensorFlow: prepare it as array_record in another folder, with --data.tfds-dir "
-            f"({one_line(error)})"
-        ) from error
+        what = f"{builder.info.data_dir} was prepared as {kind}, not readable without TensorFlow"
+        advice = "prepare it as array_record in another folder, with --data.tfds-dir"
+        raise UserError(f"{what}: {advice} ({one_line(error)})") from error
     origin = f"{name}, {split}"
     records = ((row_name(origin, i + 1), examples[i]) for i in range(len(examples)))
     rows = mapped_rows(columns, records)
@@ -177,9 +175,7 @@ def _prepare(name: str, data_dir: Path, manual: Path, spec: ColumnSpec) -> Any:
         reason = f"{type(error).__name__}: {one_line(error, 500)}"
         if isinstance(error, OSError) and request is not None:  # an error of `requests`
             reason = f"no connection to {request.url}"
-        raise UserError(
-            f"tfds:{name} is not in {data_dir} and could not be prepared there ({reason}); "
-            "without a network, give local files with --data.source PATH, or a folder where it "
-            "is prepared with --data.tfds-dir"
-        ) from error
+        what = f"tfds:{name} is not in {data_dir} and could not be prepared there ({reason})"
+        advice = "give local files with --data.source PATH, or where it is with --data.tfds-dir"
+        raise UserError(f"{what}; without a network, {advice}") from error
     return builder

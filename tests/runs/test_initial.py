@@ -160,5 +160,6 @@ def test_what_the_first_run_has_learned_is_counted(origin, tmp_path):
     train(config, workdir=tmp_path / "run", console=console)
     test = load_dataset(data).test
     said = console.file.getvalue()
-    assert f"has learned from {len(test) + len(load_dataset(data).validation)} of the" in said
+    held = len(test) + len(load_dataset(data).validation)
+    assert f"held-out texts that it has learned from: {held} of {held}" in said
     assert count_learned(tmp_path / "run", test.texts, refit=False) == len(test)

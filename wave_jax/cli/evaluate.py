@@ -78,9 +78,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         source = data.test if data.test and options.split == "test" else data.source
         print(f"{options.split} split of {source}, {options.checkpoint} checkpoint")
         print_report(report)
-        if count is None:
-            print("Training texts among them were not counted: this run keeps no digests of them")
-        elif count:
+        if count:
             print(f"{count:,} of {len(split):,} texts are training texts too: new texts score less")
         print(f"Written: {picture} and {picture.with_suffix('.json').name} beside it")
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from heapq import nlargest
 from io import BufferedIOBase
 from itertools import chain
+from math import inf
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -43,9 +44,6 @@ Examples:
 Texts are lines of UTF-8, from standard input without --text or --input; an empty line is an empty
 text. In a .csv, .tsv, .jsonl or .parquet file, compressed or not, each row is a text. The order is
 kept, and memory does not grow with the number of texts."""
-
-
-_NO_JSON = (float("inf"), -float("inf"))
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
 
 
 def _record(found: Prediction, text: str, value: Any, options: Options) -> dict[str, Any]:
-    value = None if value in _NO_JSON or value != value else value
+    value = None if value != value or value in (inf, -inf) else value
     beside = {"id": value} if options.id_column else {}
     shares = found.probabilities
     if options.top is not None:

@@ -214,12 +214,12 @@ def _read(config: DataConfig, grouped: bool = True) -> tuple[dict[str, Table], s
 
     `grouped`: whether groups matter; else their column may be missing.
     """
-    names = config.text_columns, config.label_column, config.columns
-    group = config.group_column if grouped else None
-    spec = ColumnSpec(*names, config.on_unlabelled, config.errors, group=group)
-    spec = replace(spec, delimiter=config.delimiter, encoding=config.encoding)
-    spec = replace(spec, ignored=config.group_column)
-    if group is not None and (config.source == DOCSTRINGS or config.source.startswith(TFDS)):
+    names, group = (config.text_columns, config.label_column, config.columns), config.group_column
+    spec = ColumnSpec(
+        *names, config.on_unlabelled, config.errors, group=group if grouped else None,
+        ignored=group, delimiter=config.delimiter, encoding=config.encoding,
+    )  # fmt: skip
+    if spec.group is not None and (config.source == DOCSTRINGS or config.source.startswith(TFDS)):
         raise UserError(
             f"--data.group-column {group}: the source {config.source!r} has no such column; leave "
             "it out, or give a csv, tsv, jsonl or parquet file"

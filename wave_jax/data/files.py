@@ -46,7 +46,7 @@ def read_source(path: Path, spec: ColumnSpec) -> tuple[dict[str, Table], str]:
             folder = f"{path.name}, {split}" if layout.class_folders else ""
             tables[split] = _read([files[name] for name in names], own, beside[CLASSES], folder)
         if order := beside[LABELS]:
-            classes = _read_label_order(order, spec.errors)
+            classes = read_labels(order, spec.errors)
             tables["train"] = replace(tables["train"], classes=classes)
     sizes = ", ".join(f"{split} {len(table):,}" for split, table in tables.items())
     return tables, f"{path}: {sizes}{remarks(*tables.values())}{layout.note}"
@@ -185,7 +185,8 @@ def _name_classes(table: Table, source: Input, errors: Errors) -> Table:
     return replace(table, labels=[names[label] for label in table.labels], classes=classes)
 
 
-def _read_label_order(source: Input, errors: Errors) -> tuple[str, ...]:
+def read_labels(source: Input, errors: Errors) -> tuple[str, ...]:
+    """Reads labels.json, a list of the classes in their order; UserError where it is not one."""
     names = parse_json("".join(source.lines(errors, newline="")), source.name)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UserError(f"{source.name}: expected a list of class names")

@@ -124,9 +124,8 @@ def open_rows(source: Input, spec: ColumnSpec) -> Rows:
         return read_delimited(source, spec, spec.delimiter)
     if start.startswith(b"PAR1"):
         return read_parquet(source, spec)
-    text = start.decode(text_codec(start, source.name, source.encoding), "ignore").lstrip(
-        "\ufeff \t\r\n"
-    )
+    codec = text_codec(start, source.name, source.encoding)
+    text = start.decode(codec, "ignore").lstrip("\ufeff \t\r\n")
     for sign, reader in ((FASTTEXT_LABEL, read_fasttext), ("{", read_jsonl)):
         if text.startswith(sign):
             return reader(source, spec)

@@ -141,10 +141,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     @classmethod
     def load(cls, folder: str | Path) -> TextClassifier:
-        """Returns the model of `save`, or of a run with its order of classes.
-
-        Its `config` has all that it was trained with.
-        """
+        """Returns the model of `save`, or of a run with its order of classes and its `config`."""
         classifier, path = load(folder), Path(folder) / FITTED_FILE
         made = cls(config=classifier.config)
         made.classifier_, made.classes_ = classifier, np.array(classifier.labels)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from wave_jax.data.dataset import Dataset
@@ -15,9 +17,10 @@ _MISSING = {"-", "--", "?", ".", "na", "n/a", "n.a.", "#n/a", "nan", "null", "ni
 
 def cautions(dataset: Dataset, config: TrainConfig) -> list[str]:
     """Returns one-line warnings about labels, empty texts, too little data and balance."""
-    names = dataset.label_names
-    found = [_alike(names), _missing(names), _empty(dataset), little_data(dataset)]
-    found.append(unbalanced(dataset, config))
+    found = [*_odd_names(dataset.label_names), little_data(dataset), unbalanced(dataset, config)]
+    splits = (dataset.train, dataset.validation, dataset.test)
+    if empty := sum(not text.strip() for split in splits for text in split.texts):
+        found.append(f"{empty:,} of {sum(map(len, splits)):,} texts are empty: without any clue")
     return [f"Warning: {line}" for line in found if line]
 
 
@@ -58,29 +61,15 @@ def little_data(dataset: Dataset) -> str | None:
     return f"{'; '.join(found)}. More rows help" if found else None
 
 
-def _alike(names: tuple[str, ...]) -> str | None:
+def _odd_names(names: tuple[str, ...]) -> Iterator[str]:
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault("".join(name.split()).casefold(), []).append(name)
-    found = [group for group in groups.values() if len(group) > 1]
-    if not found:
-        return None
-    shown = shorten("; ".join(map(listed, found)), 200)
-    return f"classes whose names differ by case or white space alone, as of one class: {shown}"
-
-
-def _missing(names: tuple[str, ...]) -> str | None:
-    found = [name for name in names if name.strip().casefold() in _MISSING]
-    if not found:
-        return None
-    return (
-        f"{listed(found)} may mean that a label is missing, and is learned as a class: leave such "
-        "cells empty and give --data.on-unlabelled skip to leave the rows out"
-    )
-
-
-def _empty(dataset: Dataset) -> str | None:
-    splits = (dataset.train, dataset.validation, dataset.test)
-    count = sum(not text.strip() for split in splits for text in split.texts)
-    total = sum(map(len, splits))
-    return f"{count:,} of {total:,} texts are empty: nothing tells their class" if count else None
+    if found := [listed(group) for group in groups.values() if len(group) > 1]:
+        shown = shorten("; ".join(found), 200)
+        yield f"classes whose names differ by case or white space alone, as of one class: {shown}"
+    if missing := [name for name in names if name.strip().casefold() in _MISSING]:
+        yield (
+            f"{listed(missing)} may mean that a label is missing, and is learned as a class: leave "
+            "such cells empty and give --data.on-unlabelled skip to leave the rows out"
+        )

@@ -18,8 +18,9 @@ import dacite
 import numpy as np
 
 from wave_jax.data.config import DataConfig
-from wave_jax.data.layouts import LABELS
+from wave_jax.data.files import LABELS, read_labels
 from wave_jax.data.ngrams import NgramTokenizer
+from wave_jax.data.streams import Input, existing
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.errors import UserError, nearest, nearest_path, one_line
 from wave_jax.training.config import Config
@@ -115,14 +116,7 @@ def load_tokenizer(folder: Path, data: DataConfig) -> WordPiece:
 
 def load_labels(folder: Path) -> tuple[str, ...]:
     """Reads the names of a run's classes, in the order of its logits; UserError where it cannot."""
-    path = folder / LABELS
-    try:
-        names = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read the classes' names in {path}: {error}") from error
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError(f"{path}: expected a list of names, got {str(names)[:60]!r}")
-    return tuple(names)
+    return read_labels(Input.file(existing(folder / LABELS)), "strict")
 
 
 def write_whole(path: Path, content: str | bytes, *, replace: bool = True) -> None:

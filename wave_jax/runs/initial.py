@@ -31,9 +31,9 @@ def read_origin(config: Config) -> WordPiece:
     UserError where that is no finished run, or one of another network or of other tokens.
     """
     origin = Path(config.train.init_from or "")
-    both = {"data.vocab": config.data.vocab, "model.pretrained": config.model.pretrained}
-    for option in (name for name, value in both.items() if value is not None):
-        raise UserError(f"--train.init-from gives all that --{option} does: leave one of them out")
+    if config.data.vocab or config.model.pretrained:
+        other = "--data.vocab" if config.data.vocab else "--model.pretrained"
+        raise UserError(f"--train.init-from gives all that {other} does: leave one of them out")
     try:
         if not origin.is_dir():
             raise UserError(f"no folder {str(origin)!r}{nearest_path(origin)}: expected a run's")

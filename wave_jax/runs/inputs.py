@@ -45,8 +45,7 @@ _STEPS_PER_SHAPE, _MOST_SHAPES, _EVAL_SHAPES = 250, 7, 2
 def read_dataset(config: Config, workdir: Path) -> tuple[Dataset, TokenizedDataset]:
     """Returns the run's texts, which a resumed run must have unchanged, and their tokens.
 
-    Writes tokenizer.json, labels.json, environment.json, texts.npz and parameters to start from,
-    if any.
+    Writes tokenizer.json, labels.json, environment.json, texts.npz, and what it starts from if any.
     """
     check_paths(config.data, workdir)
     known, onward = (workdir / TOKENIZER_FILE).is_file(), config.train.init_from is not None

@@ -128,9 +128,8 @@ def _run(
         task = dataclasses.replace(task, initial=initial)
         held = [*dataset.validation.texts, *dataset.test.texts]
         known = count_learned(workdir, held, refit=False)
-        what = f"; it has learned from {known:,} of the {len(held):,} validation and test texts"
-        start = f"Starts from the parameters of {origin}; classes new to it: {new}"
-        _say(console, start + (what if known else ""))
+        what = f"and held-out texts that it has learned from: {known:,} of {len(held):,}"
+        _say(console, f"Starts from the parameters of {origin}; classes new to it: {new}, {what}")
     callbacks: list[Callback] = [make(task) for make in factories]
     if every := config.probe.every:
         callbacks.insert(0, GradientProbe(task.model, texts.splits["validation"], mesh, every))

@@ -283,4 +283,4 @@ def test_a_table_in_another_form(trained: Trained, command: Command, tmp_path: P
     assert_refused(done, "expected one character or 'tab'")
     (tmp_path / "lines.txt").write_text("title\n")
     done = command("predict", folder, "--input", tmp_path / "lines.txt", *form)
-    assert_refused(done, "--data.encoding", "line by line")
+    assert_refused(done, "--data.delimiter", "line by line")

@@ -221,3 +221,8 @@ def test_the_options_reach_the_training_and_are_part_of_its_cut(tmp_path):
     with pytest.raises(UserError, match="leave out --data.encoding"):
         load_split(DataConfig(source=str(path), encoding="latin-1", delimiter=";"), "test",
                    dataset.label_names, trained_on=config)  # fmt: skip
+    other = tree(tmp_path, {"b.csv": TABLE.replace("good", "a;b")}) / "b.csv"
+    config = DataConfig(source=str(path), delimiter=";")
+    given = DataConfig(source=str(other), delimiter=";")
+    split = load_split(given, "test", dataset.label_names, trained_on=config)
+    assert split.texts == ["a;b", "bad"], "the separator of the training is a guess"

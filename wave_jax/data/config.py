@@ -16,7 +16,7 @@ class ColumnsConfig:
     """Names of all columns, in order, for a csv or tsv file without a header line."""
     delimiter: str | None = None
     """Character between the fields of a csv or tsv file, or 'tab'; by default a comma in .csv and a
-    tab in .tsv, or what else of these, ';' and '|' gives the columns."""
+    tab in .tsv. If it does not give the columns, what else of these, ';' and '|' does is taken."""
     encoding: str | None = None
     """Encoding of text without a byte order mark, such as cp1252 or latin-1 (default: UTF-8)."""
 

@@ -243,12 +243,13 @@ def test_what_a_run_says_of_its_texts():
 def test_repeated_rows_are_said():
     texts = [f"text {i % 30}" for i in range(300)]
     labels = np.arange(300, dtype=np.int32) % 2
+    labels[299] = 0  # of one text
     dataset = Dataset(
         ("a", "b"), Split(texts, labels), Split(["c"], labels[:1]), Split([], labels[:0]), "t"
     )
     assert dataset.notes[1:] == (
-        "270 of 301 training and validation texts repeat another one: a split keeps them together, "
-        "and each counts in its accuracy",
+        "270 of 301 training and validation texts repeat another one, 1 with another label: a split"
+        " keeps them together",
     )
 
 

@@ -26,7 +26,7 @@ def test_nothing_is_said_of_ordinary_texts():
 def test_labels_that_differ_by_case_or_white_space_alone_are_named():
     found = cautions(dataset({"great": 90, "GREAT": 60, "so  so": 70, "So so": 50}), TrainConfig())
     assert len(found) == 1
-    assert found[0].startswith("Warning: classes whose names differ by case or white space alone")
+    assert found[0].startswith("Warning: classes are kept apart whose names differ by case")
     assert found[0].endswith("'great', 'GREAT'; 'so  so', 'So so'")
 
 

@@ -90,13 +90,13 @@ class Dataset:
                     f"{name} is easier by as much"
                 )
             known, known_as = Split.joined(known, split), "training or validation"  # for a refit
-        folds = list(map(folded, Split.joined(self.train, self.validation).texts))
-        repeats = len(folds) - len(set(folds))
-        if repeats * _REPEATS >= len(folds):
-            lines.append(
-                f"{repeats:,} of {len(folds):,} training and validation texts repeat another one: "
-                "a split keeps them together, and each counts in its accuracy"
-            )
+        learned = Split.joined(self.train, self.validation)
+        rows = list(zip(map(folded, learned.texts), learned.labels.tolist(), strict=True))
+        distinct = {text for text, _ in rows}
+        repeats, clashes = len(rows) - len(distinct), len(set(rows)) - len(distinct)
+        if repeats * _REPEATS >= len(rows) or clashes:
+            what = f"{repeats:,} of {len(rows):,} training and validation texts repeat another one"
+            lines.append(f"{what}, {clashes:,} with another label: a split keeps them together")
         return tuple(lines)
 
 

@@ -25,7 +25,7 @@ class ModelConfig:
     """The Wave Network, or what it is compared with: a Transformer encoder, BERT, FNet, the mean of
     the token embeddings with a linear classifier, or the linear path alone."""
     op: Literal[Superposition, "both"] = "modulation"
-    """How the two variants' waves meet: their product, their sum, or a learned mixture of both."""
+    """How the variants' waves meet: their sum, their product, or a learned mixture of both."""
     variants: Literal["dense", "table"] = "dense"
     """Where a token's two variants come from: two projections of one embedding (the papers), or two
     embeddings of its own, so that there is nothing to project."""

@@ -67,7 +67,7 @@ def _odd_names(names: tuple[str, ...]) -> Iterator[str]:
         groups.setdefault("".join(name.split()).casefold(), []).append(name)
     if found := [listed(group) for group in groups.values() if len(group) > 1]:
         shown = shorten("; ".join(found), 200)
-        yield f"classes whose names differ by case or white space alone, as of one class: {shown}"
+        yield f"classes are kept apart whose names differ by case or white space alone: {shown}"
     if missing := [name for name in names if name.strip().casefold() in _MISSING]:
         yield (
             f"{listed(missing)} may mean that a label is missing, and is learned as a class: leave "

@@ -82,7 +82,7 @@ def get_config(preset: Literal["paper", "best"] = "best") -> Config:
         )
         train = replace(
             config.train,
-            epochs=None,  # by the number of texts: 2 to 8
+            epochs=None,  # by the number of texts
             learning_rate=5e-3,
             b1=0.0,  # a row's whole step when it occurs: momentum would wait for the next time
             weight_decay=0.0,

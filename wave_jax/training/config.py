@@ -112,12 +112,12 @@ class Config:
 
 
 def epochs_for(texts: int) -> int:
-    """Returns the number of epochs for so many training texts: 100,000 / texts, but 2 to 8.
+    """Returns the epochs for so many texts: 100,000 / texts, but 2 to 8, or 10,000 / texts if more.
 
-    >>> epochs_for(3_000), epochs_for(20_000), epochs_for(100_000)
-    (8, 5, 2)
+    >>> [epochs_for(texts) for texts in (250, 3_000, 20_000, 100_000)]
+    [40, 8, 5, 2]
     """
-    return min(max(round(100_000 / texts), 2), 8)
+    return max(min(max(round(100_000 / texts), 2), 8), round(10_000 / texts))
 
 
 def check_config(config: Config) -> None:

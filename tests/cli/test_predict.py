@@ -170,7 +170,8 @@ def test_texts_that_the_run_cannot_know_are_counted(trained: Trained, command: C
     data = "tide ship\nКорабль в море\n船在海上\n".encode()
     done = command("predict", trained[0], stdin=data)
     assert (done.status, len(_labels(done.out))) == (0, 3)
-    assert done.err.startswith("Warning: 2 of 3 texts are mostly unknown to the run's vocabulary")
+    assert done.err.startswith("Warning: 2 of 3 texts mostly unknown to the run's vocabulary")
+    assert done.err.endswith("first text 2\n")
     assert done.err.count("\n") == 1
     assert command("predict", trained[0], stdin=b"tide ship\n").err == ""
 

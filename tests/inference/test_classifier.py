@@ -267,8 +267,8 @@ def test_a_length_that_cannot_be_read_is_refused(workdir: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ("[", "cannot read the classes' names"),
-        ('{"a": 1}', "expected a list of names"),
+        ("[", "run/labels.json: not valid JSON"),
+        ('{"a": 1}', "run/labels.json: expected a list of class names"),
         ('["a", "b"]', "classifier/bias is .3,., but by config.json, .* it is .2,.: one of these"),
     ],
 )

@@ -145,7 +145,8 @@ def test_saved_and_pickled_models_are_the_same(tmp_path: Path) -> None:
     assert (loaded.predict_proba(texts) == expected).all()
     assert loaded.classes_.tolist() == [" sea", "sea"]
     assert loaded.classes_.dtype == object
-    assert loaded.config == model.classifier_.config
+    assert loaded.config.model == model.classifier_.config.model
+    assert loaded.config.train == model.classifier_.config.train
     assert wave_jax.load(tmp_path / "saved").labels == ("0", "1")
     with pytest.raises(UserError, match="holds a model already"):
         model.save(tmp_path / "saved")

@@ -65,9 +65,9 @@ def _odd_names(names: tuple[str, ...]) -> Iterator[str]:
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault("".join(name.split()).casefold(), []).append(name)
-    if found := [listed(group) for group in groups.values() if len(group) > 1]:
-        shown = shorten("; ".join(found), 200)
-        yield f"classes are kept apart whose names differ by case or white space alone: {shown}"
+    if found := "; ".join(listed(group) for group in groups.values() if len(group) > 1):
+        what = "classes are kept apart whose names differ by case or white space alone"
+        yield f"{what}: {shorten(found, 200)}"
     if missing := [name for name in names if name.strip().casefold() in _MISSING]:
         yield (
             f"{listed(missing)} may mean that a label is missing, and is learned as a class: leave "

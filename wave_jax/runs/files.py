@@ -116,7 +116,7 @@ def load_tokenizer(folder: Path, data: DataConfig) -> WordPiece:
 
 def load_labels(folder: Path) -> tuple[str, ...]:
     """Reads the names of a run's classes, in the order of its logits; UserError where it cannot."""
-    return read_labels(Input.file(existing(folder / LABELS)), "strict")
+    return read_labels(Input.file(existing(folder / LABELS), name=f"{folder}/{LABELS}"), "strict")
 
 
 def write_whole(path: Path, content: str | bytes, *, replace: bool = True) -> None:

@@ -32,6 +32,7 @@ KINDS = {
     "both-magnitude": {"op": "both", "readout": "magnitude", "pooling": "max"},
     "both-phase": {"op": "both", "readout": "phase"},
     "deep": {"layers": 3, "pooling": "mean"},
+    "sentences-one-layer": {"scopes": ("sentence", "input")},
     "sentences": {"scopes": ("sentence", "input"), "layers": 2, "position": "sinusoidal"},
 }
 

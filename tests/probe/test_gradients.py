@@ -224,8 +224,3 @@ def test_any_scalar_of_the_logits():
     np.testing.assert_allclose(summed.values, np.sum(summed.logits[:, 1]), rtol=1e-5)
     own = np.asarray(LABELS) == 1  # the text whose logit is the one that was summed
     np.testing.assert_allclose(summed.embedding[own], logit.embedding[own], rtol=1e-4, atol=1e-6)
-
-
-def test_magnitude_share_is_of_the_norms():
-    share = probe.magnitude_share(jnp.array([[3.0], [0.0]]), jnp.array([[1.0], [0.0]]), axis=-1)
-    assert share.tolist() == [0.75, 0.5]

@@ -169,9 +169,18 @@ def test_hovering_tells_the_numbers(browser, page, probed):
         browser.text("#phasors-numbers"),
     )
     browser.hover(".token:nth-child(4)")
-    assert browser.text("#tokens-numbers").startswith("##s: gradient ")
+    assert browser.text("#tokens-numbers").startswith("##s: integrated gradients ")
     browser.hover("#coupling-real", 0.5, 0.5)
     assert "the wave of ##s (row 3) by" in browser.text("#coupling-real + output")
+
+
+def test_arrows_stay_inside_their_dials(browser, page):
+    browser.open(page)
+    reach = (
+        "return Math.max(...[...document.querySelectorAll('.dial .tip')]"
+        ".map(t => Math.hypot(t.cx.baseVal.value, t.cy.baseVal.value) + t.r.baseVal.value))"
+    )
+    assert 40 < browser.script(reach) <= 46  # the rim's radius
 
 
 def test_the_choices_change_the_pictures(browser, page):
@@ -192,7 +201,7 @@ def test_the_choices_change_the_pictures(browser, page):
         browser.script(choose, control, value)
         assert browser.script(picture, place) != before, control
     before = browser.script(colours)
-    for measure in ("magnitude", "phase", "product", "integrated"):
+    for measure in ("magnitude", "phase", "product", "gradient", "integrated"):
         browser.script(choose, "#measure-choice", measure)
         after = browser.script(colours)
         assert after != before, measure

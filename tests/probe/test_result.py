@@ -50,3 +50,16 @@ def test_the_record_is_json():
     expected = np.sqrt(np.sum(both**2, axis=(0, 2)))
     np.testing.assert_allclose(record["layers"][1]["phase_path"], expected, rtol=1e-6)
     assert len(record["gradient"]) == len(record["integrated_gradients"]["tokens"]) == 3
+
+
+def test_a_network_that_reads_no_phase_but_that_of_cls_says_so():
+    probed = fabricate(["[CLS]", "wave", "[SEP]"], 8)
+    assert "phases of all tokens but [CLS] have gradient 0" in probe_record(probed)["note"]
+    (layer,) = probed.result.gradients.layers
+    read = layer.variants[0].replace(d_phase=np.ones_like(layer.variants[0].d_phase))
+    layer = layer.replace(variants=(read, layer.variants[1]))
+    gradients = probed.result.gradients.replace(layers=(layer,))
+    assert (
+        probe_record(replace(probed, result=replace(probed.result, gradients=gradients)))["note"]
+        is None
+    )

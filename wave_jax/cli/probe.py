@@ -126,6 +126,8 @@ def _print_probe(record: dict[str, Any]) -> None:
     print(f"gradient of  the {record['of']} of {record['label']}: {record['value']:.5g}")
     if record["tokens_cut"]:
         print(f"truncated    by {record['tokens_cut']} tokens beyond the network's length")
+    if record["note"]:
+        print(f"note         {record['note']}")
     tokens = {
         "token": record["tokens"],
         "": ["█" * round(_BAR * value / longest) for value in gradient],

@@ -21,7 +21,7 @@ _MODULES: dict[Kind, type[Classifier]] = {
 # What validated best on AG News, see docs/CHOICES.md; other operations are read as real.
 _BEST_READOUT: dict[Superposition, ReadoutKind] = {"interference": "magnitude"}
 # Options that a kind has no use for: silently ignoring them would mislead.
-_WAVES_ALONE = ("op", "variants", "readout", "scopes", "head")
+_WAVES_ALONE = ("op", "variants", "readout", "scopes", "head", "gradient")
 _NO_LAYERS = (*_WAVES_ALONE, "pooling", "position", "activation", "heads", "ffn_dim", "layers")
 _WITHOUT_EFFECT: dict[Kind, tuple[str, ...]] = {
     "wave": ("heads",),

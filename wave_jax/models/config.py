@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
-from wave_jax.ops import ReadoutKind, Superposition
+from wave_jax.ops import Path, ReadoutKind, Superposition
 
 Kind = Literal["wave", "transformer", "bert", "fnet", "mean", "linear"]
 Scope = Literal["input", "sentence"]
@@ -39,6 +39,9 @@ class ModelConfig:
     linear_path: bool = False
     """Adds to the logits the sum of the n tokens' weights for each class over n^(1/4): a linear
     classifier of the bag of tokens beside the wave, whose weights start at zero."""
+    gradient: Path = "both"
+    """What the two variants learn from: the gradient's path through the magnitudes alone, through
+    the phases alone, or both; the forward pass is the same."""
     pooling: Pooling = "cls"
     """From tokens to a text: the [CLS] token's embedding, or the mean or maximum over all."""
     position: Literal["auto", Position] = "auto"

@@ -49,11 +49,12 @@ class WaveClassifier(DistinctTokensClassifier):
     variants: Literal["dense", "table"] = "dense"
     head: Literal["ffn", "linear"] = "ffn"
     linear_path: bool = False
+    gradient: ops.Path = "both"
 
     def setup(self) -> None:
         super().setup()
         sizes = self.dim, self.ffn_dim, self.readouts, self.activation, self.dropout
-        shape = *sizes, self.variants == "dense", self.head == "ffn"
+        shape = *sizes, self.variants == "dense", self.head == "ffn", self.gradient
         self.layer = [WaveLayer(*shape) for _ in range(self.layers)]
         self.classifier = nn.Dense(self.num_classes)
 
@@ -103,7 +104,8 @@ class WaveClassifier(DistinctTokensClassifier):
         rows, weights = jnp.split(rows, [self._dims()], axis=-1)
         linear = linear_logits_by_counts(weights, inverse, kept)
         u = self.layer[0].project(rows)
-        if self.pooling == "cls" and self.layers == 1 and self.position == "none":
+        summed = self.pooling == "cls" and self.position == "none" and self.gradient == "both"
+        if summed and self.layers == 1:
             rest = self._norm_of_others(
                 u, kept, scopes, lambda u, others: ops.first_token_norm(u, inverse, others)
             )
@@ -119,6 +121,7 @@ class WaveClassifier(DistinctTokensClassifier):
             if i > 0:
                 u = layer.project(x)
             if self.pooling == "cls" and i == self.layers - 1:
+                u = layer.keep_path(u, kept, scopes)
                 rest = self._norm_of_others(
                     u, kept, scopes, lambda u, others: ops.magnitude(u, mask=others)[:, 0]
                 )
@@ -148,6 +151,35 @@ class WaveClassifier(DistinctTokensClassifier):
         last = self.layers - 1
         out = self.layer[last].finish(self.layer[last].superpose_first(own, rest), deterministic)
         return self._classify(self._connect(last, x, out, deterministic), linear, deterministic)
+
+    def polar(self, ids: Ids, mask: Mask | None = None) -> tuple[Variants, Variants]:
+        """Returns the magnitude and the phase of each token's two variants in the first layer.
+
+        [b, 1, 2, d], where a scope is a sentence [b, n, 2, d], and [b, n, 2, d], in radians.
+        """
+        real = jnp.ones(ids.shape, bool) if mask is None else mask
+        u = self.project(jnp.split(self.embed(ids), [self._dims()], axis=-1)[0])
+        found = []
+        for v, segments in enumerate(self.branch_segments(self.segment_ids(ids, real), real)):
+            scope = {"mask": real} if segments is None else {"segment_ids": segments}
+            found.append([each(u[..., v, :], **scope) for each in (ops.magnitude, ops.phase)])
+        magnitudes, phases = zip(*found, strict=True)
+        return jnp.stack(jnp.broadcast_arrays(*magnitudes), axis=2), jnp.stack(phases, axis=2)
+
+    def logits_from_polar(
+        self, magnitude: Variants, phase: Variants, ids: Ids, mask: Mask | None = None
+    ) -> Logits:
+        """Returns the logits of the waves G exp(i alpha) of `polar(ids, mask)`, without dropout.
+
+        The derivatives by magnitude and phase are those that the rest of the network gives; the ids
+        are read for the linear path alone. One layer only.
+        """
+        if self.layers > 1:
+            raise ValueError(f"logits_from_polar needs one layer, this network has {self.layers}")
+        real = jnp.ones(ids.shape, bool) if mask is None else mask
+        weights = jnp.split(self.embed(ids), [self._dims()], axis=-1)[1]
+        out = self.layer[0].finish(self.layer[0].superpose_polar(magnitude, phase), True)
+        return self._classify(pool(out, real, self.pooling), linear_logits(weights, real), True)
 
     def project(self, x: Float[Array, "*b d"]) -> Variants:
         """Returns the two variants that the first layer makes of token embeddings."""

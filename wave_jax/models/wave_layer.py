@@ -35,6 +35,7 @@ class WaveLayer(nn.Module):
         weights (a softmax over one logit each) after their norms.
       dense: whether variants are projected; else an embedding holds both, one after the other.
       ffn: whether norms and feed-forward follow the readout.
+      gradient: which paths the gradient takes to the variants, see `ops.one_path`.
     """
 
     dim: int
@@ -44,6 +45,7 @@ class WaveLayer(nn.Module):
     dropout: float = 0.0
     dense: bool = True
     ffn: bool = True
+    gradient: ops.Path = "both"
 
     def setup(self) -> None:
         if self.dense:
@@ -68,6 +70,7 @@ class WaveLayer(nn.Module):
 
     def superpose(self, u: Variants, mask: Mask, segment_ids: Scopes) -> list[Wave]:
         """Returns the superposed waves of all tokens, one for each operation, text by text."""
+        u = self.keep_path(u, mask, segment_ids)
         self.sow("intermediates", "tokens", u)
         whole = segment_ids == (None, None)
 
@@ -80,6 +83,22 @@ class WaveLayer(nn.Module):
             real, imag = jax.vmap(partial(one_text, op=op))(u, mask, segment_ids)
             waves.append((self.perturb(f"{op}_real", real), self.perturb(f"{op}_imag", imag)))
         return waves
+
+    def keep_path(self, u: Variants, mask: Mask, segment_ids: Scopes) -> Variants:
+        """Returns all tokens' variants, whose gradient takes the paths of `gradient` alone."""
+        if self.gradient == "both":
+            return u
+        kept = [
+            ops.one_path(u[..., v, :], self.gradient, mask if segments is None else None, segments)
+            for v, segments in enumerate(segment_ids)
+        ]
+        return jnp.stack(kept, axis=-2)
+
+    def superpose_polar(self, magnitude: Variants, phase: Variants) -> list[Wave]:
+        """Returns the superposed waves of variants given as magnitudes and phases."""
+        real, imag = magnitude * jnp.cos(phase), magnitude * jnp.sin(phase)
+        first, second = ((real[..., v, :], imag[..., v, :]) for v in range(2))
+        return [ops.superpose_parts(first, second, op) for op, _ in self.readouts]
 
     def superpose_first(self, own: Variants, rest: Variants) -> list[Wave]:
         """Returns the superposed waves of one token a text, from its variants and their r."""

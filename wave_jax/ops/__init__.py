@@ -12,6 +12,7 @@ Equation numbers are those of Zhang & Sheng, Wave Network, arXiv 2411.02674.
 """
 
 from wave_jax.ops.norms import leave_one_out_norm, magnitude
+from wave_jax.ops.paths import Path, one_path, split_gradient
 from wave_jax.ops.pooled import (
     first_token_norm,
     norm_from_squares,
@@ -32,8 +33,8 @@ from wave_jax.ops.superposition import (
 from wave_jax.ops.waves import from_polar, phase, to_polar, token_to_wave
 
 __all__ = [
-    "ReadoutKind", "Superposition", "first_token_norm", "from_polar", "interfere",
+    "Path", "ReadoutKind", "Superposition", "first_token_norm", "from_polar", "interfere",
     "interference_term", "leave_one_out_norm", "magnitude", "modulate", "norm_from_squares",
-    "others_of_first", "phase", "readout", "scaled_squares", "sum_by_counts", "superpose",
-    "superpose_parts", "to_polar", "token_to_wave",
+    "one_path", "others_of_first", "phase", "readout", "scaled_squares", "split_gradient",
+    "sum_by_counts", "superpose", "superpose_parts", "to_polar", "token_to_wave",
 ]  # fmt: skip

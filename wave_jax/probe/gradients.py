@@ -17,7 +17,7 @@ from wave_jax.ops.superposition import Scope
 from wave_jax.ops.waves import wave_parts
 from wave_jax.probe import model_api
 from wave_jax.probe.model_api import Ids, Labels, Logits, Mask, Model, Params, Scalar, Tokens
-from wave_jax.probe.paths import magnitude_share, polar_gradient, split_gradient
+from wave_jax.probe.paths import magnitude_share, polar_gradient
 
 
 @struct.dataclass
@@ -32,8 +32,8 @@ class VariantGradients:
       phase: alpha, [b, n, d], in [0, pi].
       d_magnitude, d_phase: dL/dG and dL/dalpha in the shapes of these, see `polar_gradient`.
       magnitude_path, phase_path: the parts of `total` through the magnitude and through the phases
-        of all tokens in the scope, [b, n, d] each, see `split_gradient`.
-      total: dL/du, [b, n, d], by automatic differentiation, not from the paths, whose sum it is.
+        of all tokens in the scope, [b, n, d] each, see `ops.split_gradient`.
+      total: dL/du, [b, n, d], the sum of both paths.
     """
 
     tokens: Tokens
@@ -95,7 +95,7 @@ def wave_gradients(
     """Returns the gradients of a scalar of the logits through magnitude and phase of each layer.
 
     A pure function: `jax.jit(partial(wave_gradients, model))(params, ids, labels)`. The network
-    runs without dropout. All is finite at singular points; see `split_gradient`.
+    runs without dropout. All is finite at singular points; see `ops.split_gradient`.
 
     Args:
       model: a Wave Network, such as `wave_jax.models.WaveClassifier`.
@@ -217,8 +217,9 @@ def _variant(u: Tokens, pq: tuple[Tokens, Tokens], scope: Scope) -> VariantGradi
     (tokens, _), pullback = jax.vjp(lambda u: wave_parts(u, *scope), u)
     given: dict[str, Any] = dict(zip(("mask", "segment_ids"), scope, strict=True))
     wave = tokens, ops.magnitude(u, **given), ops.phase(u, **given)
-    polar, paths = polar_gradient(u, *pq, **given), split_gradient(u, *pq, **given)
-    return VariantGradients(*wave, *polar, *paths, total=pullback(pq)[0])
+    total = pullback(pq)[0]
+    polar, paths = polar_gradient(u, *pq, **given), ops.split_gradient(u, total, **given)
+    return VariantGradients(*wave, *polar, *paths, total=total)
 
 
 def _mean_loss(logits: Array, labels: Labels) -> Array:

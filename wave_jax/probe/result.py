@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeAlias
@@ -62,6 +63,13 @@ def probe_batch(
     return ProbeResult(gradients, products, integrated, couplings)
 
 
+_SILENT = (
+    "The phases of all tokens but [CLS] have gradient 0: one layer pooled at [CLS] reads two "
+    "magnitudes in each dimension and the phases of [CLS] alone. With --model.pooling mean, or "
+    "several layers, every token's wave reaches the classifier."
+)
+
+
 @dataclass(frozen=True)
 class TextProbe:
     """One text with all its gradients; arrays are NumPy's, without padding."""
@@ -73,6 +81,11 @@ class TextProbe:
     labels: tuple[str, ...]
     of: Of  # the scalar
     result: ProbeResult  # of a batch of this one text
+
+
+def _silent(layers: Sequence[LayerGradients]) -> bool:
+    """Returns whether no phase but that of the first token has a gradient."""
+    return not any(np.any(v.d_phase[0, 1:]) for layer in layers for v in layer.variants)
 
 
 def probe_record(probe: TextProbe) -> dict[str, Any]:
@@ -87,6 +100,7 @@ def probe_record(probe: TextProbe) -> dict[str, Any]:
     gap = float(integrated.gap[0])
     return {
         "text": probe.text,
+        "note": _SILENT if _silent(gradients.layers) else None,
         "tokens": list(probe.tokens),
         "tokens_cut": probe.tokens_cut,
         "predicted": probe.labels[logits.argmax()],

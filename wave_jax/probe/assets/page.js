@@ -1,7 +1,7 @@
 // The current selection; everything is redrawn when it changes.
 
 const element = (id) => document.getElementById(id);
-const view = { textIndex: 0, layerIndex: 0, token: 0, measure: "gradient", variant: 0, part: "real", count: 64 };
+const view = { textIndex: 0, layerIndex: 0, token: 0, measure: "integrated", variant: 0, part: "real", count: 64 };
 
 const grids = Object.fromEntries(Object.entries(maps).map(([id, map]) => [
   id, new Grid(id, (row, column) => describeCell(map, view, row, column), chooseToken),
@@ -73,6 +73,7 @@ function describeText(text) {
   const ranked = Object.entries(text.probabilities).sort((a, b) => b[1] - a[1]).slice(0, 4);
   element("answer").textContent =
     "Answer: " + ranked.map(([name, share]) => `${name} ${(100 * share).toFixed(1)} %`).join(", ");
+  element("note").textContent = text.note ?? "";
   const what = { loss: "loss of", logit: "logit of", margin: "margin of" }[text.of];
   element("of").textContent = `Gradients of the ${what} ${text.label}: ${number(text.value)}` +
     (text.tokens_cut ? `. ${text.tokens_cut} tokens beyond the network's maximum length were not read.` : "");

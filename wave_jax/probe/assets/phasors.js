@@ -1,6 +1,7 @@
 // The chosen token's waves as arrows, one dial for each of its most influential dimensions.
 
 const DIALS = 24;
+const LONGEST = 43; // of an arrow, so that its tip stays inside the rim
 const SVG = "http://www.w3.org/2000/svg";
 
 function drawPhasors(view) {
@@ -31,8 +32,8 @@ function dial(view, waves, scales, index) {
   drawing.append(svg("circle", { class: "rim", r: 46 }));
   drawing.append(svg("path", { class: "axis", d: "M-46 0H46M0 -46V46" }));
   for (const kind of ["first", "second", "both"]) {
-    const x = (46 * waves[kind].real) / scales[kind];
-    const y = (-46 * waves[kind].imag) / scales[kind];
+    const x = (LONGEST * waves[kind].real) / scales[kind];
+    const y = (-LONGEST * waves[kind].imag) / scales[kind];
     drawing.append(svg("line", { class: kind, x1: 0, y1: 0, x2: x, y2: y }));
     drawing.append(svg("circle", { class: `${kind} tip`, cx: x, cy: y, r: 2.5 }));
   }

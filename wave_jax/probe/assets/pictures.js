@@ -2,6 +2,16 @@
 // { text, layer, operation, token, measure, variant, part, count }.
 
 const measures = {
+  integrated: {
+    name: "integrated gradients", kind: "sign",
+    meaning: "The token's share of the change of the SCALAR from a text of unknown words to this one: orange raises it, blue lowers it.",
+    values: (view) => view.text.integrated_gradients.tokens,
+  },
+  product: {
+    name: "gradient \u00d7 input", kind: "sign",
+    meaning: "The token's contribution to the SCALAR to first order: orange raises it, blue lowers it.",
+    values: (view) => view.text.gradient_times_input,
+  },
   gradient: {
     name: "gradient",
     meaning: "How far the SCALAR would move for a small change of the token's embedding: the L2 norm of its gradient.",
@@ -16,16 +26,6 @@ const measures = {
     name: "phase path",
     meaning: "The part of the gradient at the token's two variants that flows through the phases \u03b1, its own and those it shifts in other tokens.",
     values: (view) => view.layer.phase_path,
-  },
-  product: {
-    name: "gradient \u00d7 input", kind: "sign",
-    meaning: "The token's contribution to the SCALAR to first order: orange raises it, blue lowers it.",
-    values: (view) => view.text.gradient_times_input,
-  },
-  integrated: {
-    name: "integrated gradients", kind: "sign",
-    meaning: "The token's share of the change of the SCALAR from a text of unknown words to this one: orange raises it, blue lowers it.",
-    values: (view) => view.text.integrated_gradients.tokens,
   },
 };
 

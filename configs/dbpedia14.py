@@ -40,6 +40,7 @@ def get_config(preset: Literal["paper", "best"] = "paper") -> Config:
             scopes=("input", "input"),
             head="ffn",
             linear_path=False,
+            gradient="both",  # paths that the variants learn from
             pooling="cls",
             position="auto",  # by kind: none for waves
             dim=768,

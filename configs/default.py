@@ -39,6 +39,7 @@ def get_config(preset: Literal["paper", "best"] = "best") -> Config:
             scopes=("input", "input"),
             head="ffn",
             linear_path=False,
+            gradient="both",  # paths that the variants learn from
             pooling="cls",
             position="auto",  # by kind: none for waves
             dim=256,

@@ -90,7 +90,7 @@ PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
     [
         (PNG, "a picture"),
         (b"PK\x03\x04\x14\0\0", "a zip archive or a spreadsheet"),
-        (gzip.compress(b"text"), "compressed"),
+        (gzip.compress(b"text", mtime=0), "compressed"),
         (bz2.compress(b"text"), "compressed"),
         (lzma.compress(b"text"), "compressed"),
         (b"%PDF-1.7\n", "a PDF"),

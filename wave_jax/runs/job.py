@@ -127,7 +127,7 @@ def _run(
         initial, new = load_initial(workdir)
         task = dataclasses.replace(task, initial=initial)
         held = [*dataset.validation.texts, *dataset.test.texts]
-        known = count_learned(workdir, held, refit=False)
+        known = count_learned(workdir, held, refit=False) or 0  # no digests: not counted
         what = f"and held-out texts that it has learned from: {known:,} of {len(held):,}"
         _say(console, f"Starts from the parameters of {origin}; classes new to it: {new}, {what}")
     callbacks: list[Callback] = [make(task) for make in factories]

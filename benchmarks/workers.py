@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from wave_jax.errors import UserError
-from wave_jax.runs.workdir import process_peak_bytes
+from wave_jax.runs.system import process_peak_bytes
 
 
 class NotInstalled(UserError):

@@ -40,6 +40,7 @@ def get_config(preset: Literal["paper", "best"] = "paper") -> Config:
             scopes=("input", "input"),
             head="ffn",
             linear_path=False,
+            gradient="both",  # paths that the variants learn from
             pooling="cls",
             position="auto",  # by kind: none for waves
             dim=768,
@@ -61,6 +62,8 @@ def get_config(preset: Literal["paper", "best"] = "paper") -> Config:
             b1=0.9,
             b2=0.999,
             label_smoothing=0.0,
+            class_weights="none",
+            select_by="accuracy",
             table_optimizer="rows",
             precision="float32",
             refit=False,
@@ -81,7 +84,7 @@ def get_config(preset: Literal["paper", "best"] = "paper") -> Config:
         )
         train = replace(
             config.train,
-            epochs=None,  # by the number of texts: 2 to 8
+            epochs=None,  # by the number of texts
             learning_rate=5e-3,
             b1=0.0,  # a row's whole step when it occurs: momentum would wait for the next time
             weight_decay=0.0,

@@ -39,6 +39,7 @@ def get_config(preset: Literal["paper", "best"] = "best") -> Config:
             scopes=("input", "input"),
             head="ffn",
             linear_path=False,
+            gradient="both",  # paths that the variants learn from
             pooling="cls",
             position="auto",  # by kind: none for waves
             dim=256,
@@ -60,6 +61,8 @@ def get_config(preset: Literal["paper", "best"] = "best") -> Config:
             b1=0.9,
             b2=0.999,
             label_smoothing=0.0,
+            class_weights="none",
+            select_by="accuracy",
             table_optimizer="rows",
             precision="float32",
             refit=False,
@@ -80,7 +83,7 @@ def get_config(preset: Literal["paper", "best"] = "best") -> Config:
         )
         train = replace(
             config.train,
-            epochs=None,  # by the number of texts: 2 to 8
+            epochs=None,  # by the number of texts
             learning_rate=5e-3,
             b1=0.0,  # a row's whole step when it occurs: momentum would wait for the next time
             weight_decay=0.0,

@@ -4,8 +4,8 @@
 
 No trainer and no network: a text of five tokens with four dimensions becomes two variants, these
 become waves, the waves are multiplied, and a loss compares the result with a target. `jax.grad`
-gives the loss's gradient at the tokens; `wave_jax.probe.split_gradient` says how much of it came
-through the magnitudes G, which all tokens share, and how much through each token's phase alpha.
+gives the loss's gradient by the magnitudes G, which all tokens share, by each token's phase alpha,
+and at the tokens; `wave_jax.probe.split_gradient` says how much of the latter came through either.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ from wave_jax import ops, probe
 TOKENS, DIMENSIONS = 5, 4
 
 
-def loss_of_wave(real: jax.Array, imag: jax.Array, target: jax.Array) -> jax.Array:
-    """A loss of the superposed wave: the squared distance of its real part from a target."""
-    return jnp.mean((ops.readout(real, imag, "real") - target) ** 2)
+def loss_of_polar(
+    magnitude: jax.Array, phase: jax.Array, u2: jax.Array, target: jax.Array
+) -> jax.Array:
+    """The loss of the first variant's magnitude [1, d] and phase [n, d]: waves multiplied, read."""
+    product = ops.modulate(ops.from_polar(magnitude, phase), ops.token_to_wave(u2))
+    return jnp.mean((ops.readout(product.real, product.imag, "real") - target) ** 2)
 
 
 def loss(u1: jax.Array, u2: jax.Array, target: jax.Array) -> jax.Array:
-    """ops -> loss: two variants of a text, their waves superposed, read out, compared."""
-    return loss_of_wave(*ops.superpose(u1, u2, "modulation"), target)
+    """The loss of two variants of a text."""
+    return loss_of_polar(ops.magnitude(u1), ops.phase(u1), u2, target)
 
 
 def main() -> None:
@@ -36,21 +39,13 @@ def main() -> None:
         jnp.asarray(rng.normal(size=(TOKENS, DIMENSIONS)), jnp.float32) for _ in range(3)
     )
 
-    # The gradient at the tokens, as any training has it.
+    # The gradient at the tokens, as any training has it, and its two paths.
     total = jax.grad(loss)(u1, u2, target)
+    magnitude_path, phase_path = probe.split_gradient(u1, total)
 
-    # The cotangents (p, q) of the first variant's own wave Z = u + i r: one step back from there.
-    def loss_at_first_wave(wave: jax.Array) -> jax.Array:
-        product = ops.modulate(wave, ops.token_to_wave(u2))
-        return loss_of_wave(product.real, product.imag, target)
-
-    # JAX's gradient by a complex number is dL/d(real) - i dL/d(imag).
-    cotangent = jax.grad(loss_at_first_wave)(ops.token_to_wave(u1))
-    p, q = cotangent.real, -cotangent.imag
-
-    # The split, and the gradients by magnitude and phase themselves.
-    magnitude_path, phase_path = probe.split_gradient(u1, p, q)
-    d_magnitude, d_phase = probe.polar_gradient(u1, p, q)
+    # The gradients by magnitude and phase themselves: the same loss, as a function of these.
+    magnitude, phase = ops.magnitude(u1), ops.phase(u1)
+    d_magnitude, d_phase = jax.grad(loss_of_polar, argnums=(0, 1))(magnitude, phase, u2, target)
 
     print(f"loss {loss(u1, u2, target):.4f}\n")
     print("dL/dG, one number a dimension, all phases held fixed:")
@@ -63,7 +58,7 @@ def main() -> None:
 
     share = probe.magnitude_share(magnitude_path, phase_path)
     gap = jnp.max(jnp.abs(magnitude_path + phase_path - total)) / jnp.max(jnp.abs(total))
-    print(f"\nshare of the magnitude path: {share:.3f}")
+    print(f"\nshare of the magnitude path in the energy: {share:.3f}")
     print(f"magnitude path + phase path = dL/du, to {gap:.1e} of the largest entry")
 
     real, _ = probe.coupling(u1, u2, "modulation")

@@ -26,7 +26,7 @@ TINY = [
     *["--model.dim", "16", "--train.batch-size", "16"],
     *["--data.max-length", "16", "--train.log-every", "5", "--train.learning-rate", "0.01"],
     *["--model.dropout", "0", "--model.word-dropout", "0"],
-    *["--train.no-refit", "--train.no-baseline"],  # see test_refit.py
+    *["--train.epochs", "8", "--train.no-refit", "--train.no-baseline"],  # see test_refit.py
 ]
 
 

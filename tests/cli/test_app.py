@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 import wave_jax
@@ -10,7 +14,7 @@ from wave_jax.cli.app import COMMANDS, parse
 from wave_jax.errors import PeerLost, UserError
 from wave_jax.training.config import Config
 
-from .conftest import Command, assert_refused
+from .conftest import Command, assert_refused, process
 
 
 def test_usage_lists_the_commands(command: Command) -> None:
@@ -92,7 +96,7 @@ def test_options_of_all_types() -> None:
 @pytest.mark.parametrize(
     ("argv", "parts"),
     [
-        (["--model.opp", "modulation"], ["--model.opp", "Perhaps you meant", "--model.op"]),
+        (["--model.opp", "modulation"], ["unknown option --model.opp, did you mean --model.op?"]),
         (["--model.op", "modulaton"], ["--model.op", "'modulaton'", "'modulation'"]),
         (["--train.epochs", "many"], ["--train.epochs", "'many'"]),
         (["--model.scopes", "input"], ["--model.scopes", "2 values"]),
@@ -101,6 +105,45 @@ def test_options_of_all_types() -> None:
 )
 def test_a_wrong_option_is_refused(argv: list[str], parts: list[str], command: Command) -> None:
     assert_refused(command("train", *argv), *parts)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("--lr", "--train.learning-rate"),
+        ("--learning_rate=0.1", "--train.learning-rate"),
+        ("--epochs", "--train.epochs"),
+        ("--batch-size", "--train.batch-size"),
+        ("--bs", "--train.batch-size"),
+        ("--num-epochs", "--train.epochs"),
+        ("--wd", "--train.weight-decay"),
+        ("--class-weights", "--train.class-weights"),
+        ("--class_weight", "--train.class-weights"),
+        ("--dropout", "--model.dropout"),
+        ("--dim", "--model.dim"),
+        ("--max-length", "--data.max-length"),
+        ("--max-len", "--data.max-length"),
+        ("--test", "--data.test"),
+        ("--source", "--data.source"),
+        ("--data", "--data.source"),
+        ("--label-column", "--data.label-column"),
+        ("--no-refit", "--train.no-refit"),
+        ("--train.dim", "--model.dim"),
+        ("--data.sauce", "--data.source"),
+    ],
+)
+def test_an_unknown_option_is_answered_with_the_one_that_was_meant(
+    given: str, meant: str, command: Command
+) -> None:
+    done = command("train", "--seed", "1", given, "3")
+    assert_refused(done, f"unknown option {given.partition('=')[0]}, did you mean {meant}?")
+
+
+def test_options_of_other_commands_and_what_is_like_nothing(command: Command) -> None:
+    assert_refused(command("evaluate", "run", "--source", "x.csv"), "did you mean --data.source?")
+    assert_refused(command("evaluate", "run", "--xyzzy"), "--xyzzy: --help lists all options")
+    assert_refused(command("train", "--verbose"), "--verbose: --help lists all options")
+    assert_refused(command("predict", "run", "--id", "x"), "did you mean --id-column?")
 
 
 @pytest.mark.parametrize(
@@ -121,3 +164,20 @@ def test_a_stray_argument_is_refused(argv: list[str], said: str) -> None:
 def test_a_workdir_is_needed(name: str, command: Command) -> None:
     assert_refused(command(name), "WORKDIR")
     assert_refused(command(name, "a", "b"), "unexpected argument 'b'")
+
+
+def test_a_character_that_the_terminal_lacks_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a class's name on Windows, whose code page is not UTF-8."""
+    stdout = io.TextIOWrapper(io.BytesIO(), "cp1252")
+    monkeypatch.setattr("sys.stdout", stdout)
+    shown = SimpleNamespace(main=lambda argv, prog: print("wave 波"))
+    monkeypatch.setattr("importlib.import_module", lambda name: shown)
+    assert app.run_command("evaluate", []) == 0
+    assert stdout.buffer.getvalue() == b"wave \\u6ce2\n"
+
+
+def test_the_current_folder_is_no_place_for_modules(tmp_path: Path) -> None:
+    for name in ("random", "tokenize", "rich", "tyro", "configs", "jax"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('executed')")
+    done = process("wave_jax", "predict", tmp_path, "--text", "a", cwd=tmp_path)
+    assert_refused(done, "config.json")

@@ -21,7 +21,7 @@ REFUSED = {
     "one class": ("text,label\n" + "words,a\n" * 40, [], ["'a'", "two classes"]),
     "no header": ("".join(f"{k % 2},some words\n" for k in range(40)), [], ["--data.columns"]),
     "invalid UTF-8": (GOOD.encode() + b"b\xffd,a\n", [], ["UTF-8", "--data.errors replace"]),
-    "unknown option": (GOOD, ["--data.sauce", "x"], ["Perhaps you meant: --data.source"]),
+    "unknown option": (GOOD, ["--data.sauce", "x"], ["did you mean --data.source?"]),
     "unknown value": (GOOD, ["--model.pooling", "mxa"], ["'max'"]),
     "no epochs": (GOOD, ["--train.epochs", "0"], ["--train.epochs"]),
     "no dimensions": (GOOD, ["--model.dim", "0"], ["dim"]),

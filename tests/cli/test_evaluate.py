@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -60,6 +61,30 @@ def test_the_training_file_keeps_its_cut(
     again = json.loads(command("evaluate", folder, "--json", "--data.source", texts).out)
     assert again["examples"] == row["examples"] < 240
     assert again["loss"] == row["loss"]
+
+
+def test_training_texts_are_counted_whatever_their_file_is_called(
+    trained: tuple[Path, Done], command: Command, tmp_path: Path, texts: Path
+) -> None:
+    folder, moved, copy = trained[0], tmp_path / "moved", tmp_path / "copy.csv"
+    shutil.copytree(folder, moved)
+    config = json.loads((moved / "config.json").read_text())
+    config["data"]["source"] = str(tmp_path / "gone.csv")
+    (moved / "config.json").write_text(json.dumps(config))
+    copy.write_text(texts.read_text().replace(" ", "  ") + "never,seen before,sea\n")
+    done = command("evaluate", moved, "--data.source", copy)
+    found = re.search(r"\n(\d+) of 241 texts are training texts too", done.out)
+    assert found, done
+    assert 150 <= int(found.group(1)) < 240, "the training's own and what equals them"
+    row = json.loads(command("evaluate", moved, "--data.source", copy, "--json").out)
+    assert row["duplicates"] == int(found.group(1))
+    own = command("evaluate", folder)
+    assert "training texts" not in own.out, "no split parts equal texts"
+    (moved / "texts.npz").unlink()
+    assert (
+        json.loads(command("evaluate", moved, "--data.source", copy, "--json").out)["duplicates"]
+        is None
+    ), "a run of an earlier version"
 
 
 def test_what_does_not_fit_is_refused(
@@ -127,3 +152,28 @@ def test_a_vocabulary_of_another_run_is_refused(
     tokenizer = WordPiece.from_file(tmp_path / "vocab.txt")
     (folder / "tokenizer.json").write_text(tokenizer.to_json(), encoding="utf-8")
     assert_refused(command("predict", folder, "--text", "x"), "embed/embedding", "tokenizer.json")
+
+
+def test_a_relative_path_of_a_run_says_where_it_led(
+    trained: tuple[Path, Done], command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(trained[0], tmp_path / "run")
+    began, elsewhere = tmp_path / "began", tmp_path / "elsewhere"
+    began.mkdir()
+    elsewhere.mkdir()
+    write_texts(began / "mine.csv", 12)
+    config = json.loads((folder / "config.json").read_text())
+    config["data"]["source"] = "mine.csv"
+    (folder / "config.json").write_text(json.dumps(config))
+    facts = json.loads((folder / "environment.json").read_text())
+    assert facts["folder"] == str(Path.cwd()), "where the training was started"
+    (folder / "environment.json").write_text(json.dumps(facts | {"folder": str(began)}))
+    monkeypatch.chdir(elsewhere)
+    for argv in (("evaluate", folder), ("probe", folder, "--example", "0")):
+        done = command(*argv)
+        said = f"mine.csv is not in the current folder, {elsewhere}, but in {began}"
+        assert_refused(done, said, "give the command there")
+    done = command("evaluate", folder, "--data.source", "other.csv")
+    assert_refused(done, f"no such file or folder: other.csv in {elsewhere}")
+    new = write_texts(tmp_path / "new.csv", 12)
+    assert command("evaluate", folder, "--data.source", new).status == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 import os
 import subprocess
@@ -106,6 +107,86 @@ def test_a_table_that_does_not_fit_is_refused(
     assert_refused(command("predict", folder, "--text", "a", *columns), "--input")
 
 
+ROWS = [
+    {"id": f"00{i}", "title": words[0], "body": words[1]} for i, words in enumerate(WORDS.values())
+]
+
+
+@pytest.mark.parametrize("name", ["new.csv", "new.jsonl", "new.parquet"])
+def test_ids_and_texts_stand_beside_the_labels(
+    trained: Trained, command: Command, tmp_path: Path, name: str
+) -> None:
+    predict = ("predict", trained[0], "--input", _write(tmp_path / name, ROWS))
+    plain = [json.loads(line) for line in command(*predict).out.splitlines()]
+    done = command(*predict, "--id-column", "id", "--with-text", "--top", "2")
+    assert (done.status, done.err) == (0, "")
+    for line, row, alone in zip(done.out.splitlines(), ROWS, plain, strict=True):
+        found = json.loads(line)
+        assert list(found) == ["id", "text", "label", "probabilities"]
+        assert (found["id"], found["text"]) == (row["id"], f"{row['title']} {row['body']}")
+        best = sorted(alone["probabilities"].items(), key=lambda pair: -pair[1])[:2]
+        assert list(found["probabilities"].items()) == best, "in this order"
+        assert found["label"] == alone["label"] == best[0][0]
+    assert_refused(command(*predict, "--id-column", "idd"), "no column 'idd'", "did you mean 'id'?")
+
+
+def test_csv_for_a_spreadsheet(trained: Trained, command: Command, tmp_path: Path) -> None:
+    rows = [
+        {"id": 7, "title": 'sea, "salt"', "body": "a\rb\nü"},
+        {"id": None, "title": "", "body": ""},
+    ]
+    path = tmp_path / "new.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    given = ("predict", trained[0], "--input", path, "--id-column", "id", "--with-text")
+    expected = [json.loads(line) for line in command(*given).out.splitlines()]
+    assert [row["id"] for row in expected] == [7, None], "numbers stay numbers"
+    done = command(*given, "--format", "csv")
+    found = list(csv.DictReader(io.StringIO(done.out, newline="")))
+    assert list(found[0]) == ["id", "text", "label", "probability"]
+    for row, record in zip(found, expected, strict=True):
+        assert row["id"] == ("" if record["id"] is None else str(record["id"]))
+        assert (row["text"], row["label"]) == (record["text"], record["label"])
+        assert float(row["probability"]) == record["probabilities"][record["label"]]
+    done = command(*given, "--format", "csv", "--top", "99")
+    ranked = list(csv.reader(io.StringIO(done.out, newline="")))
+    names = [name + rank for rank in ("", "_2", "_3") for name in ("label", "probability")]
+    assert ranked[0] == ["id", "text", *names]
+    assert sorted(ranked[1][2::2]) == sorted(WORDS)
+    assert command("predict", trained[0], "--format", "csv").out == "label,probability\r\n"
+
+
+def test_ids_keep_the_order_over_many_lists(
+    trained: Trained, command: Command, tmp_path: Path
+) -> None:
+    path, count = tmp_path / "new.csv", 20_000
+    path.write_text("id,title,body\n" + "".join(f"{i},tide,ship\n" for i in range(count)))
+    done = command("predict", trained[0], "--input", path, "--id-column", "id")
+    assert [json.loads(line)["id"] for line in done.out.splitlines()] == list(
+        map(str, range(count))
+    )
+
+
+def test_texts_that_the_run_cannot_know_are_counted(trained: Trained, command: Command) -> None:
+    data = "tide ship\nКорабль в море\n船在海上\n".encode()
+    done = command("predict", trained[0], stdin=data)
+    assert (done.status, len(_labels(done.out))) == (0, 3)
+    assert done.err.startswith("Warning: 2 of 3 texts mostly unknown to the run's vocabulary")
+    assert done.err.endswith("first text 2\n")
+    assert done.err.count("\n") == 1
+    assert command("predict", trained[0], stdin=b"tide ship\n").err == ""
+
+
+def test_a_binary_file_is_refused_whatever_errors_says(
+    trained: Trained, command: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "new.xlsx"
+    path.write_bytes(b"PK\x03\x04\x14\0" + bytes(range(256)) * 20)
+    for given in ((), ("--errors", "replace")):
+        done = command("predict", trained[0], "--input", path, *given)
+        assert_refused(done, "a zip archive", "expected lines of UTF-8")
+        assert done.out == ""
+
+
 def test_no_line_is_no_prediction(trained: Trained, command: Command) -> None:
     assert command("predict", trained[0]) == Done(0, "", "")
 
@@ -134,7 +215,9 @@ def test_wrong_options_are_refused(trained: Trained, command: Command, tmp_path:
     assert_refused(command("predict", folder, "--input", tmp_path / "none.txt"), "none.txt")
     assert_refused(command("predict", folder, "--input", tmp_path), str(tmp_path))
     assert_refused(command("predict", folder, "--text", "a", "--input", "b"), "exclude")
-    assert_refused(command("predict", folder, "--checkpont", "best"), "you meant: --checkpoint")
+    assert_refused(command("predict", folder, "--text", "a", "--top", "0"), "--top is 0")
+    assert_refused(command("predict", folder, "--text", "a", "--id-column", "b"), "--id-column")
+    assert_refused(command("predict", folder, "--checkpont", "best"), "did you mean --checkpoint?")
 
 
 def test_a_reader_that_leaves_is_no_error(trained: Trained) -> None:
@@ -180,3 +263,25 @@ def test_the_module_as_a_process(trained: Trained) -> None:
     done = process("wave_jax", "predict", trained[0], stdin=b"waves tide ship sail salt deep\n")
     assert (done.status, done.err) == (0, "")
     assert _labels(done.out) == ["sea"]
+
+
+def test_a_table_in_another_form(trained: Trained, command: Command, tmp_path: Path) -> None:
+    """Its separator is found; its encoding is given, or told by its mark."""
+    folder, _ = trained
+    asked = command("predict", folder, "--text", "waves café", "--text", "hill field")
+    table = "title;body\nwaves;café\nhill;field\n"
+    path = tmp_path / "new.csv"
+    path.write_bytes(table.encode("utf-16"))
+    assert command("predict", folder, "--input", path).out == asked.out
+    path.write_bytes(table.replace(";", "^").encode("cp1252"))
+    form = ("--data.delimiter", "^", "--data.encoding", "cp1252")
+    assert command("predict", folder, "--input", path, *form).out == asked.out
+    done = command("predict", folder, "--input", path, *form[:2])
+    assert_refused(done, "row 1", "not valid UTF-8 (byte 0xE9)", "--data.encoding", "--errors")
+    done = command("predict", folder, "--input", path, "--data.encoding", "cp125")
+    assert_refused(done, "'cp125' is no encoding, did you mean 'cp1252'")
+    done = command("predict", folder, "--input", path, "--data.delimiter", "ab")
+    assert_refused(done, "expected one character or 'tab'")
+    (tmp_path / "lines.txt").write_text("title\n")
+    done = command("predict", folder, "--input", tmp_path / "lines.txt", *form)
+    assert_refused(done, "--data.delimiter", "line by line")

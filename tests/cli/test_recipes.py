@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from wave_jax.cli import train as command
-from wave_jax.cli.train import find_recipe, load_recipe, read_arguments, recipe_folder
+from wave_jax.cli.train import read_arguments
 from wave_jax.data.config import DataConfig
 from wave_jax.errors import UserError
 from wave_jax.models.config import ModelConfig
+from wave_jax.runs import recipes
 from wave_jax.runs.job import train
+from wave_jax.runs.recipes import find_recipe, load_recipe, recipe_folder
 from wave_jax.training.config import Config, TrainConfig
 
 from .conftest import ROOT, write_texts
@@ -29,9 +30,17 @@ def get_config(preset="paper"):
 # Fields that decide nothing, or that only a user's own data, network or disk asks for.
 LEFT_OUT = {
     DataConfig: {"text_columns", "columns", "test", "label_column", "on_unlabelled", "errors"}
-    | {"tfds_dir", "tfds_manual_dir", "vocab", "cache_dir", "group_column"},
+    | {"tfds_dir", "tfds_manual_dir", "vocab", "cache_dir", "group_column"}
+    | {"delimiter", "encoding"},
     ModelConfig: {"heads", "pretrained"},
-    TrainConfig: {"steps", "eval_every", "early_stopping", "checkpoint_every", "baseline"}
+    TrainConfig: {
+        "steps",
+        "eval_every",
+        "early_stopping",
+        "checkpoint_every",
+        "baseline",
+        "init_from",
+    }
     | {"keep", "log_every", "eval_batch_size", "tensorboard", "wandb"},
 }
 
@@ -140,7 +149,7 @@ def test_an_installation_reads_its_own_recipes_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not those of a folder configs/ that another package has put beside it."""
-    monkeypatch.setattr(command, "__file__", str(tmp_path / "wave_jax" / "cli" / "train.py"))
+    monkeypatch.setattr(recipes, "__file__", str(tmp_path / "wave_jax" / "runs" / "recipes.py"))
     (tmp_path / "configs").mkdir()
     assert recipe_folder() == tmp_path / "wave_jax" / "configs"
     (tmp_path / "pyproject.toml").touch()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +34,18 @@ def test_validation_is_scored_with_parameters_that_have_not_seen_it(
     for split in ("train", "validation", "test"):
         told = command("evaluate", run, "--split", split, "--json")
         assert told.status == 0, told.err
-        scores[split] = json.loads(told.out)["accuracy"]
+        row = json.loads(told.out)
+        scores[split] = row["accuracy"]
+        assert row["duplicates"] == (row["examples"] if split == "train" else 0)
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert scores["validation"] == summary["validation_accuracy"]
     assert scores["test"] == summary["test_accuracy"]
     assert scores["train"] > 0.8 > max(scores["validation"], scores["test"]), "it is noise"
+    # all 240 but the test's
+    told = command(
+        "evaluate", run, "--data.source", shutil.copy(noise, tmp_path / "c.csv"), "--json"
+    )
+    assert json.loads(told.out)["duplicates"] == 240 - summary["test_examples"]
     # a shorter text is no other split, and another column may be one
     assert command("evaluate", run, "--data.max-length", "9", "--json").status == 0
     told = command("evaluate", run, "--data.text-columns", "title")

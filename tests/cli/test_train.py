@@ -62,6 +62,74 @@ def test_a_start_that_fails_leaves_no_folder(tmp_path: Path, command: Command) -
     done = command("train", "--data.source", tmp_path / "none.csv", "--workdir", folder)
     assert_refused(done, "none.csv")
     assert not folder.exists()
+    folder.mkdir()  # the user's own
+    assert_refused(command("train", "--data.source", tmp_path / "none.csv", "--workdir", folder))
+    assert folder.is_dir()
+    assert not [*folder.iterdir()]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--train.epochs", "0"],
+        ["--data.test-fraction", "1"],
+        ["--model.dim", "0"],
+        ["--data.vocab", "none.txt"],
+        ["--mesh.data", "999"],
+        ["--train.init-from", "nowhere"],
+    ],
+)
+def test_a_rejected_run_leaves_nothing_in_runs(
+    options: list[str], tmp_path: Path, source: list[str], command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert_refused(command("train", *source, *TINY, *options))
+    assert [*tmp_path.glob("runs/*")] == []
+
+
+def test_ctrl_c_before_anything_was_learned_leaves_no_folder_and_no_trace(
+    tmp_path: Path, source: list[str]
+) -> None:
+    start = [sys.executable, str(ROOT / "train.py"), *source, *TINY, "--train.steps", "9999"]
+    with subprocess.Popen(
+        start, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as running:
+        deadline = time.monotonic() + 60
+        while not [*tmp_path.glob("runs/*/environment.json")] and time.monotonic() < deadline:
+            time.sleep(0.001)
+        for _ in range(2):
+            running.send_signal(signal.SIGINT)
+            time.sleep(0.02)
+        out, err = running.communicate(timeout=60)
+    assert running.returncode == 130, err
+    assert "Traceback" not in out + err
+    assert "before anything was learned" in out
+    assert [*tmp_path.glob("runs/*")] == []
+
+
+def test_a_run_without_a_test_split(
+    tmp_path: Path, source: list[str], texts: Path, command: Command
+) -> None:
+    """With balanced classes and another choice of the best epoch, as it trains anyway."""
+    folder, chosen = tmp_path / "run", ["--train.select-by", "macro-f1"]
+    options = [*TINY, "--train.steps", "4", "--train.class-weights", "balanced", *chosen]
+    argv = ["train", *source, *options, "--data.test-fraction", "0", "--workdir", folder]
+    done = command(*argv, "--train.baseline")
+    assert done.status == 0, done.err
+    assert "192 texts for training, 48 for validation, no test split" in done.out
+    assert "TF-IDF" not in done.out
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["test_accuracy"] is summary["test_loss"] is summary["majority_share"] is None
+    assert (summary["test_examples"], summary["selected_by"]) == (0, "macro-f1")
+    assert f"best macro-f1 ({summary['validation_score']:.4f}) at step" in done.out
+    assert f"evaluate {folder} --data.test FILE" in done.out
+    assert "no test split" in command(*argv).out, "the summary of a finished run"
+    assert_refused(command("evaluate", folder), "has no test split", "--data.test")
+    done = command("evaluate", folder, "--data.test", texts, "--json")
+    assert json.loads(done.out)["examples"] == 240
+    done = command("probe", folder, "--example", "0", "--split", "test")
+    assert_refused(done, "the test split has no examples")
 
 
 def test_without_workdir_there_is_always_a_new_folder(

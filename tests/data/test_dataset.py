@@ -138,9 +138,10 @@ def test_a_split_that_leaves_one_class_to_learn_is_refused(tmp_path):
     [
         ("~nobody-of-this-name/x.csv", "cannot be a path"),
         ("a" * 300 + ".csv", "cannot be a path: File name too long"),
+        ("stanfordnlp/imdb", r"no source 'stanfordnlp/imdb'; expected .* 'hf:OWNER/NAME' or the"),
         ("docstring", r"no source 'docstring', did you mean 'docstrings'"),
-        ("nowhere/at/all.csv", "no such file or folder: nowhere/at/all.csv"),
-        ("", "expected 'docstrings', 'tfds:NAME' or the path"),
+        ("nowhere/at/all.csv", "no such file or folder: nowhere/at/all.csv in /"),
+        ("", "expected 'docstrings', 'tfds:NAME', 'hf:OWNER/NAME' or the path of a .* in /"),
     ],
 )
 def test_unknown_sources(source, message):

@@ -95,7 +95,7 @@ def test_a_folder_of_files_with_header(tmp_path):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"trian_csv": TRAIN}, r"has no train\.csv.*trian\.csv"),
+        ({"trian_csv": TRAIN, "b_csv": TRAIN}, r"has no train\.csv.*trian\.csv"),
         ({"train_csv": TRAIN, "train_tsv": TRAIN}, "several files for one split"),
         ({"train_csv": "a,b\nc,d\n"}, r"'a', 'b'.*--data\.columns"),
         ({"train_csv": TRAIN, "classes_txt": "a\na\n"}, r"classes\.txt names a class twice"),

@@ -4,13 +4,12 @@ import bz2
 import gzip
 import json
 import lzma
-import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from wave_jax.data.files import open_texts, read_file
+from wave_jax.data.files import open_texts_with_ids, read_file
 from wave_jax.data.table import ColumnSpec
 from wave_jax.errors import UserError
 
@@ -135,7 +134,6 @@ def test_quotes_of_a_tsv_that_pair_up_across_rows_merge_none(tmp_path):
         (b"text,label\na,b\nc,\n", r"row 2 \(line 3\): the label is empty"),
         (b"text,label\n", "a header line and no rows"),
         (b"\n \n\r\n", "empty"),
-        ("text,label\na,b\n".encode("utf-16"), "UTF-16"),
     ],
 )
 def test_bad_csv_names_the_row(tmp_path, content, message):
@@ -290,10 +288,167 @@ def test_missing_empty_and_unknown_files(tmp_path):
         read(write(tmp_path / "a.parquet", "PAR1 and no more"))
 
 
-@pytest.mark.parametrize(("name", "mark"), [("f.csv", ";"), ("f.csv", "\t"), ("f.tsv", ",")])
-def test_another_separator_is_named(tmp_path, name, mark):
-    path = write(tmp_path / name, f"text{mark}label\na{mark}b\n")
-    with pytest.raises(UserError, match=f"separated by {re.escape(repr(mark))}"):
+@pytest.mark.parametrize(
+    ("name", "mark"), [("f.csv", ";"), ("f.csv", "|"), ("f.csv", "\t"), ("f.tsv", ",")]
+)
+def test_another_separator_is_found_and_said(tmp_path, name, mark):
+    rows = [["text", "label"], ["one, two", "NA"], [f'"a {mark} and\n a line"', "007"]]
+    rows[1][0] = f'"one{mark} two"'
+    path = write(tmp_path / name, "".join(mark.join(row) + "\n" for row in rows))
+    table = read(path)
+    assert table.texts == [f"one{mark} two", f"a {mark} and\n a line"]
+    assert table.labels == ["NA", "007"]
+    assert table.columns == f"text from text, label from label, separated by {mark!r}"
+    write(path, f"text{mark}label\na{mark}b\nc{mark}d{mark}e\n")
+    with pytest.raises(UserError, match=r"row 2 \(line 3\): 3 fields where 2"):
+        read(path)
+
+
+def test_a_separator_is_found_by_rows_that_the_named_columns_fit(tmp_path):
+    path = write(tmp_path / "f.csv", "pos;a film, dull\nneg;fine\npos;a, b, c\n")
+    assert read(path, names=("label", "text")).texts == ["a film, dull", "fine", "a, b, c"]
+    with pytest.raises(UserError, match=r"row 1 .*2 fields where 3"):
+        read(path, names=("label", "text", "id"))
+
+
+def test_commas_are_kept_where_they_give_the_columns(tmp_path):
+    path = write(tmp_path / "f.csv", "text,label;x,label\na;b,1,c\n")
+    assert (read(path).texts, read(path).labels) == (["a;b"], ["c"])
+
+
+@pytest.mark.parametrize("given", ["tab", "\\t", "\t", "^"])
+def test_the_separator_may_be_given(tmp_path, given):
+    mark = "^" if given == "^" else "\t"
+    for name in ("f.csv", "f.tsv", "f.dat", "unnamed"):
+        path = write(tmp_path / name, f"text{mark}label\na,b;c{mark}d\n")
+        rows = read(path, delimiter=given)
+        assert (rows.texts, rows.labels) == (["a,b;c"], ["d"])
+        assert rows.columns == "text from text, label from label"
+
+
+@pytest.mark.parametrize("given", ["", ";;", '"', "\n"])
+def test_no_separator(given):
+    with pytest.raises(UserError, match="--data.delimiter is .*expected one character or 'tab'"):
+        ColumnSpec(delimiter=given)
+
+
+ROWS = ['{"text": "naïve €5", "label": "café"}', '{"text": "fine", "label": "b"}']
+ENCODED = {
+    "f.csv": "text,label\nnaïve €5,café\nfine,b\n",
+    "f.tsv": "text\tlabel\nnaïve €5\tcafé\nfine\tb\n",
+    "f.jsonl": "\n".join(ROWS),
+    "f.json": f"[{ROWS[0]},\n{ROWS[1]}]",
+    "f.txt": "__label__café naïve €5\n__label__b fine\n",
+    "unnamed": "\n".join(ROWS),
+}
+
+
+@pytest.mark.parametrize("name", ENCODED)
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16-be", "gb18030", "utf-8"])
+def test_encodings(tmp_path, name, encoding):
+    path = write(tmp_path / name, ENCODED[name].encode(encoding))
+    table = read(path, encoding=encoding)
+    assert table.texts == ["naïve €5", "fine"]
+    assert table.labels == ["café", "b"]
+
+
+@pytest.mark.parametrize("name", ENCODED)
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+@pytest.mark.parametrize("given", [None, "cp1252"])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_a_byte_order_mark_tells_the_encoding(tmp_path, name, encoding, given, compress):
+    path = write(tmp_path / name, compress(ENCODED[name].encode(encoding)))
+    assert read(path, encoding=given).labels == ["café", "b"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "bad", "byte"),
+    [
+        (None, b"\xe9", "UTF-8 .byte 0xE9"),
+        ("cp1252", b"\x81", "cp1252 .byte 0x81"),
+        ("shift_jis", b"\x81 ", "shift_jis .byte 0x81"),
+        ("ascii", b"\xff", "ascii .byte 0xFF"),
+    ],
+)
+def test_bytes_that_do_not_fit_the_encoding_name_the_row(tmp_path, encoding, bad, byte):
+    content = b"text,label\na,b\nfine" + bad + b",d\n"
+    path = write(tmp_path / "f.csv", content)
+    with pytest.raises(UserError, match=rf"row 2 \(line 3\): not valid {byte}.*--data\.encoding"):
+        read(path, encoding=encoding)
+    assert read(path, encoding=encoding, errors="replace").texts[1].startswith("fine\ufffd")
+
+
+def test_half_a_utf_16_file_names_the_row(tmp_path):
+    content = "text,label\na,b\nc,d\n".encode("utf-16-le")
+    broken = content.replace("c".encode("utf-16-le"), b"\x00\xd8")
+    with pytest.raises(UserError, match=r"row 2 \(line 3\): not valid utf-16-le"):
+        read(write(tmp_path / "f.csv", broken), encoding="utf-16-le")
+
+
+def test_utf_8_is_not_read_as_something_else(tmp_path):
+    """What would be nonsense of every letter beyond ASCII is not silently learned from."""
+    path = write(tmp_path / "f.csv", "text,label\ngröße,b\n")
+    for encoding in ("cp1252", "latin-1", "utf-16-le"):
+        with pytest.raises(UserError, match=f"f.csv is UTF-8, not {encoding}: give --data.enc"):
+            read(path, encoding=encoding)
+    assert read(path, encoding="utf-8").texts[0] == "größe"
+
+
+def test_unknown_encodings_name_a_similar_one():
+    with pytest.raises(UserError, match="'cp-1252' is no encoding, did you mean 'cp1252'"):
+        ColumnSpec(encoding="cp-1252")
+    for name in ("rot13", "hex", "undefined", "", "a\0"):
+        with pytest.raises(UserError, match="is no encoding.*such as cp1252"):
+            ColumnSpec(encoding=name)
+
+
+@pytest.mark.parametrize("name", ["f.xlsx", "f.ods", "f.XLS", "f.csv", "f.tsv", "f.jsonl", "f"])
+@pytest.mark.parametrize("given", [None, "cp1252"])
+def test_spreadsheets_have_a_hint(tmp_path, name, given):
+    start = b"\xd0\xcf\x11\xe0" if name == "f.XLS" else b"PK\x03\x04"
+    with pytest.raises(UserError, match=r"is a zip archive or a spreadsheet \(save that as csv\)"):
+        read(write(tmp_path / name, start), encoding=given)
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_utf_16_without_a_mark_is_told(tmp_path, name):
+    path = write(tmp_path / name, ENCODED[name].encode("utf-16-le"))
+    with pytest.raises(UserError, match=r"is UTF-16 text \(--data.encoding utf-16-le"):
+        read(path)
+
+
+@pytest.mark.parametrize("line", ["sep=;\r\n", '"sep=;"\n', "\ufeffsep=;\n"])
+def test_the_line_of_excel_names_the_separator(tmp_path, line):
+    path = write(tmp_path / "f.csv", f"{line}text;label\na, b;c\nd;e;f\n")
+    with pytest.raises(UserError, match=r"row 2 \(line 4\): 3 fields where 2"):
+        read(path)
+    assert read(write(path, f"{line}text;label\na, b;c\n")).texts == ["a, b"]
+
+
+def test_a_given_separator_that_does_not_fit(tmp_path):
+    """That of the training may not be that of another file."""
+    path = write(tmp_path / "f.csv", "text,label\na;b,c\n")
+    rows = read(path, delimiter=";")
+    assert (rows.texts, rows.labels) == (["a;b"], ["c"])
+    assert rows.columns.endswith("separated by ','")
+    said = r"f.csv, separated by ';' \(--data.delimiter\), has no column for the label"
+    with pytest.raises(UserError, match=said):
+        read(write(path, "a,b\nc,d\n"), delimiter=";")
+
+
+@pytest.mark.parametrize("name", ["train.csv", "train-00000-of-00001.parquet"])
+def test_a_pointer_of_git_lfs_is_no_data(tmp_path, name):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    with pytest.raises(UserError, match="git lfs pull"):
+        read(write(tmp_path / name, pointer))
+
+
+def test_a_parquet_file_of_one_long_text_does_not_fill_the_memory(tmp_path):
+    """Two terabytes of text in three kilobytes."""
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 200_000), pa.array(["a" * (10 << 20)]))
+    path = parquet(tmp_path / "f.parquet", text=texts, label=["a", "b"] * 100_000)
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(UserError, match="f.parquet takes over 256 MB of memory, too much"):
         read(path)
 
 
@@ -322,7 +477,7 @@ def test_rows_without_a_label(tmp_path, name):
     rows = read_file(path, ColumnSpec(unlabelled="skip"))
     assert (rows.texts, rows.labels, rows.skipped) == (["a", "d"], ["pos", "neg"], 2)
     if name != "f.txt":  # its suffix does not tell that it is a table
-        assert list(open_texts(path, ColumnSpec())[1]) == list("abcd")
+        assert [t for t, _ in open_texts_with_ids(path, ColumnSpec())[1]] == list("abcd")
 
 
 def test_only_rows_without_a_label(tmp_path):
@@ -336,8 +491,8 @@ def test_texts_are_read_one_after_the_other(tmp_path):
     """A fault far down is met when its row is reached, and not before."""
     path = tmp_path / "f.csv"
     path.write_text("text\n" + "fine\n" * 200_000 + "too,many\n")
-    _, texts = open_texts(path, ColumnSpec())
-    assert [next(texts) for _ in range(3)] == ["fine"] * 3
+    _, texts = open_texts_with_ids(path, ColumnSpec())
+    assert [next(texts) for _ in range(3)] == [("fine", None)] * 3
     with pytest.raises(UserError, match="row 200001"):
         list(texts)
 
@@ -345,6 +500,6 @@ def test_texts_are_read_one_after_the_other(tmp_path):
 def test_the_label_is_no_text(tmp_path):
     path = tmp_path / "f.csv"
     path.write_text("review,content\na,b\n")
-    columns, texts = open_texts(path, ColumnSpec(label="content"))
+    columns, texts = open_texts_with_ids(path, ColumnSpec(label="content"))
     assert columns == "text from review"
-    assert list(texts) == ["a"]
+    assert list(texts) == [("a", None)]

@@ -1,8 +1,13 @@
 """Whatever a file holds, the reader answers with rows or with one clear line."""
 
 import gzip
+import io
 import json
 import tarfile
+import tempfile
+import warnings
+import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,8 +20,10 @@ from wave_jax.errors import UserError
 
 SUFFIXES = (
     *(".csv", ".tsv", ".jsonl", ".json", ".parquet", ".txt", ".csv.gz", ".jsonl.bz2"),
-    *(".tar.gz", ".tar", ".xyz"),
+    *(".tar.gz", ".tar", ".zip", ".xlsx", ".xyz"),
 )
+ENCODINGS = (None, "cp1252", "utf-16", "utf-16-le", "shift_jis", "gb18030", "utf-7", "utf-32")
+DELIMITERS = (None, ";", "tab", "|", " ", "\x85")
 FRAGMENTS = (
     *(b"text,label\n", b"text\tlabel\n", b'{"text": "', b'", "label": ', b"}\n", b"__label__"),
     *(b'"', b'""', b",", b"\t", b"\n", b"\r\n", b"\r", b" ", b"\0", b"\xef\xbb\xbf", b"\xff\xfe"),
@@ -32,6 +39,7 @@ FRAGMENTS = (
         b"\\ud800",
         b"\xed\xa0",
     ),
+    *(b";", b"|", b"text;label\n", b"PK\3\4", b"PK\1\2", b"PK\5\6" + bytes(18), b"\0\xd8"),
     *(b"a", b"1", b"0.5", b"\xc3\xa9", b"\xe9", b"\xe2\x80\xa8", b"\x1c", b"\x85"),
 )
 ONLY_PLAIN = settings(
@@ -40,6 +48,40 @@ ONLY_PLAIN = settings(
     max_examples=40,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+
+
+def zipped(files: dict[str, bytes], method: int) -> bytes:
+    """Returns an archive of these files."""
+    stream = io.BytesIO()
+    with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(stream, "w", method) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+MEMBERS = st.one_of(
+    st.sampled_from(
+        ["train.csv", "x/train.csv", "pos/1.txt", "neg/1.txt", "../pos/2.txt", "/a.csv"]
+    ),
+    st.text(
+        st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12
+    ),
+)
+ZIPPED = st.builds(
+    zipped,
+    st.dictionaries(MEMBERS, st.lists(st.sampled_from(FRAGMENTS), max_size=9).map(b"".join)),
+    st.sampled_from(
+        [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+    ),
+)
+
+
+def spoiled(good: bytes, draw) -> bytes:
+    """Returns the bytes with a few changed, or their end cut off."""
+    content = bytearray(good)
+    for _ in range(draw(st.integers(0, 4))):
+        content[draw(st.integers(0, len(content) - 1))] = draw(st.integers(0, 255))
+    return bytes(content[: draw(st.integers(len(content) // 2, 4 * len(content)))])
 
 
 def load(path: Path, **options):
@@ -69,6 +111,56 @@ def test_any_bytes(tmp_path, suffix, errors):
         path = tmp_path / f"any{suffix}"
         path.write_bytes(content)
         load(path, errors=errors)
+
+    check()
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_any_bytes_in_any_encoding(tmp_path, encoding):
+    lists = st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=6), max_size=40)
+
+    @ONLY_PLAIN
+    @given(
+        lists.map(b"".join),
+        st.sampled_from(DELIMITERS),
+        st.sampled_from(["any.csv", "any.tsv", "any.txt", "any.jsonl"]),
+        st.sampled_from(["strict", "replace"]),
+    )
+    @example("text,label\na,b\n".encode("utf-32"), None, "any.csv", "strict")
+    def check(content, delimiter, name, errors):
+        path = tmp_path / name
+        path.write_bytes(content)
+        load(path, errors=errors, encoding=encoding, delimiter=delimiter)
+
+    check()
+
+
+def test_any_class_folders(tmp_path):
+    names = st.sampled_from(["train", "test", "pos", "neg", "unsup", "a.txt", "b.txt", "c.csv"])
+    paths = st.lists(names, min_size=1, max_size=4).map("/".join)
+
+    @ONLY_PLAIN
+    @given(st.dictionaries(paths, st.sampled_from(FRAGMENTS), max_size=8))
+    def check(files):
+        with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+            for name, content in files.items():
+                with suppress(OSError):  # a folder of that name, or a file above
+                    path = Path(folder, name)
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(content)
+            load(Path(folder))
+
+    check()
+
+
+def test_zip_archives_with_bytes_changed(tmp_path):
+    @ONLY_PLAIN
+    @given(ZIPPED, st.data())
+    def check(good, data):
+        path = tmp_path / "any.zip"
+        path.write_bytes(spoiled(good, data.draw))
+        load(path)
+        assert [file.name for file in tmp_path.iterdir()] == ["any.zip"]
 
     check()
 

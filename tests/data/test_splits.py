@@ -210,6 +210,19 @@ def test_a_missing_key_names_the_row(tmp_path):
         read_file(path, ColumnSpec(group="film"))
 
 
+def test_a_test_fraction_of_0_learns_from_all_rows(tmp_path):
+    lines = [json.dumps({"text": f"t{i}", "label": "xy"[i % 2]}) for i in range(50)]
+    path, held = tmp_path / "a.jsonl", tmp_path / "test.jsonl"
+    path.write_text("\n".join(lines[:40]))
+    held.write_text("\n".join(lines[40:]))
+    config = DataConfig(source=str(path), test_fraction=0)
+    dataset = load_dataset(config)
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (32, 8, 0)
+    assert len(load_dataset(replace(config, test=str(held))).test) == 10, "its own split stays"
+    with pytest.raises(UserError, match="validation-fraction is 0, expected between"):
+        load_dataset(replace(config, validation_fraction=0))
+
+
 def test_what_a_run_says_of_its_texts():
     def split(texts):
         return Split(texts, np.arange(len(texts), dtype=np.int32) % 15)
@@ -223,5 +236,32 @@ def test_what_a_run_says_of_its_texts():
     assert describe_classes(dataset) == line
     assert dataset.notes == (
         line,
-        "2 of 3 test texts are also training texts: the test is easier by as much",
+        "3 of 3 test texts are also training or validation texts: the test is easier by as much",
     )
+
+
+def test_repeated_rows_are_said():
+    texts = [f"text {i % 30}" for i in range(300)]
+    labels = np.arange(300, dtype=np.int32) % 2
+    labels[299] = 0  # of one text
+    dataset = Dataset(
+        ("a", "b"), Split(texts, labels), Split(["c"], labels[:1]), Split([], labels[:0]), "t"
+    )
+    assert dataset.notes[1:] == (
+        "270 of 301 training and validation texts repeat another one, 1 with another label: a split"
+        " keeps them together",
+    )
+
+
+def test_the_column_of_groups_is_no_text_wherever_texts_are_read(tmp_path):
+    """A group column whose name is that of a text: left out at training, and so ever after."""
+    for name in ("train", "new"):
+        rows = [f"film {i % 5},review {i},{'good' if i % 2 else 'bad'}" for i in range(40)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["title,text,label", *rows]))
+    config = DataConfig(source=str(tmp_path / "train.csv"), group_column="title")
+    assert not any("film" in text for text in load_dataset(config).train.texts)
+    other = replace(config, source=str(tmp_path / "new.csv"))
+    split = load_split(other, "test", ("bad", "good"), trained_on=config)
+    assert split.texts == [f"review {i}" for i in range(40)]
+    tested = load_dataset(replace(config, test=str(tmp_path / "new.csv"))).test
+    assert tested.texts == split.texts

@@ -227,7 +227,7 @@ def test_fingerprints_tell_tokenizers_apart():
     [
         ("vocab.txt", b"[PAD]\n[UNK]\nhello\n", r"no \[CLS\] \[SEP\] among"),
         ("vocab.txt", b"", "line 1 is .., which is empty"),
-        ("vocab.txt", b"\xff\xfe\x00", "not UTF-8"),
+        ("vocab.txt", b"\xff\xfe\x00", "cannot be decoded"),
         ("vocab.txt", b"[PAD]\n\n[UNK]\n[CLS]\n[SEP]\n", "line 2 is '', which is empty"),
         ("vocab.txt", b"[PAD]\n[UNK]\n[PAD]\n", "line 3 is .*twice"),
         ("vocab.txt", b"x" * 5000, "line 1 is .*too long"),

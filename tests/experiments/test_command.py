@@ -304,7 +304,7 @@ CHECKPOINTS: list[tuple[Callable[[Path], object], str]] = [
     (lambda f: _reshape(f, "embeddings.LayerNorm.weight"), "LayerNorm.weight is [1, 8]"),
     (lambda f: (f / "vocab.txt").unlink(), "holds no vocab.txt"),
     (lambda f: (f / "vocab.txt").write_text(""), "vocab.txt: line 1 is ''"),
-    (lambda f: (f / "vocab.txt").write_bytes(b"\xff\x00\xfe"), "vocab.txt: not UTF-8 text"),
+    (lambda f: (f / "vocab.txt").write_bytes(b"\xff\x00\xfe"), "vocab.txt cannot be decoded"),
     (lambda f: _append(f / "vocab.txt", "\nmore"), "expected [58, 8], a row for each"),
     (lambda f: (f / "config.json").write_text("["), "config.json cannot be read as JSON"),
     (lambda f: (f / "tokenizer_config.json").write_text('{"do_lower_case": false}'), "uncased"),

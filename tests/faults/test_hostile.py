@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.data.test_hostile import FRAGMENTS, SUFFIXES, load
+from tests.data.test_hostile import (
+    DELIMITERS,
+    ENCODINGS,
+    FRAGMENTS,
+    MEMBERS,
+    SUFFIXES,
+    ZIPPED,
+    load,
+    spoiled,
+)  # fmt: skip
 from tests.faults.runs import ROOT
 from wave_jax.cli.texts import read_lines
 from wave_jax.data.tokenizer import WordPiece
@@ -27,7 +37,7 @@ from wave_jax.runs.files import config_from_dict
 
 INPUTS = int(os.environ.get("WAVE_JAX_INPUTS", "12000"))
 SEED = int(os.environ.get("WAVE_JAX_SEED", "0"))
-COUNT = {"inputs": 0}
+COUNT = {"inputs": 0, "new readers": 0}
 
 # Surrogates, combining marks, right-to-left, zero-width, private use, noncharacters, the lot
 ANYTHING = st.text(st.characters(), max_size=60)
@@ -184,6 +194,106 @@ def test_any_archive(tmp_path):
         assert sorted(each.name for each in tmp_path.rglob("*")) == ["any.tar.gz", "box"]
 
     check()
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_any_bytes_in_any_encoding(tmp_path, encoding):
+    lists = st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=8), max_size=60)
+
+    @share(0.04)
+    @given(
+        st.one_of(
+            lists.map(b"".join),
+            TEXT.map(lambda text: text.encode(encoding or "utf-8", "replace")),
+        ),
+        st.sampled_from(DELIMITERS),
+        st.sampled_from(["any.csv", "any.tsv", "any.txt", "any.jsonl"]),
+        st.sampled_from(["strict", "replace"]),
+    )
+    def check(content, delimiter, name, errors):
+        COUNT["inputs"] += 1
+        COUNT["new readers"] += 1
+        path = tmp_path / name
+        path.write_bytes(content)
+        load(path, errors=errors, encoding=encoding, delimiter=delimiter)
+
+    check()
+
+
+@pytest.mark.faults
+def test_any_class_folders(tmp_path):
+    names = st.sampled_from(["train", "test", "val", "pos", "neg", "unsup", "p\nq", "\udcff", "é"])
+    files = st.sampled_from(
+        ["a.txt", "b.txt", "c.TXT", "train.csv", "d.csv", "labels.json", ".txt"]
+    )
+    paths = st.tuples(st.lists(names, max_size=3), files).map(lambda p: "/".join([*p[0], p[1]]))
+    contents = st.lists(st.sampled_from(FRAGMENTS), max_size=9).map(b"".join)
+
+    @share(0.16)
+    @given(
+        st.dictionaries(paths, contents, max_size=8),
+        st.sampled_from(["strict", "replace"]),
+        st.sampled_from(ENCODINGS),
+    )
+    def check(files, errors, encoding):
+        COUNT["inputs"] += 1
+        COUNT["new readers"] += 1
+        with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+            for name, content in files.items():
+                path = Path(folder, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            load(Path(folder), errors=errors, encoding=encoding)
+
+    check()
+
+
+@pytest.mark.faults
+def test_zip_archives_with_bytes_changed(tmp_path):
+    @share(0.3)
+    @given(ZIPPED, st.sampled_from(ENCODINGS), st.data())
+    def check(good, encoding, data):
+        COUNT["inputs"] += 1
+        COUNT["new readers"] += 1
+        path = tmp_path / "box" / "any.zip"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(spoiled(good, data.draw))
+        load(path, encoding=encoding)
+        assert sorted(each.name for each in tmp_path.rglob("*")) == ["any.zip", "box"]
+
+    check()
+
+
+@pytest.mark.faults
+def test_tar_archives_with_bytes_changed(tmp_path):
+    members = st.dictionaries(MEMBERS.map(lambda n: n.replace("\0", "0")), st.binary(max_size=99))
+
+    @share(0.2)
+    @given(members, st.data())
+    def check(files, data):
+        COUNT["inputs"] += 1
+        COUNT["new readers"] += 1
+        stream = io.BytesIO()
+        kind = data.draw(st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]))
+        with tarfile.open(fileobj=stream, mode="w", format=kind) as archive:
+            for name, content in files.items():
+                info = tarfile.TarInfo(name * data.draw(st.sampled_from([1, 1, 30])))
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+        path = tmp_path / "any.tar"
+        path.write_bytes(spoiled(stream.getvalue(), data.draw))
+        load(path)
+        assert [each.name for each in tmp_path.rglob("*")] == ["any.tar"]
+
+    check()
+
+
+@pytest.mark.faults
+def test_that_the_new_readers_had_their_share():
+    """Comes after them: so many of the inputs were theirs."""
+    print(f"\n{COUNT['new readers']:,} inputs tried on the newer readers")
+    assert COUNT["new readers"] >= 5 / 6 * INPUTS
 
 
 @pytest.mark.faults

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import pickle
 import shutil
 import time
 from collections.abc import Iterator
@@ -124,6 +125,28 @@ def test_no_text_gives_no_prediction(classifier: Classifier) -> None:
 def test_only_strings_are_accepted(classifier: Classifier, wrong: list) -> None:
     with pytest.raises(TypeError, match=r"text \d is not a str but"):
         classifier.predict(wrong)
+    with pytest.raises(TypeError, match=r"text \d is not a str but"):
+        classifier.encode(wrong)
+
+
+def test_encoded_texts_are_what_the_model_takes(classifier: Classifier) -> None:
+    texts = ["blue waves roll", "", "hills"]
+    ids, mask = classifier.encode(texts)
+    assert (ids.dtype, mask.dtype) == (np.int32, bool)
+    assert ids.shape == mask.shape == (3, mask.sum(axis=1).max())
+    assert (ids[~mask] == classifier.tokenizer.pad_id).all()
+    plain = classifier.model.apply({"params": classifier.params}, ids, mask)
+    expected = classifier.logits(texts)
+    assert np.linalg.norm(plain - expected) <= TOLERANCE * np.linalg.norm(expected)
+    assert classifier.encode("hills")[0].shape[0] == 1
+    assert classifier.encode([])[0].shape == (0, 0)
+
+
+def test_a_pickled_classifier_is_the_same(classifier: Classifier) -> None:
+    again = pickle.loads(pickle.dumps(classifier))
+    texts = [*_texts(3), "[CLS] is an ordinary word [SEP]"]
+    assert (again.logits(texts) == classifier.logits(texts)).all()
+    assert (again.labels, again.folded_bytes) == (classifier.labels, classifier.folded_bytes)
 
 
 def test_nothing_compiles_once_the_shapes_are_warm(classifier: Classifier) -> None:
@@ -220,7 +243,8 @@ def test_a_run_with_ngrams_reads_texts_of_any_length(
     whole = classifier.logits(texts)
     folded = load(tmp_path / "run", fold=True).logits(texts)
     np.testing.assert_allclose(folded, whole, rtol=TOLERANCE, atol=TOLERANCE)
-    probe = probe_text(classifier, PROSE, cut=True)
+    probe = classifier.probe(PROSE, of="margin", cut=True)
+    assert probe.of == "margin"
     assert "blue waves" in probe.tokens
     assert "wav…" in probe.tokens
     with pytest.raises(UserError, match="of the text's .. tokens would be cut"):
@@ -243,8 +267,8 @@ def test_a_length_that_cannot_be_read_is_refused(workdir: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ("[", "cannot read the classes' names"),
-        ('{"a": 1}', "expected a list of names"),
+        ("[", "run/labels.json: not valid JSON"),
+        ('{"a": 1}', "run/labels.json: expected a list of class names"),
         ('["a", "b"]', "classifier/bias is .3,., but by config.json, .* it is .2,.: one of these"),
     ],
 )

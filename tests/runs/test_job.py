@@ -67,7 +67,7 @@ def test_the_workdir_holds_what_it_should(finished, config):
     names = {path.name for path in workdir.iterdir()}
     assert names == {
         "config.json", "tokenizer.json", "labels.json", "environment.json", "metrics.jsonl",
-        "checkpoints", "summary.json", "curves.png",
+        "checkpoints", "summary.json", "curves.png", "texts.npz",
     }  # fmt: skip
     assert load_config(workdir) == config
     assert set(json.loads((workdir / "labels.json").read_text())) == set(WORDS)
@@ -108,11 +108,11 @@ def refitted(config, tmp_path_factory):
 def test_a_refit_learns_from_training_and_validation_texts(refitted):
     summary, workdir, _, shown = refitted
     assert "Refitting on the 320 training and validation texts together" in shown
-    assert "64 steps of 32 texts, 8 epochs" in shown, "the rule, for 256 texts"
+    assert "312 steps of 32 texts, 39 epochs" in shown, "the rule, for 256 texts"
     rows = read_rows(workdir / "refit")
     assert {row["split"] for row in rows} == {"train"}, "nothing is validated"
     # 8 steps an epoch before, 10 after; stopped early, as long as the best epoch
-    assert summary.steps < 64
+    assert summary.steps < 312
     assert summary.refit_steps == summary.best_step / 8 * 10 == rows[-1]["step"]
     params, meta = restore_params(workdir / "refit", "best")
     assert meta["position"]["step"] == summary.refit_steps

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.training.small import Texts, small_model
+from wave_jax.inference.report import make_report
 from wave_jax.training.evaluation import Evaluator
 from wave_jax.training.mesh import make_mesh
 
@@ -43,6 +44,8 @@ def test_every_example_counts_once_and_in_order(network, expected, batch_size):
     loss = -log_shares[np.arange(29), texts.labels].mean()
     assert result.loss == pytest.approx(loss, rel=1e-5)
     assert result.accuracy == (logits.argmax(-1) == texts.labels).mean()
+    report = make_report(logits, texts.labels, ("a", "b", "c"))
+    assert result.macro_f1 == pytest.approx(report["macro_f1"], rel=1e-12)
     assert result.examples == 29
     np.testing.assert_array_equal(result.labels, texts.labels)
 

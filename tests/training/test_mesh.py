@@ -18,7 +18,7 @@ from wave_jax.training.mesh import make_mesh
 ROOT = Path(__file__).parents[2]
 
 PROGRAM = """
-import json, sys
+import dataclasses, json, sys
 import jax
 import numpy as np
 from tests.runs.test_checkpoints import save
@@ -41,6 +41,8 @@ out, following_losses = {}, []
 for table_optimizer, data, model in json.loads(sys.argv[1]):
     mesh = make_mesh(data, model)
     task = make_task(mesh=mesh, model=small_model(dropout=0.1), table_optimizer=table_optimizer)
+    if table_optimizer == "dense":
+        task = dataclasses.replace(task, class_weights=np.array([0.5, 1, 2], np.float32))
     for texts in (task.batches, task.validation):
         texts.lengths = np.minimum(texts.lengths, 8)  # of one shape, as compiling takes longest
     state, step, losses = task.new_state(), task.jitted_step(task.new_state()), []
@@ -98,9 +100,10 @@ def test_eight_devices_compute_what_one_does(tmp_path):
     for name, many in found.items():
         one = ones[name.split()[0]]
         assert one["losses"][-1] < 0.5 * one["losses"][0]
-        # rounding of sums in another order, over 50 steps
-        np.testing.assert_allclose(many["losses"], one["losses"], rtol=1e-5, err_msg=name)
-        assert many["evaluation"] == pytest.approx(one["evaluation"], rel=1e-5)
+        # rounding of sums in another order, over 50 steps; the dense ones have class weights
+        rtol = 3e-5 if name.startswith("dense") else 1e-5
+        np.testing.assert_allclose(many["losses"], one["losses"], rtol=rtol, err_msg=name)
+        assert many["evaluation"] == pytest.approx(one["evaluation"], rel=rtol)
         assert many["accuracy"] == one["accuracy"]
     # the embedding's rows and the feed-forward's columns lie split over 'model', rows over 'data'
     lying = {

@@ -11,7 +11,7 @@ import optax
 import pytest
 
 from tests.training.small import Texts, make_task, max_difference, small_model
-from wave_jax.training.metrics import classification_sums, empty_metrics
+from wave_jax.training.metrics import balanced_weights, classification_sums, empty_metrics
 from wave_jax.training.state import current_params
 
 FNET = {"kind": "fnet"}  # takes ids only: no `logits_from_rows`
@@ -126,6 +126,36 @@ def test_label_smoothing_and_weights_against_optax():
     assert float(sums["loss"]) == pytest.approx(float((expected * weights).sum()), rel=1e-6)
     assert float(sums["correct"]) == (weights * (logits.argmax(-1) == labels)).sum()
     assert float(sums["examples"]) == 4
+
+
+def test_class_weights_against_plain_sums_and_scikit_learn():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(6, 3)).astype(np.float32)
+    labels, weights = np.array([0, 2, 2, 0, 1, 0]), np.array([1, 1, 0, 1, 1, 1], np.float32)
+    of_class = np.array([0.5, 1.0, 4.0], np.float32)
+    losses = -jax.nn.log_softmax(logits)[np.arange(6), labels]
+    plain = classification_sums(logits, labels, weights)
+    sums = classification_sums(logits, labels, weights, 0.0, of_class)
+    expected = float((losses * weights * of_class[labels]).sum())
+    assert float(sums.pop("objective")) == pytest.approx(expected, rel=1e-6)
+    assert sums == plain, "what is reported has no weights"
+    found = balanced_weights(labels, 4)
+    assert found[3] == 1.0, "no text has it"
+    assert found[labels].sum() == pytest.approx(6)
+    expected = pytest.importorskip("sklearn.utils").compute_class_weight(
+        "balanced", classes=np.arange(3), y=labels
+    )
+    np.testing.assert_allclose(found[:3], expected, rtol=1e-6)
+
+
+def test_a_texts_share_of_the_gradient_does_not_depend_on_its_batch():
+    """Weights of 3 triple the gradient, so it is not divided by them, and no reported figure."""
+    batch, task = Texts(16, 16).batch(0), make_task(model=small_model())
+    weighted = dataclasses.replace(task, class_weights=np.full(3, 3.0, np.float32))
+    (_, plain), (_, sums) = (steps(each, [batch]) for each in (task, weighted))
+    assert float(sums.grad_norm) == pytest.approx(3 * float(plain.grad_norm), rel=1e-5)
+    assert float(sums.loss) == pytest.approx(float(plain.loss), rel=1e-6)
+    assert float(sums.correct) == float(plain.correct)
 
 
 def test_the_first_step_that_is_not_finite_is_remembered():

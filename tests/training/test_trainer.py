@@ -148,6 +148,19 @@ def test_early_stopping(tmp_path):
     assert run(tmp_path, task).progress.step == best + 3
 
 
+@pytest.mark.parametrize(("select_by", "sign"), [("macro-f1", 1), ("loss", -1)])
+def test_another_figure_chooses_the_best(tmp_path, select_by, sign):
+    task = make_task(select_by=select_by, eval_every=2)
+    trainer = run(tmp_path, task)
+    validation = [row for row in read_rows(tmp_path) if row["split"] == "validation"]
+    scores = [sign * row[select_by.replace("-", "_")] for row in validation]
+    best = validation[int(np.argmax(scores))]
+    assert trainer.progress.best_step == best["step"]
+    assert trainer.progress.best_accuracy == best["accuracy"]
+    assert trainer.progress.best_score == max(scores)
+    assert restore_params(tmp_path, "best")[1]["position"]["step"] == best["step"]
+
+
 def test_callbacks_see_current_parameters_and_write_rows(tmp_path):
     class Norm:
         every = 5

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import io
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +26,15 @@ COMMANDS = {
     "probe": "gradients of a text through the magnitude and the phase of its waves",
 }
 """What each command does; the module wave_jax.cli.NAME has its `main(argv, prog)`."""
+
+# last parts of options: what others call what we have
+_ALIASES = {
+    **{"lr": "learning-rate", "bs": "batch-size", "wd": "weight-decay", "max-steps": "steps"},
+    **dict.fromkeys(("data", "dataset", "file", "train-file", "train-data"), "source"),
+    **dict.fromkeys(("test-file", "test-data"), "test"),
+    **dict.fromkeys(("out", "output", "output-dir", "logdir"), "workdir"),
+    **{"model": "kind", "hidden-size": "dim", "patience": "early-stopping", "id": "id-column"},
+}
 
 _T = TypeVar("_T")
 
@@ -45,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
     """Runs one command and returns its exit status; bugs keep their traceback."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a class's name may not be in its encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if name not in COMMANDS:
             near = nearest(name, COMMANDS)
@@ -72,8 +85,11 @@ def report(error: UserError | PeerLost | KeyboardInterrupt) -> int:
 def parse(default: _T, argv: Sequence[str], prog: str, description: str, file_option: str) -> _T:
     """Returns the dataclass `default` with the fields replaced that `argv` names.
 
-    tyro exits for `--help` (0) and for wrong options and values (2, with similar options in a box).
-    `file_option` is suggested for a stray argument that is the path of an existing file.
+    tyro exits for `--help` (0) and for wrong values (2, in a box). `file_option` is suggested for a
+    stray argument that is the path of an existing file.
+
+    Raises:
+      UserError: an unknown option, with the one that was probably meant, or a stray argument.
     """
     import tyro
 
@@ -83,10 +99,42 @@ def parse(default: _T, argv: Sequence[str], prog: str, description: str, file_op
         return found
     stray = unknown[0]
     if stray.startswith("-"):
-        return call(args=list(argv))
+        hint = similar(stray, list(_options(default)))
+        raise UserError(f"unknown option {stray.partition('=')[0]}{hint}")
     hint = f", did you mean '{file_option} {stray}'?" if Path(stray).exists() else ""
     rule = "options begin with --, and a value with spaces needs quotes (--help has examples)"
     raise UserError(f"unexpected argument {stray!r}: {rule}{hint}")
+
+
+def similar(option: str, known: Sequence[str]) -> str:
+    """Returns `", did you mean --x.y?"` for the known option like `option`, or that --help helps.
+
+    First comes one with the same last part (or that which it is short for), then a similar one.
+
+    >>> known = ["train.learning-rate", "train.batch-size", "train.eval-batch-size", "data.test"]
+    >>> [similar(each, known)[17:] for each in ("--lr", "--batch_size=8", "--tets", "--data.tset")]
+    ['train.learning-rate?', 'train.batch-size?', 'data.test?', 'data.test?']
+    """
+    name = option.partition("=")[0].lstrip("-").replace("_", "-").lower()
+    section, _, last = name.rpartition(".")
+    ends = {each.rpartition(".")[2]: each for each in reversed(known)}
+    last = _ALIASES[last] if _ALIASES.get(last) in ends else last
+    near = partial(difflib.get_close_matches, n=1, cutoff=0.7)
+    found = [last] if last in ends else near(name, known) if section else []
+    found = [ends.get(each, each) for each in found or near(last, ends)]
+    return f", did you mean --{found[0]}?" if found else ": --help lists all options"
+
+
+def _options(instance: Any, prefix: str = "") -> Iterator[str]:
+    """Yields the names of the options that tyro makes of a dataclass, nested ones too."""
+    for each in fields(instance):
+        name, value = each.name.replace("_", "-"), getattr(instance, each.name)
+        if is_dataclass(value):
+            yield from _options(value, f"{prefix}{name}.")
+        elif "Positional" not in str(each.type):
+            yield prefix + name
+            if isinstance(value, bool):
+                yield f"{prefix}no-{name}"
 
 
 def fields_of(cls: type, instance: Any) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from wave_jax.errors import UserError
 from wave_jax.inference import load
 from wave_jax.inference.report import draw_confusion, make_report
 from wave_jax.runs.files import load_config
-from wave_jax.runs.workdir import ENVIRONMENT_FILE, check_unchanged, with_snapshot
+from wave_jax.runs.inputs import count_learned
+from wave_jax.runs.workdir import ENVIRONMENT_FILE, check_paths, check_unchanged, with_snapshot
 from wave_jax.training.compilation import enable_compilation_cache
 
 _DESCRIPTION = """Evaluates a trained network: tables here, a picture in the run's workdir.
@@ -47,7 +48,7 @@ class Options:
     split: SplitName = "test"
     """Split of the data set; 'validation' is scored with the parameters before a refit."""
     checkpoint: Literal["best", "last"] = "best"
-    """Parameters of the best validation accuracy, or the newest; after a refit, those of it."""
+    """Parameters of the best validation, or the newest; after a refit, those of it."""
     json: bool = False
     """Print one line of JSON instead of tables."""
     data: SourceConfig = field(default_factory=SourceConfig)
@@ -65,6 +66,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     report = make_report(classifier.logits(split.texts), split.labels, classifier.labels)
     record = {"split": options.split, "checkpoint": options.checkpoint, **report}
     record["source"] = data.source
+    record["duplicates"] = count = count_learned(workdir, split.texts, refit)
     # the files are named after what decides their content
     pairs = ((data.source, trained_on.source), (data.test, trained_on.test))
     sources = [Path(path).name for path, own in pairs if path is not None and path != own]
@@ -76,6 +78,8 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         source = data.test if data.test and options.split == "test" else data.source
         print(f"{options.split} split of {source}, {options.checkpoint} checkpoint")
         print_report(report)
+        if count:
+            print(f"{count:,} of {len(split):,} texts are training texts too: new texts score less")
         print(f"Written: {picture} and {picture.with_suffix('.json').name} beside it")
 
 
@@ -121,6 +125,7 @@ def _read(argv: Sequence[str], prog: str) -> tuple[Options, DataConfig, DataConf
 def _load_split(
     name: SplitName, data: DataConfig, trained_on: DataConfig, workdir: Path, labels: Sequence[str]
 ) -> Split:
+    check_paths(data, workdir)
     own, asked = with_snapshot(trained_on, workdir), with_snapshot(data, workdir)
     same = replace(asked, max_length=own.max_length) == own
     if same and (workdir / ENVIRONMENT_FILE).is_file():
@@ -130,7 +135,8 @@ def _load_split(
     else:
         split = load_split(asked, name, tuple(labels), trained_on=own)
     if not len(split.labels):
-        raise UserError(f"{data.source} has no text in its {name} split")
+        what = f"{data.source} has no {name} split, and the run learned from all of its texts"
+        raise UserError(f"{what}: give others with --data.test or --data.source")
     return split
 
 

@@ -12,14 +12,14 @@ from typing import Any
 import tyro
 
 from wave_jax.cli.app import parse, print_table
-from wave_jax.cli.texts import TextOptions, is_table, open_input
+from wave_jax.cli.texts import TextOptions, is_table, open_with_ids
 from wave_jax.data.dataset import SplitName, load_split
 from wave_jax.errors import UserError
 from wave_jax.inference import Classifier, load
 from wave_jax.inference.probing import probe_text
 from wave_jax.probe.page import render_page
 from wave_jax.probe.result import Of, probe_record
-from wave_jax.runs.workdir import with_snapshot
+from wave_jax.runs.workdir import check_paths, with_snapshot
 from wave_jax.training.compilation import enable_compilation_cache
 
 _DESCRIPTION = """Shows how gradients flow through the two components of a wave, for every token.
@@ -94,18 +94,20 @@ def _texts(options: Options, classifier: Classifier) -> list[tuple[str, str, str
     what, texts = "text", list(options.text)
     if options.input is not None:
         what = "row" if is_table(Path(options.input)) else "line"
-        with open_input(options, classifier.config.data) as chunks:
-            texts = list(itertools.islice(itertools.chain.from_iterable(chunks), _MOST_TEXTS + 1))
+        with open_with_ids(options, classifier.config.data) as chunks:
+            rows = itertools.chain.from_iterable(chunks)
+            texts = [text for text, _ in itertools.islice(rows, _MOST_TEXTS + 1)]
         if not texts:
             raise UserError(f"{options.input} has no {what}, so there is nothing to probe")
     found = [(f"{what} {i}", text, options.label) for i, text in enumerate(texts, 1)]
     if options.example:
+        check_paths(classifier.config.data, Path(options.workdir))
         data = with_snapshot(classifier.config.data, Path(options.workdir))
         split, name = load_split(data, options.split, classifier.labels), options.split
         for index in options.example:
             if not 0 <= index < len(split):
-                last = len(split) - 1
-                raise UserError(f"the {name} split has the examples 0 to {last}; got {index}")
+                has = f"the examples 0 to {len(split) - 1}" if len(split) else "no examples"
+                raise UserError(f"the {name} split has {has}; got {index}")
             label = options.label or classifier.labels[int(split.labels[index])]
             found.append((f"{name} example {index}", split.texts[index], label))
     most, where = (_MOST_TEXTS, "one call") if options.html is None else (_MOST_ON_PAGE, "a page")

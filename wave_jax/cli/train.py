@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import runpy
 import shlex
 import sys
 import time
@@ -13,14 +12,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, get_args, get_type_hints
+from typing import Annotated
 
 import tyro
 
 from wave_jax.cli.app import FAILED, USER_ERROR, fields_of, parse, report
-from wave_jax.errors import Interrupted, PeerLost, UserError, nearest, nearest_path
+from wave_jax.errors import Interrupted, PeerLost, UserError
 from wave_jax.models.build import for_kind
-from wave_jax.training.config import Config
+from wave_jax.runs.recipes import load_recipe
+from wave_jax.training.config import Config, check_config
 
 _DESCRIPTION = """Trains a Wave Network and evaluates it on the test split.
 
@@ -83,11 +83,12 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         from wave_jax.training.distributed import alone, is_primary, on_primary
 
         name, config = Path(arguments.config).stem, Config(**fields_of(Config, arguments))
+        check_config(config)  # before there is a folder
         workdir = arguments.workdir or on_primary(lambda: str(new_folder(name)))
         again = argv if arguments.workdir else [*argv, "--workdir", workdir]
         resume, console = f"{prog} {shlex.join(again)}", Console(soft_wrap=True)
         try:
-            train(config, workdir=Path(workdir), console=console, resume_command=resume)
+            summary = train(config, workdir=Path(workdir), console=console, resume_command=resume)
         except Interrupted as stop:
             if not alone():  # the other processes must be notified first
                 raise
@@ -98,7 +99,8 @@ def main(argv: Sequence[str], *, prog: str) -> None:
             os._exit(128 + stop.signal)
         if is_primary():
             folder = shlex.quote(workdir)
-            print(f"Next:\n  python -m wave_jax evaluate {folder}")
+            test = "" if summary.test_examples else " --data.test FILE"
+            print(f"Next:\n  python -m wave_jax evaluate {folder}{test}")
             print(f'  python -m wave_jax predict {folder} --text "any text"')
             print(f"  {prog} --data.source YOUR.csv    (--help explains every option)")
 
@@ -143,54 +145,6 @@ def read_arguments(argv: Sequence[str], *, prog: str) -> Arguments:
     return replace(found, model=for_kind(found.model, default.model))
 
 
-def load_recipe(name: str, preset: str | None = None) -> Config:
-    """Returns the configuration of a recipe, by default that of its own default preset.
-
-    A bare name such as 'ag_news' is a recipe installed with the package, anything else
-    ('configs/ag_news.py') the path of a file, which is executed: name only files that you trust.
-    UserError where there is no such recipe or preset, or the file does not give a `Config`.
-    """
-    path = find_recipe(name)
-    try:
-        get_config = runpy.run_path(str(path)).get("get_config")
-        if not callable(get_config):
-            raise UserError(f"{path} has no function get_config(preset) that returns a Config")
-        presets = get_args(get_type_hints(get_config).get("preset"))
-        if preset is not None and presets and preset not in presets:
-            near = nearest(preset, presets)
-            raise UserError(f"{path} has no preset {preset!r}, only {', '.join(presets)}{near}")
-        config = get_config() if preset is None else get_config(preset)
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(f"{path}{_line(path, error)}: {type(error).__name__}: {error}") from error
-    if not isinstance(config, Config):
-        expected, came = "a wave_jax.training.config.Config", type(config).__name__
-        raise UserError(f"{path}: get_config must return {expected}, got {came}")
-    return config
-
-
-def find_recipe(name: str) -> Path:
-    """Returns the file of an installed recipe's name, or of a path; UserError if there is none."""
-    path, installed = Path(name), {path.stem: path for path in recipe_folder().glob("*.py")}
-    if path.suffix or len(path.parts) != 1:
-        if not path.is_file():
-            near = nearest_path(path, ".py") or nearest(path.stem, installed)
-            raise UserError(f"no config file {name!r}{near}")
-        return path
-    if name not in installed:
-        known = f"{', '.join(sorted(installed))}, or the path of a file that ends in .py"
-        raise UserError(f"no recipe {name!r}: expected {known}{nearest(name, installed)}")
-    return installed[name]
-
-
-def recipe_folder() -> Path:
-    """Returns wave_jax/configs of an installation, or configs/ of a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    checkout = (package.parent / "pyproject.toml").is_file() and not (package / "configs").is_dir()
-    return (package.parent if checkout else package) / "configs"
-
-
 def new_folder(name: str) -> Path:
     """Makes and returns runs/NAME-DATE-TIME; never one that exists."""
     stem = Path("runs", f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
@@ -221,12 +175,3 @@ def _check_processes(options: Distributed) -> None:
         value = getattr(options, name)
         if value is not None and not fits(value):
             raise UserError(f"--distributed.{name} is {value}, expected {expected}")
-
-
-def _line(path: Path, error: Exception) -> str:
-    """Returns ', line N' for the deepest line of the file that the error came through, or ''."""
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        lines = [error.lineno]
-    return f", line {lines[-1]}" if lines else ""

@@ -8,12 +8,17 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class ColumnsConfig:
-    """Which columns of a table hold the text."""
+    """How a table is read, and which of its columns hold the text."""
 
     text_columns: tuple[str, ...] = ()
     """Columns that hold the text, joined with a space; by default found by name ('text', ...)."""
     columns: tuple[str, ...] = ()
     """Names of all columns, in order, for a csv or tsv file without a header line."""
+    delimiter: str | None = None
+    """Character between the fields of a csv or tsv file, or 'tab'; by default a comma in .csv and a
+    tab in .tsv. If it does not give the columns, what else of these, ';' and '|' does is taken."""
+    encoding: str | None = None
+    """Encoding of text without a byte order mark, such as cp1252 or latin-1 (default: UTF-8)."""
 
 
 @dataclass(frozen=True)
@@ -22,17 +27,22 @@ class SourceConfig(ColumnsConfig):
 
     source: str = "docstrings"
     """Where the texts come from: 'docstrings' (built in, offline), 'tfds:NAME' (TensorFlow
-    Datasets, read without TensorFlow), or a path: a folder with train.csv, test.csv and
-    classes.txt, or a csv, tsv, jsonl, parquet or fastText ('__label__') file."""
+    Datasets, read without TensorFlow), 'hf:OWNER/NAME' (Hugging Face's hub or its cache; nothing of
+    it is executed; with several data sets, hf:OWNER/NAME/FOLDER), or a path: a csv, tsv, jsonl,
+    parquet or fastText ('__label__') file, or a folder, zip or tar archive. In these come first
+    train.csv, test.csv, validation.csv (or others of these formats, or shards, such as
+    data/train-00000-of-00002.parquet), with classes.txt; else .txt files, one for each text, in
+    folders that are named for the classes (pos/1.txt, or train/pos/1.txt and test/pos/2.txt; those
+    of 'unsup' are left out); else the only table, whatever its name."""
     test: str | None = None
-    """A separate test file; without it, a source that has no test split is split at random."""
+    """A separate test file or folder; without it, a source that has no test split is split."""
     label_column: str | None = None
     """Column that holds the label; by default found by name ('label', ...)."""
     on_unlabelled: Literal["stop", "skip"] = "stop"
     """Rows whose label is empty: 'stop' names the row, 'skip' leaves such rows out and counts
     them."""
     errors: Literal["strict", "replace"] = "strict"
-    """Bytes that are not UTF-8: 'strict' stops and names the row, 'replace' substitutes U+FFFD."""
+    """Bytes that do not fit: 'strict' stops and names the row, 'replace' substitutes U+FFFD."""
     max_length: int = 128
     """Maximum number of tokens of a text, [CLS] and [SEP] included; longer texts are truncated,
     and counted. N-grams and stems come on top."""
@@ -51,7 +61,8 @@ class DataConfig(SourceConfig):
     validation_fraction: float = 0.2
     """Fraction of the training split held out for validation (the papers: 0.2)."""
     test_fraction: float = 0.2
-    """Fraction of all rows held out for the test, where the source has no test split."""
+    """Fraction of all rows held out for the test, where the source has no test split; 0 learns from
+    all of them and tests nothing."""
     group_column: str | None = None
     """Column that names a row's group (film, sentence, customer): the rows of a group stay on one
     side of every split."""

@@ -13,19 +13,21 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from wave_jax.data.config import DataConfig
-from wave_jax.data.docstrings import read_docstrings
-from wave_jax.data.files import LABELS, read_file, read_source
+from wave_jax.data.config import ColumnsConfig, DataConfig
+from wave_jax.data.files import read_file, read_source
+from wave_jax.data.layouts import LABELS
+from wave_jax.data.sources.docstrings import read_docstrings
 from wave_jax.data.streams import existing, user_path
 from wave_jax.data.table import ColumnSpec, Table, class_names, folded, remarks
 from wave_jax.errors import UserError, listed, nearest, nearest_path, shorten
 
-DOCSTRINGS = "docstrings"
-TFDS = "tfds:"
+DOCSTRINGS, MEMORY = "docstrings", "memory"  # the second of what `TextClassifier.save` writes
+TFDS, HUB = "tfds:", "hf:"
+_REPEATS = 50  # of which one text is a repeat: more are said
 _MOST_CLASSES = 12  # that a line lists
 _FEW_ROWS = 20  # fewer rows may well have a different label each
 # options that decide which rows are drawn, as equal texts stay on one side
-_READING = ("text_columns", "label_column", "columns", "on_unlabelled", "errors")
+_READING = (*vars(ColumnsConfig()), "label_column", "on_unlabelled", "errors")
 SplitName = Literal["train", "validation", "test"]
 
 
@@ -80,13 +82,21 @@ class Dataset:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """Lines on what the user should know: the classes, and texts that two splits share."""
-        lines = [describe_classes(self)]
+        lines, known, known_as = [describe_classes(self)], self.train, "training"
         for name, split in (("validation", self.validation), ("test", self.test)):
-            if count := duplicates_between(self.train, split):
+            if count := duplicates_between(known, split):
                 lines.append(
-                    f"{count:,} of {len(split):,} {name} texts are also training texts: the {name} "
-                    "is easier by as much"
+                    f"{count:,} of {len(split):,} {name} texts are also {known_as} texts: the "
+                    f"{name} is easier by as much"
                 )
+            known, known_as = Split.joined(known, split), "training or validation"  # for a refit
+        learned = Split.joined(self.train, self.validation)
+        rows = list(zip(map(folded, learned.texts), learned.labels.tolist(), strict=True))
+        distinct = {text for text, _ in rows}
+        repeats, clashes = len(rows) - len(distinct), len(set(rows)) - len(distinct)
+        if repeats * _REPEATS >= len(rows) or clashes:
+            what = f"{repeats:,} of {len(rows):,} training and validation texts repeat another one"
+            lines.append(f"{what}, {clashes:,} with another label: a split keeps them together")
         return tuple(lines)
 
 
@@ -148,9 +158,7 @@ def load_split(
     same = user_path(config.source).resolve() == user_path(trained_on.source).resolve()
     if same and split != "test":  # a test file given now replaces the test split alone
         config = replace(config, test=trained_on.test)
-    if not same:
-        config = replace(config, group_column=None)  # nothing was learned from it
-    tables, _ = _read(config)
+    tables, _ = _read(config, grouped=same)
     changed = [name for name in _READING if getattr(config, name) != getattr(trained_on, name)]
     if same and split not in tables and changed:
         raise UserError(
@@ -165,13 +173,17 @@ def load_split(
 def complete_splits(tables: dict[str, Table], config: DataConfig) -> dict[str, Table]:
     """Draws the splits that are missing from the training rows: test, then validation.
 
-    The draw depends on the rows, the fractions and the seed alone, see `Table.split`.
+    The draw depends on the rows, the fractions and the seed alone, see `Table.split`. With
+    `test_fraction` 0 a test split that is missing is empty.
     """
     tables = dict(tables)
     for name, stream in (("test", 1), ("validation", 2)):  # independent random streams of a seed
         if name in tables:
             continue
         fraction: float = getattr(config, f"{name}_fraction")
+        if name == "test" and fraction == 0:
+            tables[name] = replace(tables["train"], texts=[], labels=[], groups=None)
+            continue
         if not 0 < fraction < 1:
             raise UserError(f"--data.{name}-fraction is {fraction}, expected between 0 and 1")
         if config.split_seed < 0:
@@ -190,16 +202,24 @@ def write_snapshot(dataset: Dataset, folder: Path) -> None:
     names = dataset.label_names
     for name in get_args(SplitName):
         split: Split = getattr(dataset, name)
+        if not len(split):  # no test split: an empty file would not be read
+            continue
         rows = zip(split.texts, split.labels.tolist(), strict=True)
         _write_json(folder / f"{name}.jsonl", *({"text": t, "label": names[i]} for t, i in rows))
     _write_json(folder / LABELS, names)
 
 
-def _read(config: DataConfig) -> tuple[dict[str, Table], str]:
-    """Returns the splits that the source has, 'train' among them, and a description."""
+def _read(config: DataConfig, grouped: bool = True) -> tuple[dict[str, Table], str]:
+    """Returns the splits that the source has, 'train' among them, and a description.
+
+    `grouped`: whether groups matter; else their column may be missing.
+    """
     names, group = (config.text_columns, config.label_column, config.columns), config.group_column
-    spec = ColumnSpec(*names, config.on_unlabelled, config.errors, group=group)
-    if group is not None and (config.source == DOCSTRINGS or config.source.startswith(TFDS)):
+    spec = ColumnSpec(
+        *names, config.on_unlabelled, config.errors, group=group if grouped else None,
+        ignored=group, delimiter=config.delimiter, encoding=config.encoding,
+    )  # fmt: skip
+    if spec.group is not None and (config.source == DOCSTRINGS or config.source.startswith(TFDS)):
         raise UserError(
             f"--data.group-column {group}: the source {config.source!r} has no such column; leave "
             "it out, or give a csv, tsv, jsonl or parquet file"
@@ -207,10 +227,14 @@ def _read(config: DataConfig) -> tuple[dict[str, Table], str]:
     if config.source == DOCSTRINGS:
         tables, description = read_docstrings()
     elif config.source.startswith(TFDS):
-        from wave_jax.data.tfds import read_tfds  # slow to import
+        from wave_jax.data.sources.tfds import read_tfds  # slow to import
 
         name = config.source.removeprefix(TFDS)
         tables, description = read_tfds(name, spec, config.tfds_dir, config.tfds_manual_dir)
+    elif config.source.startswith(HUB):
+        from wave_jax.data.sources.hub import read_hub  # slow to import
+
+        tables, description = read_hub(config.source.removeprefix(HUB), spec)
     else:
         tables, description = read_source(_existing_source(config.source), spec)
     if config.test is not None:
@@ -221,12 +245,14 @@ def _read(config: DataConfig) -> tuple[dict[str, Table], str]:
 
 
 def _existing_source(source: str) -> Path:
+    if source == MEMORY:
+        raise UserError("the run was fitted to texts in memory: give others with --data.source")
     path = user_path(source)
-    if not source or (not path.exists() and path.name == source and not path.suffix):
+    if not source or (not path.exists() and len(path.parts) < 3 and not path.suffix):
         known = (DOCSTRINGS, "tfds:ag_news_subset", "tfds:imdb_reviews")
         near = nearest(source, known) or nearest_path(path)
-        expected = "'docstrings', 'tfds:NAME' or the path of a file or folder"
-        raise UserError(f"no source {source!r}{near}; expected {expected}")
+        expected = "'docstrings', 'tfds:NAME', 'hf:OWNER/NAME' or the path of a file or folder"
+        raise UserError(f"no source {source!r}{near}; expected {expected} in {Path.cwd()}")
     return existing(path)
 
 

@@ -10,16 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from wave_jax.data.formats import FORMATS, Row, open_rows, parse_json
-from wave_jax.data.streams import DECODE_ERRORS, Errors, Input, existing, open_files, plain_suffix
+from wave_jax.data.archives import holds_files, open_files
+from wave_jax.data.formats import Row, Rows, check_ungrouped, open_rows, parse_json
+from wave_jax.data.layouts import CLASSES, LABELS, class_of, find_layout
+from wave_jax.data.streams import DECODE_ERRORS, Errors, Input, bounded, capacity, existing
 from wave_jax.data.table import Columns, ColumnSpec, Table, remarks, row_name, whole_numbers
 from wave_jax.errors import UserError, listed, shorten
 
-LABELS = "labels.json"
-_CLASSES = "classes.txt"
-_ARCHIVES = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
-_STEMS = {"train": ("train",), "validation": ("validation", "valid", "dev"), "test": ("test",)}
-_SHARD = re.compile(r"-\d+-of-\d+")
+_ROW_BYTES = 200  # of a row in memory, besides its text
+_LONGEST_TEXT = 32 << 20  # characters of a text that is a file
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Zhang et al. write a line break as a backslash and an n; AG News writes a bare backslash before
 # the next word, which may begin with a small n.
@@ -27,69 +26,76 @@ _LINE_BREAK = re.compile(r"\\n(?![a-z])")
 
 
 def read_source(path: Path, spec: ColumnSpec) -> tuple[dict[str, Table], str]:
-    """Reads a single file, or train.*, test.* and validation.* of a folder or tar archive.
+    """Reads a single file, or the splits of a folder or archive, see `layouts.find_layout`.
 
-    Splits of a folder may be in shards. A csv without a header line has the layout of Zhang et al.
-    (2015), with classes.txt naming the classes. labels.json, a list, fixes their order.
+    A csv of a folder without a header line has the layout of Zhang et al. (2015), with classes.txt
+    naming the classes. labels.json, a list, fixes their order.
 
     Returns the tables by split, a file being 'train', and a description. Raises UserError, naming
     the row where there is one: something cannot be read or used.
     """
-    if not (path.is_dir() or path.name.lower().endswith(_ARCHIVES)):
+    if not holds_files(path):
         table = read_file(path, spec)
         return {"train": table}, f"{path}: {len(table):,} rows{remarks(table)}"
     tables, spec = {}, replace(spec, zhang=True)
-    with open_files(path) as files:
-        for split, stems in _STEMS.items():
-            if shards := _find(path, files, stems):
-                own = spec if split == "train" else replace(spec, group=None)  # others stay whole
-                tables[split] = _read(shards, own, files.get(_CLASSES))
-        if "train" not in tables:
-            there = f"it holds {listed(list(files)) or 'no files'}"
-            raise UserError(f"{path} has no train.csv (or .tsv, .jsonl, .parquet); {there}")
-        if LABELS in files:
-            order = _read_label_order(files[LABELS], spec.errors)
-            tables["train"] = replace(tables["train"], classes=order)
+    with open_files(path, spec.encoding) as files:
+        layout = find_layout(str(path), list(files))
+        beside = {name: files.get(str(layout.folder / name)) for name in (CLASSES, LABELS)}
+        for split, names in layout.splits.items():
+            own = spec if split == "train" else replace(spec, group=None)  # others stay whole
+            folder = f"{path.name}, {split}" if layout.class_folders else ""
+            tables[split] = _read([files[name] for name in names], own, beside[CLASSES], folder)
+        if order := beside[LABELS]:
+            classes = read_labels(order, spec.errors)
+            tables["train"] = replace(tables["train"], classes=classes)
     sizes = ", ".join(f"{split} {len(table):,}" for split, table in tables.items())
-    return tables, f"{path}: {sizes}{remarks(*tables.values())}"
+    return tables, f"{path}: {sizes}{remarks(*tables.values())}{layout.note}"
 
 
 def read_file(path: Path, spec: ColumnSpec) -> Table:
     """Reads a file in any of the formats, compressed or not; UserError as `read_source`.
 
-    Where classes.txt is beside it, a csv without a header line has the layout of Zhang et al.
+    Where classes.txt is beside it, a csv without a header line has the layout of Zhang et al. Of a
+    folder or an archive, this is the test split, or the only one.
     """
-    source, names = Input.file(existing(path)), path.parent / _CLASSES
-    zhang = names.is_file()
-    return _read([source], replace(spec, zhang=zhang), Input.file(names) if zhang else None)
+    if holds_files(existing(path)):
+        tables, _ = read_source(path, spec)
+        if "test" not in tables and len(tables) > 1:
+            raise UserError(f"{path} has no test split, only {listed(list(tables))}")
+        return tables.get("test", tables["train"])
+    names = path.parent / CLASSES
+    classes = Input.file(names, spec.encoding) if names.is_file() else None
+    return _read([Input.file(path, spec.encoding)], replace(spec, zhang=bool(classes)), classes)
 
 
-def open_texts(path: Path, spec: ColumnSpec) -> tuple[str, Iterator[str]]:
-    """Opens a file for its texts alone, labelled or not.
+def open_texts_with_ids(path: Path, spec: ColumnSpec) -> tuple[str, Iterator[tuple[str, Any]]]:
+    """Returns what the columns are, and the texts, each with its value in the column `spec.group`.
 
-    Returns a description of the columns, and an iterator over the texts that reads the file as it
-    goes; errors are raised when their row is reached.
+    They are read, and errors raised, as the iterator reaches their row.
     """
-    spec = replace(spec, unlabelled="ignore", zhang=(path.parent / _CLASSES).is_file())
-    columns, rows = open_rows(Input.file(existing(path)), spec)
-    return str(columns), (text for text, *_ in clean_rows(columns, rows, spec))
+    spec = replace(spec, unlabelled="ignore", zhang=(path.parent / CLASSES).is_file())
+    columns, rows = open_rows(Input.file(existing(path), spec.encoding), spec)
+    return str(columns), ((text, value) for text, _, value in clean_rows(columns, rows, spec))
 
 
 def clean_rows(
     columns: Columns, rows: Iterable[Row], spec: ColumnSpec
-) -> Iterator[tuple[str, str | None, str | None]]:
-    """Yields text, class name and group of each row; None if it has none or it is not read.
+) -> Iterator[tuple[str, str | None, Any]]:
+    """Yields text, class and group (its repr, or its value if labels are ignored) of each row.
 
-    Raises UserError, naming the row: a label is missing or unusable, or a text is not UTF-8.
+    None if it has none or it is not read. Raises UserError, naming the row: a label is missing or
+    unusable, or bytes are no text.
     """
     for where, values, label, group in rows:
         texts = [_decoded(value, spec.errors) for value in values]
         text = " ".join(text for text in texts if text and not text.isspace())
         if columns.headerless and "\\" in text:
             text = _LINE_BREAK.sub("\n", text).strip()
-        text = encodable(text, spec.errors, where)
+        text = encodable(text, spec.errors, where, spec.encoding)
         if spec.unlabelled == "ignore":
-            yield text, None, None
+            if isinstance(group := _decoded(group, spec.errors), str):
+                group = encodable(group, spec.errors, where, spec.encoding)
+            yield text, None, group
             continue
         label = _decoded(label, spec.errors)
         name = _class_name(label, where)
@@ -98,7 +104,8 @@ def clean_rows(
             advice = "every row needs one, or --data.on-unlabelled skip to leave such rows out"
             raise UserError(f"{where}: the label is {what}; {advice}")
         no_group = group in (None, "", b"") or group != group  # NaN
-        yield text, name and encodable(name, spec.errors, where), None if no_group else repr(group)
+        name = name and encodable(name, spec.errors, where, spec.encoding)
+        yield text, name, None if no_group else repr(group)
 
 
 def make_table(columns: Columns, rows: Iterable[Row], spec: ColumnSpec, origin: str) -> Table:
@@ -116,40 +123,50 @@ def make_table(columns: Columns, rows: Iterable[Row], spec: ColumnSpec, origin: 
     return Table(texts, labels, origin, str(columns), *rest)
 
 
-def encodable(text: str, errors: Errors, where: str) -> str:
+def encodable(text: str, errors: Errors, where: str, encoding: str | None = None) -> str:
     """Returns `text` if it can be written as UTF-8; else raises or substitutes U+FFFD.
 
-    Bad bytes arrive here as lone surrogates (see `DECODE_ERRORS`); JSON can spell them too.
+    Bytes that do not fit `encoding` (None: UTF-8) arrive here as lone surrogates (see
+    `DECODE_ERRORS`); JSON can spell them too.
     """
     if text.isascii() or not (found := _SURROGATE.search(text)):
         return text
     if errors == "replace":
         return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
     code = ord(found.group())
-    what = f"byte 0x{code - 0xDC00:02X}" if 0xDC80 <= code <= 0xDCFF else f"surrogate U+{code:X}"
-    advice = "convert the file to UTF-8, or pass --data.errors replace to substitute U+FFFD"
-    raise UserError(f"{where}: not valid UTF-8 ({what}); {advice}")
+    what = f"byte 0x{code - 0xDC00:02X}" if 0xDC00 <= code <= 0xDCFF else f"surrogate U+{code:X}"
+    advice = "name its --data.encoding (such as cp1252), or pass --data.errors replace"
+    raise UserError(f"{where}: not valid {encoding or 'UTF-8'} ({what}); {advice}")
 
 
-def _read(shards: list[Input], spec: ColumnSpec, names: Input | None) -> Table:
-    """Reads files whose classes, if they have the layout of Zhang et al., are named by `names`."""
-    columns, rows = open_rows(shards[0], spec)
-    others = (row for shard in shards[1:] for row in open_rows(shard, spec)[1])
-    origin = shards[0].name
-    table = make_table(columns, itertools.chain(rows, others), spec, origin)
+def _read(shards: list[Input], spec: ColumnSpec, names: Input | None, folder: str = "") -> Table:
+    """Reads files whose classes, if they have the layout of Zhang et al., are named by `names`.
+
+    With `folder`, what messages call it, each is a text of the class that its path names.
+    """
+    opener, origin = (_open_text, folder) if folder else (open_rows, shards[0].name)
+    columns, rows = opener(shards[0], spec)
+    others = (row for shard in shards[1:] for row in opener(shard, spec)[1])
+    rows = bounded(itertools.chain(rows, others), _row_size, capacity(shards), origin)
+    table = make_table(columns, rows, spec, origin)
     if not table.texts:
         which = f"; {table.skipped:,} rows have no label" if table.skipped else ""
         raise UserError(f"{origin} holds no rows to learn from{which}")
     return _name_classes(table, names, spec.errors) if columns.headerless and names else table
 
 
-def _find(place: Path, files: dict[str, Input], stems: tuple[str, ...]) -> list[Input]:
-    """Returns the file of a split, or its shards, such as train-00000-of-00002.parquet."""
-    tables = (name for name in files if plain_suffix(Path(name)) in FORMATS)
-    found = [name for name in tables if _SHARD.sub("", name.split(".")[0].lower()) in stems]
-    if len(found) > 1 and not all(map(_SHARD.search, found)):
-        raise UserError(f"{place} holds several files for one split: {listed(found)}")
-    return [files[name] for name in found]
+def _open_text(source: Input, spec: ColumnSpec) -> Rows:
+    """Reads a file that is one text, whose class is the name of its folder."""
+    check_ungrouped(f"{source.name} is a text", spec)
+    lines = source.lines(spec.errors, newline=None)
+    text = "".join(bounded(lines, len, _LONGEST_TEXT, source.name))
+    if "\0" in text:
+        raise UserError(f"{source.name} holds a byte 0: if it is UTF-16, give --data.encoding")
+    return Columns(), iter([(source.name, [text.strip()], class_of(source.name), None)])
+
+
+def _row_size(row: Row) -> int:
+    return _ROW_BYTES + sum(len(v) for v in (*row[1], *row[2:]) if isinstance(v, str | bytes))
 
 
 def _name_classes(table: Table, source: Input, errors: Errors) -> Table:
@@ -163,12 +180,13 @@ def _name_classes(table: Table, source: Input, errors: Errors) -> Table:
     names |= {str(i): name for i, name in enumerate(classes, 1)}
     for row, label in enumerate(table.labels, 1):
         if label not in names:
-            known = f"{_CLASSES} names classes 1 to {len(classes)}"
+            known = f"{CLASSES} names classes 1 to {len(classes)}"
             raise UserError(f"{row_name(table.origin, row)}: class {label}, but {known}")
     return replace(table, labels=[names[label] for label in table.labels], classes=classes)
 
 
-def _read_label_order(source: Input, errors: Errors) -> tuple[str, ...]:
+def read_labels(source: Input, errors: Errors) -> tuple[str, ...]:
+    """Reads labels.json, a list of the classes in their order; UserError where it is not one."""
     names = parse_json("".join(source.lines(errors, newline="")), source.name)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UserError(f"{source.name}: expected a list of class names")

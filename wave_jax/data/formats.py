@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,12 +17,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wave_jax.data.streams import LONGEST_LINE, Errors, Input, plain_suffix, reading
+from wave_jax.data.streams import LONGEST_LINE, Errors, Input, plain_suffix, reading, text_codec
 from wave_jax.data.table import Columns, ColumnSpec, check_named, choose_columns, row_name
 from wave_jax.errors import UserError, one_line, shorten
 
 FASTTEXT_LABEL = "__label__"
+_EXCEL = re.compile(r'"?sep=([^"\r\n])"?\r?\n')  # its line above the header, with the delimiter
 _UNLABELLED = -1  # class index of rows without a label, in TFDS and Hugging Face's datasets
+_POINTER = b"version https://git-lfs.github.com/spec/"
 # What messages call a row, and its texts, label and group as they stand in the file.
 Row = tuple[str, list[Any], Any, Any]
 Rows = tuple[Columns, Iterator[Row]]
@@ -29,11 +32,14 @@ Reader = Callable[[Input, ColumnSpec], Rows]
 
 
 def read_delimited(source: Input, spec: ColumnSpec, delimiter: str) -> Rows:
-    """Reads a csv or tsv file.
+    """Reads a csv or tsv file, with the user's delimiter, or else `delimiter`.
 
-    Tsv files are often written without quoting: where their quotes do not pair up, or pair up
-    across lines that are rows of their own, quotes are read as part of the text.
+    Another is found where that does not give the columns; a first line `sep=;` names it. Tsv files
+    are often written without quoting: where their quotes do not pair up, or pair up across lines
+    that are rows of their own, quotes are read as part of the text.
     """
+    usual = spec.delimiter or delimiter
+    delimiter = _delimiter(source, spec, usual)
     read = partial(_read_delimited, source, spec, delimiter)
 
     def count(quoting: int) -> int | None:
@@ -42,19 +48,18 @@ def read_delimited(source: Input, spec: ColumnSpec, delimiter: str) -> Rows:
         except UserError:
             return None
 
+    quoting = csv.QUOTE_MINIMAL
     if delimiter == "\t" and any('"' in line for line in source.lines(spec.errors, newline="")):
         quoted, plain = count(csv.QUOTE_MINIMAL), count(csv.QUOTE_NONE)
         if quoted is None or plain not in (None, quoted):
-            return read(csv.QUOTE_NONE)
-    return read(csv.QUOTE_MINIMAL)
+            quoting = csv.QUOTE_NONE
+    columns, rows = read(quoting)
+    return replace(columns, delimiter=None if delimiter == usual else delimiter), rows
 
 
 def read_fasttext(source: Input, spec: ColumnSpec) -> Rows:
     """Reads fastText's format: `__label__CLASS` and the text, one row per line."""
-    if spec.group is not None:
-        what = f"{source.name} is a fastText file, which has no column {spec.group!r}"
-        advice = "leave --data.group-column out, or give a csv, tsv, jsonl or parquet file"
-        raise UserError(f"{what}: {advice}")
+    check_ungrouped(f"{source.name} is a fastText file", spec)
 
     def rows() -> Iterator[Row]:
         for where, line in _filled_lines(source, spec.errors):
@@ -88,7 +93,10 @@ def read_parquet(source: Input, spec: ColumnSpec) -> Rows:
     def records() -> Iterator[tuple[str, dict[str, Any]]]:
         rows = itertools.count(1)
         with _arrow_errors(source.name), source.open() as stream:
-            for batch in pq.ParquetFile(stream).iter_batches(8192, columns=used):
+            # as dictionaries, which may repeat a long text without filling the memory with it
+            flat = [name for name in used if not pa.types.is_nested(schema.field(name).type)]
+            file = pq.ParquetFile(stream, read_dictionary=flat)
+            for batch in file.iter_batches(8192, columns=used):
                 for values in zip(*(_arrow_values(batch[name]) for name in used), strict=True):
                     yield row_name(source.name, next(rows)), dict(zip(used, values, strict=True))
 
@@ -106,19 +114,30 @@ FORMATS: dict[str, Reader] = {
 
 def open_rows(source: Input, spec: ColumnSpec) -> Rows:
     """Opens a file in the format of its suffix, or else of its first bytes."""
+    with reading(source.name), source.open() as stream:
+        start = stream.read(4096)
+    if start.startswith(_POINTER):
+        raise UserError(f"{source.name} has its data elsewhere: run 'git lfs pull' in its folder")
     if reader := FORMATS.get(plain_suffix(Path(source.name))):
         return reader(source, spec)
-    with reading(source.name), source.open() as stream:
-        start = stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
-    signs = {FASTTEXT_LABEL.encode(): read_fasttext, b"PAR1": read_parquet, b"{": read_jsonl}
-    for sign, reader in signs.items():
-        if start.startswith(sign):
+    if spec.delimiter is not None:
+        return read_delimited(source, spec, spec.delimiter)
+    if start.startswith(b"PAR1"):
+        return read_parquet(source, spec)
+    codec = text_codec(start, source.name, source.encoding)
+    text = start.decode(codec, "ignore").lstrip("\ufeff \t\r\n")
+    for sign, reader in ((FASTTEXT_LABEL, read_fasttext), ("{", read_jsonl)):
+        if text.startswith(sign):
             return reader(source, spec)
-    raise UserError(
-        f"{source.name}: unknown format; expected a .csv, .tsv, .jsonl or .parquet file (gzip'd or "
-        f"not), text whose lines begin with {FASTTEXT_LABEL}, or a folder with train.csv and "
-        "test.csv"
-    )
+    known = f".csv, .tsv, .jsonl, .parquet, or text whose lines begin with {FASTTEXT_LABEL}"
+    raise UserError(f"{source.name}: unknown format; expected {known}, or a folder or archive")
+
+
+def check_ungrouped(what: str, spec: ColumnSpec) -> None:
+    """Raises UserError where texts without columns should be grouped by one."""
+    if spec.group is not None:
+        advice = "leave --data.group-column out, or give a csv, tsv, jsonl or parquet file"
+        raise UserError(f"{what}, which has no column {spec.group!r}: {advice}")
 
 
 def mapped_rows(columns: Columns, records: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[Row]:
@@ -149,11 +168,26 @@ def parse_json(text: str | bytes, where: str) -> Any:
         raise UserError(f"{where}: not valid JSON ({error})") from error
 
 
+def _delimiter(source: Input, spec: ColumnSpec, usual: str) -> str:
+    """Returns what separates the fields: `usual`, unless only another gives the columns."""
+    for delimiter in dict.fromkeys((usual, *",;|\t")):
+        try:
+            records = _csv_records(source, spec.errors, delimiter, csv.QUOTE_MINIMAL)
+            first = [fields for _, fields in itertools.islice(records, 20)]  # rows
+            names, _ = _find_columns(first[0], spec, source.name)
+        except (UserError, IndexError):
+            continue
+        if not spec.names or all(len(fields) == len(names) for fields in first):
+            return delimiter
+    return usual
+
+
 def _read_delimited(source: Input, spec: ColumnSpec, delimiter: str, quoting: int) -> Rows:
     records = _csv_records(source, spec.errors, delimiter, quoting)
     if (first := next(records, None)) is None:
         raise UserError(f"{source.name} is empty; it should hold texts")
-    names, columns = _find_columns(first[1], spec, source.name)
+    given = f", separated by {delimiter!r} (--data.delimiter)," if spec.delimiter else ""
+    names, columns = _find_columns(first[1], spec, source.name + given)
     if not columns.headerless:
         first = next(records, None)
     if first is None:
@@ -165,10 +199,8 @@ def _read_delimited(source: Input, spec: ColumnSpec, delimiter: str, quoting: in
         for row, (line, fields) in enumerate(itertools.chain((first,), records), 1):
             where = row_name(source.name, row, line)
             if len(fields) != len(names):
-                raise UserError(
-                    f"{where}: {len(fields)} fields where {len(names)} were expected; a field that "
-                    "holds the separator, a quote or a line break must be in double quotes"
-                )
+                what = f"{where}: {len(fields)} fields where {len(names)} were expected"
+                raise UserError(f"{what}; one that holds a separator needs double quotes around it")
             label, group = (None if i is None else fields[i] for i in others)
             yield where, [fields[i] for i in text], label, group
 
@@ -181,17 +213,20 @@ def _csv_records(
     """Yields the number of the first line and the fields of each record that is not blank."""
     csv.field_size_limit(LONGEST_LINE)  # the default of 128 KiB would refuse long texts
     line, lines = 1, source.lines(errors, newline="")
-    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)  # type: ignore[arg-type]
+    first = next(lines, "")
+    if excel := _EXCEL.fullmatch(first):
+        first, delimiter = "\n", excel[1]
+    form: dict[str, Any] = {"delimiter": delimiter, "quoting": quoting, "strict": True}
+    reader = csv.reader(itertools.chain([first], lines), **form)
     try:
         for fields in reader:
             if fields and (len(fields) > 1 or fields[0].strip()):
                 yield line, fields
             line = reader.line_num + 1
     except csv.Error as error:
-        raise UserError(
-            f"{source.name}, line {line}: broken quotes or separators ({error}); a field "
-            "that starts with a double quote must end with one, and quotes in it are doubled"
-        ) from error
+        what = f"{source.name}, line {line}: broken quotes or separators ({error}); a field that"
+        advice = "starts with a double quote must end with one, and quotes in it are doubled"
+        raise UserError(f"{what} {advice}") from error
 
 
 def _find_columns(first: list[str], spec: ColumnSpec, origin: str) -> tuple[Sequence[str], Columns]:
@@ -208,11 +243,6 @@ def _find_columns(first: list[str], spec: ColumnSpec, origin: str) -> tuple[Sequ
             names = [f"column {i}" for i in range(1, len(names) + 1)]
             label = None if spec.unlabelled == "ignore" else names[0]
             return names, Columns(tuple(names[1:]), label, headerless=True)
-        other = next((mark for mark in ";\t|," if mark in names[0]), None)
-        if len(names) == 1 and other is not None:
-            what = f"{origin}: the fields of its first line seem to be separated by {other!r}"
-            expected = "',' in a .csv file and a tab in a .tsv file: save it as one of these"
-            raise UserError(f"{what}; expected {expected}") from None
         advice = "name its columns in order with --data.columns (such as --data.columns label text)"
         raise UserError(f"{error}; if the file has no header line, {advice}") from None
 
@@ -254,7 +284,8 @@ def _arrow_errors(origin: str) -> Iterator[None]:
 
 def _arrow_values(column: pa.Array) -> list[Any]:
     if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+        values = _arrow_values(column.dictionary)
+        return [None if index is None else values[index] for index in column.indices.to_pylist()]
     if "string" in str(column.type) and not pa.types.is_nested(column.type):
         column = column.cast(pa.large_binary())  # may be no UTF-8
     return list(column.to_pylist())

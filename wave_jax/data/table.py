@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from wave_jax.data.streams import Errors
+from wave_jax.data.streams import Errors, check_encoding
 from wave_jax.errors import UserError, listed, nearest, shorten
 
 # A title is joined with the text that follows it; of each group the first name present is taken.
@@ -34,11 +34,21 @@ class ColumnSpec:
     label: str | None = None
     names: tuple[str, ...] = ()  # of all columns, for a file without a header line
     unlabelled: Literal["stop", "skip", "ignore"] = "stop"  # 'ignore' reads no labels at all
-    errors: Errors = "strict"  # for bytes that are not UTF-8
+    errors: Errors = "strict"  # for bytes that do not fit the encoding
     # A file without a header line has the layout of Zhang et al. (2015): the class, counted from 1,
     # and then columns of text.
     zhang: bool = False
-    group: str | None = None  # whose rows of one value no split parts
+    group: str | None = None  # whose rows of one value no split parts; or an id of unlabelled rows
+    ignored: str | None = None  # a column that is never text: the training's groups
+    delimiter: str | None = None  # one character, or 'tab'
+    encoding: str | None = None  # of text without a byte order mark; None is UTF-8
+
+    def __post_init__(self) -> None:
+        delimiter = "\t" if self.delimiter in ("tab", "\\t") else self.delimiter
+        if delimiter is not None and (len(delimiter) != 1 or delimiter in '\0\r\n"'):
+            raise UserError(f"--data.delimiter is {delimiter!r}, expected one character or 'tab'")
+        object.__setattr__(self, "delimiter", delimiter)
+        check_encoding(self.encoding)
 
 
 @dataclass(frozen=True)
@@ -51,10 +61,12 @@ class Columns:
     headerless: bool = False
     untyped: bool = False  # all values are written text, so that '1.0' may be the class 1
     group: str | None = None
+    delimiter: str | None = None  # if another than usual was found
 
     def __str__(self) -> str:
         label = "" if self.label is None else f", label from {self.label}"
-        return f"text from {' + '.join(self.text)}{label}" if self.text else ""
+        found = "" if self.delimiter is None else f", separated by {self.delimiter!r}"
+        return f"text from {' + '.join(self.text)}{label}{found}" if self.text else ""
 
 
 def choose_columns(names: Sequence[str], spec: ColumnSpec, origin: str) -> Columns:
@@ -74,7 +86,8 @@ def choose_columns(names: Sequence[str], spec: ColumnSpec, origin: str) -> Colum
     group = None if spec.group is None else check_named(names, spec.group, origin)
     text = tuple(check_named(names, name, origin) for name in spec.text)
     if not text:
-        others = [name for name in names if name not in (label, group)]
+        unread = {label, spec.ignored, None if ignored else group}  # an id may be text
+        others = [name for name in names if name not in unread]
         found = (_first(others, TITLE_NAMES), _first(others, TEXT_NAMES))
         text = tuple(name for name in found if name is not None)
     if not text:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from wave_jax.data.config import DataConfig
-from wave_jax.data.dataset import TFDS, Dataset, Split, load_dataset, write_snapshot
-from wave_jax.data.files import FORMATS
+from wave_jax.data.dataset import HUB, TFDS, Dataset, Split, load_dataset, write_snapshot
+from wave_jax.data.formats import FORMATS
+from wave_jax.data.layouts import LABELS
 from wave_jax.data.streams import COMPRESSED, user_path
 from wave_jax.errors import UserError
 
@@ -71,15 +72,20 @@ def prepare_source(
     config = DataConfig(source=source, test=given.get("test"), group_column=given.get("group"))
     dataset = change(_sampled(load_dataset(config), texts, test_texts))
     folder = work / "data" / dataset.fingerprint[:12]
-    if not (folder / "labels.json").is_file():
+    if not (folder / LABELS).is_file():
         try:
             write_snapshot(dataset, folder)
         except OSError as error:
             raise UserError(f"{folder} cannot be written: {error.strerror}") from error
+<<<<<<< HEAD
     path = user_path(source)
     if not source.startswith(TFDS):  # the name of '.' and '..' too
         source = os.path.basename(os.path.abspath(path)) or source
     name = paper_name(source) or paper_name(path.resolve().parent.name) or source
+=======
+    if not source.startswith((TFDS, HUB)):  # the name of '.' and '..' too
+        source = os.path.basename(os.path.abspath(user_path(source))) or source
+>>>>>>> main
     return PreparedSource(
         name=name + note,
         source=source,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,8 +18,9 @@ from wave_jax.data.tokenizer import Tokens, WordPiece
 from wave_jax.errors import UserError
 from wave_jax.inference.lookup_table import LookupTable, supports, table_bytes
 from wave_jax.models import build_model, sizes, table_rows
+from wave_jax.probe.result import Of, TextProbe
 from wave_jax.runs.checkpoints import restore_params
-from wave_jax.runs.files import load_config, load_tokenizer
+from wave_jax.runs.files import load_config, load_labels, load_tokenizer
 from wave_jax.runs.workdir import final_folder
 from wave_jax.training.compilation import matmul_precision
 from wave_jax.training.config import Config
@@ -98,12 +98,16 @@ class Classifier:
             return self.predict([texts])[0]
         return self._predictions(self.logits(texts))
 
-    def predict_stream(self, chunks: Iterable[Sequence[str]]) -> Iterator[list[Prediction]]:
+    def predict_stream(
+        self, chunks: Iterable[Sequence[str]], seen: Callable[[Tokens], object] = len
+    ) -> Iterator[list[Prediction]]:
         """Yields the predictions of each list of texts, in order and as soon as possible.
 
         At most two lists are read and tokenized ahead, so that memory does not grow with them.
+        `seen` is called with the tokens of each list before its predictions come.
         """
         for tokens in prefetch(chunks, self._encode):
+            seen(tokens)
             yield self._predictions(self._logits(tokens))
 
     def logits(self, texts: str | Iterable[str]) -> np.ndarray:
@@ -114,14 +118,33 @@ class Classifier:
         """
         if isinstance(texts, str):
             return self.logits([texts])[0]
-        texts, size = list(texts), _TEXTS_AT_ONCE
-        for i, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise TypeError(f"text {i} is not a str but {type(text).__name__}: {text!r:.60}")
+        texts, size = checked(texts), _TEXTS_AT_ONCE
         if len(texts) <= size:
             return self._logits(self._encode(texts))
         chunks = (texts[i : i + size] for i in range(0, len(texts), size))
         return np.concatenate([self._logits(tokens) for tokens in prefetch(chunks, self._encode)])
+
+    def encode(self, texts: str | Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Returns ids int32 and mask bool, [texts, n] each; TypeError as `logits` does."""
+        tokens = self._encode(checked([texts] if isinstance(texts, str) else texts))
+        mask = np.arange(tokens.lengths.max(initial=0)) < tokens.lengths[:, None]
+        ids = np.full(mask.shape, self.tokenizer.pad_id, np.int32)
+        ids[mask] = tokens.ids
+        return ids, mask
+
+    def probe(
+        self, text: str, *, label: str | None = None, of: Of = "loss", cut: bool = False
+    ) -> TextProbe:
+        """Returns every gradient for one text, see `wave_jax.inference.probing.probe_text`."""
+        from wave_jax.inference.probing import probe_text
+
+        return probe_text(self, text, label=label, of=of, cut=cut)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles what it is made of; the lookup table and the programs are made anew."""
+        kept = {k: getattr(self, k) for k in ("tokenizer", "labels", "config", "max_length")}
+        make = partial(type(self), **kept, fold=self._table is not None)
+        return make, (self.model, jax.device_get(self.params))
 
     def _encode(self, texts: Sequence[str]) -> Tokens:
         return self.tokenizer.encode(texts, self.max_length)
@@ -179,7 +202,7 @@ def load(
     folder = Path(workdir)
     config = load_config(folder)
     tokenizer = load_tokenizer(folder, config.data)
-    labels = _read_labels(folder / "labels.json")
+    labels = load_labels(folder)
     params, _ = restore_params(final_folder(folder) if refit else folder, checkpoint)
     longest = config.data.max_length
     model = build_model(
@@ -200,14 +223,13 @@ def load(
     return Classifier(model, params, **fixed, max_length=max_length, fold=fold)
 
 
-def _read_labels(path: Path) -> tuple[str, ...]:
-    try:
-        names = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read the classes' names in {path}: {error}") from error
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError(f"{path}: expected a list of names, got {str(names)[:60]!r}")
-    return tuple(names)
+def checked(texts: Iterable[str]) -> list[str]:
+    """Returns the texts as a list; TypeError, naming its index, where one is not a string."""
+    texts = list(texts)
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"text {i} is not a str but {type(text).__name__}: {text!r:.60}")
+    return texts
 
 
 def _check_shapes(params: Any, model: nn.Module, folder: Path) -> None:

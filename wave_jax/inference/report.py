@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from wave_jax.errors import shorten
+from wave_jax.training.evaluation import score
 
 _MOST_NUMBERS = 20  # classes up to which a cell has room for its count
 
@@ -47,15 +48,12 @@ def make_report(
         "recall": hits / np.maximum(true, 1),
         "f1": 2 * hits / np.maximum(true + predicted, 1),
     }
-    seen = true + predicted > 0
-    wide = logits.astype(np.float64)
-    shifted = wide - wide.max(axis=1, keepdims=True)
-    losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+    seen, whole = true + predicted > 0, score(logits, labels)
     rows = zip(*(each.tolist() for each in scores.values()), true.tolist(), strict=True)
     return {
-        "accuracy": float(hits.sum() / len(labels)),
+        "accuracy": whole.accuracy,
         "examples": len(labels),
-        "loss": float(np.mean(losses)),
+        "loss": whole.loss,
         "majority": float(true.max() / len(labels)),
         **{f"macro_{name}": float(np.mean(values[seen])) for name, values in scores.items()},
         "per_class": {

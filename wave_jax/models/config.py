@@ -27,7 +27,7 @@ class ModelConfig:
     the token embeddings with a linear classifier, the linear path alone, or tokens pooled without
     waves (`pool`) under the heads of waves."""
     op: Literal[Superposition, "both"] = "modulation"
-    """How the two variants' waves meet: their product, their sum, or a learned mixture of both."""
+    """How the variants' waves meet: their sum, their product, or a learned mixture of both."""
     variants: Literal["dense", "table"] = "dense"
     """Where a token's two variants come from: two projections of one embedding (the papers), or two
     embeddings of its own, so that there is nothing to project."""

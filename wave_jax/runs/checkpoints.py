@@ -168,7 +168,7 @@ def restore_params(
 ) -> tuple[Params, dict[str, Any]]:
     """Returns the parameters (numpy, nested dict; no decay pending) and `meta` of a checkpoint.
 
-    `which` is that of the best validation accuracy (the newest before any), the newest, or a step.
+    `which` is that of the best validation (the newest before any), the newest, or a step.
 
     Raises:
         UserError: there is no such checkpoint, or it is damaged.

@@ -18,7 +18,9 @@ import dacite
 import numpy as np
 
 from wave_jax.data.config import DataConfig
+from wave_jax.data.files import LABELS, read_labels
 from wave_jax.data.ngrams import NgramTokenizer
+from wave_jax.data.streams import Input, existing
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.errors import UserError, nearest, nearest_path, one_line
 from wave_jax.training.config import Config
@@ -112,6 +114,11 @@ def load_tokenizer(folder: Path, data: DataConfig) -> WordPiece:
     return NgramTokenizer(pieces, data.ngrams, data.stems, kept)
 
 
+def load_labels(folder: Path) -> tuple[str, ...]:
+    """Reads the names of a run's classes, in the order of its logits; UserError where it cannot."""
+    return read_labels(Input.file(existing(folder / LABELS), name=f"{folder}/{LABELS}"), "strict")
+
+
 def write_whole(path: Path, content: str | bytes, *, replace: bool = True) -> None:
     """Writes a file atomically; `replace=False` leaves an existing one as it is."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -120,8 +127,11 @@ def write_whole(path: Path, content: str | bytes, *, replace: bool = True) -> No
         if replace:
             part.replace(path)
         else:
-            with suppress(FileExistsError):
+            try:
                 os.link(part, path)
+            except OSError:  # it is there already, or the drive has no hard links, as FAT
+                if not path.exists():
+                    part.replace(path)
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)

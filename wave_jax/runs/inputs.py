@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import io
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +17,26 @@ from jax.sharding import Mesh
 from wave_jax.data.batches import EvalBatches, TrainBatches
 from wave_jax.data.config import DataConfig
 from wave_jax.data.dataset import Dataset, load_dataset, write_snapshot
+from wave_jax.data.layouts import LABELS
 from wave_jax.data.shapes import TOKEN_COST, Shapes
+from wave_jax.data.table import folded
 from wave_jax.data.tokenize import TokenizedDataset, tokenize_dataset
-from wave_jax.errors import UserError, listed
+from wave_jax.errors import UserError
 from wave_jax.models import ordered
 from wave_jax.models.bert import lowercases, vocabulary_file
 from wave_jax.models.config import sizes, table_rows
 from wave_jax.runs.files import TOKENIZER_FILE, load_tokenizer, save_tokenizer, write_whole
-from wave_jax.runs.workdir import SNAPSHOT, record_environment, with_snapshot
+from wave_jax.runs.initial import read_origin, save_initial
+from wave_jax.runs.workdir import (
+    SNAPSHOT,
+    check_paths,
+    final_folder,
+    record_environment,
+    with_snapshot,
+)
 from wave_jax.training.config import Config, epochs_for
 
-LABELS_FILE = "labels.json"
-
-_FEW_TEXTS = 100
+DIGESTS_FILE = "texts.npz"  # 8 bytes a text, by which `count_learned` knows it
 
 # Each further shape pads less but takes as long to compile as some tens of steps.
 _STEPS_PER_SHAPE, _MOST_SHAPES, _EVAL_SHAPES = 250, 7, 2
@@ -35,21 +45,51 @@ _STEPS_PER_SHAPE, _MOST_SHAPES, _EVAL_SHAPES = 250, 7, 2
 def read_dataset(config: Config, workdir: Path) -> tuple[Dataset, TokenizedDataset]:
     """Returns the run's texts, which a resumed run must have unchanged, and their tokens.
 
-    Writes tokenizer.json, labels.json and environment.json to the workdir.
+    Writes tokenizer.json, labels.json, environment.json, texts.npz, and what it starts from if any.
     """
+    check_paths(config.data, workdir)
+    known, onward = (workdir / TOKENIZER_FILE).is_file(), config.train.init_from is not None
+    tokenizer = load_tokenizer(workdir, config.data) if known else None
+    tokenizer = read_origin(config) if onward and not known else tokenizer
     dataset = load_dataset(with_snapshot(config.data, workdir))
     record_environment(workdir, dataset)
+    if not (workdir / DIGESTS_FILE).is_file():
+        learned, chosen = map(_digests, (dataset.train.texts, dataset.validation.texts))
+        before = _learned(Path(config.train.init_from), True) if config.train.init_from else None
+        learned = learned if before is None else np.concatenate([learned, before])
+        np.savez(file := io.BytesIO(), train=learned, validation=chosen, allow_pickle=False)
+        write_whole(workdir / DIGESTS_FILE, file.getvalue())
     if dataset.snapshot:
         write_snapshot(dataset, workdir / SNAPSHOT)
-    known = (workdir / TOKENIZER_FILE).is_file()
-    tokenizer = load_tokenizer(workdir, config.data) if known else None
     data, refit = with_vocabulary(config), config.train.refit
     tokenized = tokenize_dataset(data, dataset, tokenizer, validation_too=refit)
-    if tokenizer is None:  # the tokenizer last: while it is missing all are written again
+    if not known:  # the tokenizer last: while it is missing all are written again
         labels = json.dumps(list(dataset.label_names), ensure_ascii=False, indent=0)
-        write_whole(workdir / LABELS_FILE, labels + "\n")
+        write_whole(workdir / LABELS, labels + "\n")
+        if onward:
+            save_initial(config, dataset.label_names, workdir)
         save_tokenizer(workdir, tokenized.tokenizer)
     return dataset, tokenized
+
+
+def count_learned(workdir: Path, texts: Iterable[str], refit: bool) -> int | None:
+    """Counts the texts that the run learned from, white space folded.
+
+    By kept digests, so that it need not find its files again; None where none are kept. `refit`:
+    whether a refit counts, which learned from the validation texts too.
+    """
+    known = _learned(workdir, refit and final_folder(workdir) != workdir)
+    return None if known is None else int(np.isin(_digests(texts), known).sum())
+
+
+def _learned(workdir: Path, validation_too: bool) -> np.ndarray | None:
+    """Returns the digests of a run's training texts and of those of the run it started from."""
+    try:
+        with (workdir / DIGESTS_FILE).open("rb") as file, np.load(file) as arrays:
+            names = ["train", "validation"] if validation_too else ["train"]
+            return np.concatenate([arrays[name] for name in names])
+    except Exception:  # whatever NumPy, zipfile and zlib raise
+        return None
 
 
 def with_vocabulary(config: Config) -> DataConfig:
@@ -110,19 +150,11 @@ def eval_batches(
     )
 
 
-def little_data(texts: TokenizedDataset) -> str | None:
-    """Returns a warning if there are too few texts for meaningful figures, else None."""
-    learned, tested, found = texts.splits["train"].labels, len(texts.splits["test"].labels), []
-    if tested < _FEW_TEXTS:  # one standard error of an accuracy is 5 points or more
-        found.append(
-            f"{len(learned):,} texts to learn from and {tested:,} to test on, so accuracy is "
-            f"uncertain by up to {50 / tested**0.5:.0f} points either way"
-        )
-    counts = np.bincount(learned, minlength=len(texts.label_names))
-    for what, count in (("no text", 0), ("one text", 1)):
-        if names := [texts.label_names[label] for label in np.flatnonzero(counts == count)]:
-            found.append(f"{what} to learn from for {listed(names)}")
-    return f"Warning: {'; '.join(found)}. More rows help" if found else None
+def _digests(texts: Iterable[str]) -> np.ndarray:
+    """Returns 64 bits of each text, white space folded, uint64 [texts]."""
+    folds = (folded(text).encode("utf-8", "replace") for text in texts)
+    found = (hashlib.blake2b(fold, digest_size=8).digest() for fold in folds)
+    return np.frombuffer(b"".join(found), "<u8")
 
 
 def _layout(texts: TokenizedDataset, config: Config, mesh: Mesh) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,15 +15,17 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from rich.console import Console
 
-from wave_jax.data.dataset import Split
+from wave_jax.data.dataset import Dataset, Split
 from wave_jax.data.tokenize import TokenizedDataset, merge_validation
 from wave_jax.errors import Interrupted, UserError
 from wave_jax.models import build_model, read_pretrained
 from wave_jax.runs import metrics_log
 from wave_jax.runs.baseline import tfidf_accuracy
+from wave_jax.runs.cautions import cautions
 from wave_jax.runs.checkpoints import FOLDER, Checkpoints, finished_steps, restore_params
 from wave_jax.runs.files import explaining_disk_errors
-from wave_jax.runs.inputs import eval_batches, little_data, read_dataset, train_batches
+from wave_jax.runs.initial import load_initial
+from wave_jax.runs.inputs import count_learned, eval_batches, read_dataset, train_batches
 from wave_jax.runs.progress import ProgressDisplay
 from wave_jax.runs.signals import Interrupt
 from wave_jax.runs.workdir import REFIT, Summary, check_shared, claim, device_name, lock, save_batch
@@ -31,7 +34,7 @@ from wave_jax.training.callbacks import Callback, CallbackFactory, DivergenceGua
 from wave_jax.training.compilation import enable_compilation_cache, keep_freed_memory
 from wave_jax.training.config import Config, check_config
 from wave_jax.training.mesh import make_mesh, put, state_shardings
-from wave_jax.training.metrics import NonFiniteError
+from wave_jax.training.metrics import NonFiniteError, balanced_weights
 from wave_jax.training.task import Task
 from wave_jax.training.trainer import Trainer
 
@@ -60,6 +63,7 @@ def train(
     """
     console, workdir = console or Console(), Path(workdir)
     check_config(config)
+    made = config.workdir is None or not workdir.exists()
     found = distributed.on_primary(lambda: claim(workdir, config))
     check_shared(workdir)
     if not distributed.is_primary():
@@ -73,25 +77,37 @@ def train(
     keep_freed_memory()
     with Interrupt() as interrupt, ExitStack() as stack:
         distributed.on_primary(lambda: stack.enter_context(lock(workdir)))
+        if found == "new" and distributed.is_primary():
+            stack.push(partial(_empty_unbegun, workdir, made))
         stack.enter_context(distributed.noticing_lost_peers())
         stack.enter_context(explaining_disk_errors(workdir, "what was saved before stays"))
         try:
             summary = _run(config, workdir, console, interrupt, callbacks)
         except Interrupted as error:
-            kept = f"; what was learned so far is kept in {workdir}"
+            kept, again = f"; what was learned so far is kept in {workdir}", "resume"
             if not finished_steps(workdir / FOLDER):
-                kept = " before anything was learned and saved"
-            again = f"To resume:\n  {resume_command or 'repeat the call'}"
-            text = f"Stopped by {error.signal.name}{kept}. {again}"
-            console.print(text, markup=False, soft_wrap=True)
-            raise
-        except UserError:
-            begun = (workdir / metrics_log.METRICS_FILE).exists()
-            if found == "new" and distributed.is_primary() and not begun:
-                shutil.rmtree(workdir, ignore_errors=True)  # so the next try may name it again
+                kept, again = " before anything was learned and saved", "start again"
+            text = f"Stopped by {error.signal.name}{kept}. To {again}:"
+            _say(console, text, f"  {resume_command or 'repeat the call'}")
             raise
     console.print(summary.table())
     return summary
+
+
+def _empty_unbegun(workdir: Path, made: bool, kind: type | None, *_: object) -> None:
+    """Empties a new folder in which nothing was learned, so that the next try may name it again.
+
+    A folder that was `made` for the run goes, too. Several processes do so after a UserError alone,
+    which all of them have.
+    """
+    begun = bool(finished_steps(workdir / FOLDER) or metrics_log.read_rows(workdir))
+    begun = begun or (workdir / "nonfinite").exists()
+    if kind and not begun and (distributed.alone() or issubclass(kind, UserError)):
+        with suppress(OSError):
+            for path in workdir.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if made:
+                workdir.rmdir()
 
 
 def _run(
@@ -106,7 +122,14 @@ def _run(
         metrics_log.check_trackers(config.train)
     dataset, texts = distributed.primary_first(lambda: read_dataset(config, workdir))
     task = make_task(config, texts, mesh)
-    _announce(console, texts, task)
+    _announce(console, dataset, texts, task)
+    if (origin := config.train.init_from) is not None:
+        initial, new = load_initial(workdir)
+        task = dataclasses.replace(task, initial=initial)
+        held = [*dataset.validation.texts, *dataset.test.texts]
+        known = count_learned(workdir, held, refit=False) or 0  # no digests: not counted
+        what = f"and held-out texts that it has learned from: {known:,} of {len(held):,}"
+        _say(console, f"Starts from the parameters of {origin}; classes new to it: {new}, {what}")
     callbacks: list[Callback] = [make(task) for make in factories]
     if every := config.probe.every:
         callbacks.insert(0, GradientProbe(task.model, texts.splits["validation"], mesh, every))
@@ -121,12 +144,16 @@ def _run(
         refit = _fit(config, task, folder, console, interrupt).progress
     params, _ = restore_params(folder, "best")
     params = put(params, state_shardings(mesh, {"params": params})["params"])
-    tested = eval_batches(texts, "test", config, mesh, trainer.task.validation.shapes)
-    summary = Summary.of(workdir, texts, trainer, trainer.evaluator(params, tested), refit)
+    test = None
+    if len(dataset.test):
+        tested = eval_batches(texts, "test", config, mesh, trainer.task.validation.shapes)
+        test = trainer.evaluator(params, tested)
+    summary = Summary.of(workdir, texts, trainer, test, refit)
     if distributed.is_primary():
-        metrics_log.draw_curves(workdir)
+        if not console.quiet:  # nobody watches
+            metrics_log.draw_curves(workdir)
         summary.save()
-    if config.train.baseline:
+    if config.train.baseline and test:
         _say(console, "Fitting TF-IDF to compare with" if find_spec("sklearn") else None)
         pairs = learned.texts, learned.labels, dataset.test.texts, dataset.test.labels
         found = distributed.on_primary(lambda: tfidf_accuracy(*pairs))
@@ -183,7 +210,7 @@ def _refit_task(config: Config, texts: TokenizedDataset, trainer: Trainer) -> Ta
     per_epoch = -(-len(merged.splits["train"].labels) // config.train.batch_size)
     learning = dataclasses.replace(config.train, steps=max(1, round(epochs * per_epoch)))
     task = make_task(dataclasses.replace(config, train=learning), merged, trainer.task.mesh)
-    return dataclasses.replace(task, validation=None)
+    return dataclasses.replace(task, validation=None, initial=trainer.task.initial)
 
 
 def make_task(config: Config, texts: TokenizedDataset, mesh: Mesh) -> Task:
@@ -203,6 +230,8 @@ def make_task(config: Config, texts: TokenizedDataset, mesh: Mesh) -> Task:
         initial = read_pretrained(
             config.model, vocab_size=vocab_size, max_length=max_length, like=like
         )
+    classes, labels = len(texts.label_names), texts.splits["train"].labels
+    balanced = config.train.class_weights == "balanced"
     return Task(
         config=config.train,
         seed=config.seed,
@@ -211,20 +240,22 @@ def make_task(config: Config, texts: TokenizedDataset, mesh: Mesh) -> Task:
         batches=train_batches(texts, config, mesh),
         validation=eval_batches(texts, "validation", config, mesh),
         initial=initial,
+        class_weights=balanced_weights(labels, classes) if balanced else None,
     )
 
 
-def _announce(console: Console, texts: TokenizedDataset, task: Task) -> None:
+def _announce(console: Console, dataset: Dataset, texts: TokenizedDataset, task: Task) -> None:
     train, validation, test = (len(split.labels) for split in texts.splits.values())
     _say(
         console,
         texts.description,
         *texts.notes,
-        f"{train:,} texts for training, {validation:,} for validation, {test:,} for the test; "
+        f"{train:,} texts for training, {validation:,} for validation, "
+        f"{f'{test:,} for the test' if test else 'no test split'}; "
         f"{texts.tokenizer.vocab_size:,} tokens in the vocabulary",
         f"{task.total_steps:,} steps of {task.config.batch_size} texts, "
         f"{task.total_steps / task.steps_per_epoch:.3g} epochs, on {device_name()}",
-        little_data(texts),
+        *cautions(dataset, task.config),
     )
 
 

@@ -64,7 +64,7 @@ class ProgressDisplay:
         step, note = row["step"], f"loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}"
         text = f"step {step:>6}/{self._total}  {row['split']:<10}  {note}"
         if row["split"] == "validation":
-            self.line(text)
+            self.line(f"{text}  macro F1 {row['macro_f1']:.4f}")
             return
         speed = f"  {row['examples_per_s']:,.0f} examples/s"
         self._bar.update(self._task, note=note + speed)

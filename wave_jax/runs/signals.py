@@ -16,17 +16,20 @@ from wave_jax.training.distributed import StopAgreement, alone
 # In JAX's callback of the garbage collector Python prints an exception and continues, so a signal
 # that arrives there is sent again a moment later.
 _SWALLOWING = "_xla_gc_callback"
+_SHOW_CURSOR = b"\x1b[?25h"  # which a progress bar hides
 
 
 class Interrupt:
     """Handles SIGINT and SIGTERM while in use, if entered from the main thread.
 
-    Outside `deferred()` a signal raises Interrupted on the spot. Inside, `poll` raises it, in all
-    processes at the same call; a second Ctrl-C raises KeyboardInterrupt at once.
+    Outside `deferred()` the first signal raises Interrupted on the spot. Inside, `poll` raises it,
+    in all processes at the same call. After it a Ctrl-C says that the state is being saved, and
+    another one ends the process at once, with status 130; SIGTERM changes nothing any more.
     """
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self._warned = False  # that a further Ctrl-C ends the process
         self._agreement: StopAgreement | None = None  # while signals are deferred
         self._previous: dict[int, Any] = {}
 
@@ -58,12 +61,25 @@ class Interrupt:
             raise Interrupted(agreed)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.received == number == signal.SIGINT:
-            raise KeyboardInterrupt
+        if self.received is not None:
+            if number == signal.SIGINT:
+                self._insist()
+            return
         deferred = self._agreement is not None
         if not deferred and frame is not None and frame.f_code.co_name == _SWALLOWING:
-            threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
+            windows = os.name == "nt"  # where os.kill would end the process, whatever the signal
+            send, given = (signal.raise_signal, ()) if windows else (os.kill, (os.getpid(),))
+            threading.Timer(0.01, send, (*given, number)).start()
             return
         self.received = number
         if not deferred:
             raise Interrupted(number)
+
+    def _insist(self) -> None:
+        # past Python's streams and exits: the signal may have come in the midst of either
+        if self._warned:
+            os.write(2, _SHOW_CURSOR if os.isatty(2) else b"")
+            os._exit(128 + signal.SIGINT)
+        self._warned = True
+        doing = b"saving" if self._agreement else b"stopping"
+        os.write(2, doing + b"; press again to stop at once\n")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import importlib.metadata
 import json
 import platform
-import resource
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,10 +18,13 @@ from rich.table import Table
 
 import wave_jax
 from wave_jax.data.config import DataConfig
-from wave_jax.data.dataset import Dataset
+from wave_jax.data.dataset import DOCSTRINGS, Dataset
+from wave_jax.data.layouts import LABELS
+from wave_jax.data.streams import user_path
 from wave_jax.data.tokenize import TokenizedDataset
-from wave_jax.errors import UserError
+from wave_jax.errors import UserError, one_line
 from wave_jax.runs.files import CONFIG_FILE, differences, load_config, save_config, write_whole
+from wave_jax.runs.system import lock_file, process_peak_bytes
 from wave_jax.training.compilation import program_bytes
 from wave_jax.training.config import Config
 from wave_jax.training.evaluation import EvalResult
@@ -74,15 +74,11 @@ def lock(workdir: Path) -> Iterator[None]:
     The lock is the operating system's, on config.json: it ends with the process, however that ends.
     """
     with (workdir / CONFIG_FILE).open("r+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock_file(file):
             raise UserError(
                 f"another training is running in {workdir}: wait for it, stop it, or give another "
                 "--workdir"
-            ) from None
-        except OSError:  # a file system without locks: better without than not at all
-            pass
+            )
         yield
 
 
@@ -122,6 +118,7 @@ def record_environment(workdir: Path, dataset: Dataset) -> None:
         "backend": jax.default_backend(),
         "device": device_name(),
         "processes": jax.process_count(),
+        "folder": str(Path.cwd()),  # that relative paths start from
         "data": dataset.description,
         "data_hash": dataset.fingerprint,
     }
@@ -133,8 +130,7 @@ def check_unchanged(workdir: Path, dataset: Dataset) -> None:
 
     Changed texts are split differently: some that were trained on would be tested on.
     """
-    recorded = json.loads((workdir / ENVIRONMENT_FILE).read_text(encoding="utf-8"))
-    if recorded["data_hash"] != dataset.fingerprint:
+    if _environment(workdir)["data_hash"] != dataset.fingerprint:
         raise UserError(
             f"the texts have changed since the run in {workdir} began, or an earlier version split "
             f"them ({dataset.description}): bring the old ones back, start anew with another "
@@ -142,11 +138,29 @@ def check_unchanged(workdir: Path, dataset: Dataset) -> None:
         )
 
 
+def check_paths(data: DataConfig, workdir: Path) -> None:
+    """Raises UserError where a relative path leads nowhere here, but where the run began."""
+    began = Path(_environment(workdir).get("folder", ""))
+    for name in {data.source, data.test or data.source} - {DOCSTRINGS}:
+        path = user_path(name)
+        if not path.exists() and (began / path).exists():
+            where = f"the current folder, {Path.cwd()}, but in {began}, where the run began"
+            raise UserError(f"{path} is not in {where}: give the command there")
+
+
 def with_snapshot(data: DataConfig, workdir: Path) -> DataConfig:
     """Returns the data options, with the workdir's snapshot of docstrings as source if any."""
     folder = workdir / SNAPSHOT
-    kept = data.source == "docstrings" and (folder / "labels.json").is_file()
+    kept = data.source == DOCSTRINGS and (folder / LABELS).is_file()
     return dataclasses.replace(data, source=str(folder)) if kept else data
+
+
+def _environment(workdir: Path) -> dict[str, Any]:
+    path = workdir / ENVIRONMENT_FILE
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({one_line(error)}): start anew") from error
 
 
 def save_batch(workdir: Path, batches: Any, error: NonFiniteError, process: int) -> Path:
@@ -169,22 +183,25 @@ class Summary:
     workdir: str
     device: str  # kind and number
     steps: int
-    best_step: int  # of the best validation accuracy; tested, unless there was a refit
+    best_step: int  # of the best validation; tested, unless there was a refit
     validation_accuracy: float  # of that step
-    test_accuracy: float
-    test_loss: float  # mean cross-entropy
+    test_accuracy: float | None  # this and the next are None without a test split
+    test_loss: float | None  # mean cross-entropy
     test_examples: int
-    majority_share: float  # share of the test texts that have the most frequent class
+    majority_share: float | None  # share of the test texts that have the most frequent class
     parameters: int  # padding rows of the table excluded
     parameters_without_table: int
     seconds: float  # of training, without compilation and evaluation
     examples_per_s: float  # over all of it, loading included
     step_bytes: int | None  # of the largest compiled step: arguments, results, temporaries
-    process_bytes: int  # peak
+    process_bytes: int | None  # peak, where the system tells it
     device_bytes: int | None  # peak of the first device, where it is known
     texts_cut: dict[str, int]  # texts longer than `data.max_length` tokens, by split
     refit_steps: int = 0  # made on training and validation texts together
     baseline_accuracy: float | None = None  # of TF-IDF with logistic regression, if measured
+    selected_by: str = "accuracy"  # what made a validation the best one, `train.select_by`
+    validation_score: float | None = None  # its accuracy, macro F1 or loss; None in old runs
+    test_macro_f1: float | None = None
 
     @classmethod
     def of(
@@ -192,10 +209,10 @@ class Summary:
         workdir: Path,
         texts: TokenizedDataset,
         trainer: Trainer,
-        test: EvalResult,
+        test: EvalResult | None,
         refit: TrainProgress | None,
     ) -> Summary:
-        """Returns the summary of a training that has ended, and of its refit."""
+        """Returns the summary of a training that has ended, of its test and of its refit."""
         progress, task, tested = trainer.progress, trainer.task, texts.splits["test"].labels
         full, without = parameter_counts(trainer.state.params, texts.tokenizer.vocab_size)
         epochs, rest = divmod(progress.step, task.steps_per_epoch)
@@ -208,10 +225,13 @@ class Summary:
             steps=progress.step,
             best_step=progress.best_step,
             validation_accuracy=progress.best_accuracy,
-            test_accuracy=test.accuracy,
-            test_loss=test.loss,
-            test_examples=test.examples,
-            majority_share=float(np.bincount(tested).max() / len(tested)),
+            test_accuracy=test.accuracy if test else None,
+            test_loss=test.loss if test else None,
+            test_macro_f1=test.macro_f1 if test else None,
+            test_examples=len(tested),
+            majority_share=float(np.bincount(tested).max() / len(tested)) if test else None,
+            selected_by=task.config.select_by,
+            validation_score=abs(progress.best_score),
             parameters=full,
             parameters_without_table=without,
             seconds=progress.elapsed + (refit.elapsed if refit else 0),
@@ -240,14 +260,23 @@ class Summary:
         used = zip(("process", "training step", "device"), memory, strict=True)
         sizes = [f"{what} {size / 2**20:,.0f} MiB" for what, size in used if size is not None]
         cut = [f"{count:,} in {split}" for split, count in self.texts_cut.items()]
-        best = f"{self.validation_accuracy:.2%}, best at step {self.best_step:,} of {self.steps:,}"
+        score = "" if self.selected_by == "accuracy" else f" ({self.validation_score:.4f})"
+        best = f"{self.validation_accuracy:.2%}, best {self.selected_by}{score} at step "
+        best += f"{self.best_step:,} of {self.steps:,}"
         without = f"{self.parameters_without_table:,} without the embedding table"
         table = Table(show_header=False, box=None, pad_edge=False)
-        table.add_row("test accuracy", f"{self.test_accuracy:.2%} of {self.test_examples:,} texts")
+        tested = "no test split"
+        if self.test_accuracy is not None:
+            f1 = f", macro F1 {self.test_macro_f1:.4f}" if self.test_macro_f1 is not None else ""
+            tested = f"{self.test_accuracy:.2%} of {self.test_examples:,} texts{f1}"
+        table.add_row("test accuracy", tested)
         if self.baseline_accuracy is not None:
             what = f"{self.baseline_accuracy:.2%}, learned from the same texts"
             table.add_row("TF-IDF + logistic regression", what)
-        table.add_row("majority class", f"{self.majority_share:.2%}")
+        if self.majority_share is not None:
+            above = (self.test_accuracy or 0) > self.majority_share
+            note = "" if above else ", which the network does not exceed"
+            table.add_row("majority class", f"{self.majority_share:.2%}{note}")
         table.add_row("validation", best)
         if self.refit_steps:
             steps = f"{self.refit_steps:,} steps on training and validation texts together"
@@ -259,9 +288,3 @@ class Summary:
         table.add_row("texts truncated", ", ".join(cut))
         table.add_row("written to", self.workdir)
         return table
-
-
-def process_peak_bytes() -> int:
-    """Returns the peak memory of this process."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes, except on macOS

@@ -39,6 +39,9 @@ class TrainConfig:
     """AdamW's decay of the second moment."""
     label_smoothing: float = 0.0
     """Share of the target spread evenly over all classes."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """Weight of a text in the loss: 1, or N / (classes x texts of its class), so that every class
+    weighs alike. Reported losses and accuracies are unweighted."""
     table_optimizer: Literal["rows", "dense", "frozen"] = "rows"
     """AdamW of the embedding table: on the rows that a batch contains, on all rows, or not at
     all."""
@@ -46,6 +49,12 @@ class TrainConfig:
     """Precision of matrix products; sums and parameters stay in float32."""
     eval_every: int | None = None
     """Steps between validations; by default at the end of every epoch."""
+    select_by: Literal["accuracy", "macro-f1", "loss"] = "accuracy"
+    """What makes a validation the best one: the highest accuracy or mean F1 over the classes, or
+    the lowest loss."""
+    init_from: str | None = None
+    """Folder of a finished run to start from: its vocabulary and parameters, those of the output
+    for the classes of the same name. The network must be the same; the optimizer starts anew."""
     refit: bool = False
     """After the validated training, train anew on training and validation texts together, for as
     many epochs (up to the best one, if it was stopped early): its last parameters are the run's.
@@ -54,7 +63,8 @@ class TrainConfig:
     """At the end, also print the accuracy of TF-IDF with logistic regression on the same texts
     (needs the package scikit-learn; for at most a million texts times classes)."""
     early_stopping: int = 0
-    """Validations without a better accuracy after which training ends; 0 switches this off."""
+    """Validations without a better one (see --train.select-by) after which training ends; 0
+    switches this off."""
     checkpoint_every: int | None = None
     """Steps between checkpoints; by default at the end of every epoch."""
     keep: int = 2
@@ -103,12 +113,12 @@ class Config:
 
 
 def epochs_for(texts: int) -> int:
-    """Returns the number of epochs for so many training texts: 100,000 / texts, but 2 to 8.
+    """Returns the epochs for so many texts: 100,000 / texts, but 2 to 8, or 10,000 / texts if more.
 
-    >>> epochs_for(3_000), epochs_for(20_000), epochs_for(100_000)
-    (8, 5, 2)
+    >>> [epochs_for(texts) for texts in (250, 3_000, 20_000, 100_000)]
+    [40, 8, 5, 2]
     """
-    return min(max(round(100_000 / texts), 2), 8)
+    return max(min(max(round(100_000 / texts), 2), 8), round(10_000 / texts))
 
 
 def check_config(config: Config) -> None:

@@ -167,7 +167,7 @@ def join(
         if process == 0:
             _check_port(coordinator)
         print(f"Process {process} waits for all {processes}{where}, up to {wait} s", flush=True)
-    ctypes.CDLL(None).signal(signal.SIGABRT, _handle_abort)
+    ctypes.CDLL(None if os.name == "posix" else "ucrtbase").signal(signal.SIGABRT, _handle_abort)
     absent = (
         f"--distributed: not all processes came{where} within {wait} s: start every one of them, "
         "with the same --distributed.coordinator and --distributed.processes and a "

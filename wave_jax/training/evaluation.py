@@ -28,6 +28,7 @@ class EvalResult:
 
     loss: float  # mean cross-entropy (no label smoothing)
     accuracy: float  # share of examples whose largest logit is their label's
+    macro_f1: float  # mean of F1 over the classes that occur or are predicted
     examples: int  # N
     logits: np.ndarray  # float32 [N, C]
     labels: np.ndarray  # int32 [N]
@@ -79,5 +80,9 @@ def score(logits: np.ndarray, labels: np.ndarray) -> EvalResult:
     top = wide.max(axis=-1)
     log_sum = top + np.log(np.exp(wide - top[:, None]).sum(axis=-1))
     loss = float((log_sum - wide[np.arange(len(labels)), labels]).mean())
-    accuracy = float((logits.argmax(axis=-1) == labels).mean())
-    return EvalResult(loss, accuracy, len(labels), logits, labels)
+    predicted = logits.argmax(axis=-1)
+    hits, classes = predicted == labels, logits.shape[-1]
+    both = np.bincount(np.concatenate([predicted, labels]), minlength=classes)
+    f1 = 2 * np.bincount(labels[hits], minlength=classes) / np.maximum(both, 1)
+    accuracy, macro_f1 = float(hits.mean()), float(f1[both > 0].mean())
+    return EvalResult(loss, accuracy, macro_f1, len(labels), logits, labels)

@@ -86,23 +86,48 @@ def add_step(
     )
 
 
+def balanced_weights(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Returns N / (K count) for each class that occurs, float32 [classes]; 1 for the others.
+
+    `labels` are int [N] and K is the number of classes that occur: as in scikit-learn. The texts'
+    weights add up to N, and those of every class to N / K.
+
+    >>> balanced_weights(np.array([0, 0, 0, 2]), 3).tolist()
+    [0.6666666865348816, 1.0, 2.0]
+    """
+    counts = np.bincount(labels, minlength=classes)
+    present = np.count_nonzero(counts)
+    weights = len(labels) / (present * np.maximum(counts, 1))
+    return np.where(counts > 0, weights, 1.0).astype(np.float32)
+
+
 def classification_sums(
-    logits: jax.Array, labels: jax.Array, weights: jax.Array, label_smoothing: float = 0.0
+    logits: jax.Array,
+    labels: jax.Array,
+    weights: jax.Array,
+    label_smoothing: float = 0.0,
+    class_weights: np.ndarray | None = None,
 ) -> dict[str, jax.Array]:
     """Returns the weighted sums 'loss', 'correct' and 'examples' of a batch, float32 scalars.
 
-    `logits` are [B, C], `labels` int32 [B], `weights` float32 [B], 0 for padding rows.
+    `logits` are [B, C], `labels` int32 [B], `weights` float32 [B], 0 for padding rows. With
+    `class_weights` [C] there is a fourth sum, 'objective', in which the loss of a text (smoothed or
+    not) is also multiplied by the weight of its class; the others are without.
     """
     logits = logits.astype(jnp.float32)
     targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), label_smoothing)
     losses = optax.softmax_cross_entropy(logits, targets)
     correct = (jnp.argmax(logits, axis=-1) == labels).astype(jnp.float32)
     # where, not only a product: an infinity in a padding row must not spread
-    return {
+    sums = {
         "loss": jnp.sum(jnp.where(weights > 0, losses * weights, 0.0)),
         "correct": jnp.sum(correct * weights),
         "examples": jnp.sum(weights),
     }
+    if class_weights is not None:
+        weighted = losses * weights * jnp.asarray(class_weights)[labels]
+        sums["objective"] = jnp.sum(jnp.where(weights > 0, weighted, 0.0))
+    return sums
 
 
 class NonFiniteError(UserError):

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
@@ -30,10 +31,12 @@ class State:
 
 
 def with_params(state: State, given: Mapping[str, Any]) -> State:
-    """Returns a state with some parameters replaced; `given` is nested like `state.params`."""
+    """Returns a state with parameters replaced by `given`, nested alike; NaN replaces nothing."""
     params = flatten_dict(state.params)
     for path, value in flatten_dict(given).items():
-        params[path] = put(np.asarray(value, params[path].dtype), params[path].sharding)
+        new = put(np.asarray(value, params[path].dtype), params[path].sharding)
+        gaps = np.isnan(value).any()
+        params[path] = jnp.where(jnp.isnan(new), params[path], new) if gaps else new
     return dataclasses.replace(state, params=unflatten_dict(params))
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import linen as nn
 from jax.sharding import Mesh, NamedSharding
@@ -30,7 +31,10 @@ class _Rows(NamedTuple):
 class TrainStep:
     """A training step, whose method `step` is to be jitted with donated state.
 
-    The loss is the weighted mean over the batch; the step's randomness is fold_in(root, step).
+    The loss is the mean over the n texts of the batch, padding rows excluded. With `class_weights`
+    w it is sum_i w[y_i] loss_i / n: divided by n, not by the weights of the batch, so that a text
+    counts the same beside whichever others; balanced weights have mean 1 over an epoch. Reported
+    losses are without them. The step's randomness is fold_in(root, step).
     Models with `logits_from_rows` get the table's gradient as one row per distinct id; others get
     ids and a dense gradient. Where `state.table` is given, `update_rows` updates the table, as in
     `sparse_adamw` with its constants bound, and `optimizer` all else. The norm over all parameters
@@ -43,6 +47,7 @@ class TrainStep:
     update_rows: Callable[..., tuple[jax.Array, Any]]
     mesh: Mesh
     config: TrainConfig
+    class_weights: np.ndarray | None = None  # float32 [C], constants of the program
 
     def step(
         self, state: State, sums: MetricSums, root: jax.Array, batch: Any
@@ -93,10 +98,9 @@ class TrainStep:
             logits: Any = self.model.apply(
                 {"params": params}, *ids, batch.mask, deterministic=False, rngs=rngs, method=method
             )
-            sums = classification_sums(
-                logits, batch.labels, batch.weights, self.config.label_smoothing
-            )
-            return sums["loss"] / examples, sums
+            targets = batch.labels, batch.weights, self.config.label_smoothing
+            sums = classification_sums(logits, *targets, self.class_weights)
+            return sums.pop("objective", sums["loss"]) / examples, sums
 
         values = None
         if rows is not None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import linen as nn
 from jax.sharding import Mesh
@@ -32,7 +33,8 @@ class Task:
     mesh: Mesh
     batches: Any  # TrainBatches
     validation: Any  # EvalBatches; None: nothing is validated, so the last parameters count
-    initial: Mapping[str, Any] | None = None  # parameters to start from; those missing are drawn
+    initial: Mapping[str, Any] | None = None  # to start from; what is missing or NaN is drawn
+    class_weights: np.ndarray | None = None  # float32 [C], see `TrainStep`
 
     @property
     def steps_per_epoch(self) -> int:
@@ -100,7 +102,8 @@ class Task:
     def jitted_step(self, state: State) -> Any:
         """Returns the jitted training step; it donates the state passed to it."""
         rows, learner, mesh = partial(update_rows, **self._constants), self.learner, self.mesh
-        made = TrainStep(learner, self.optimizer, self.schedule, rows, mesh, self.config)
+        fixed = (self.optimizer, self.schedule, rows, mesh, self.config, self.class_weights)
+        made = TrainStep(learner, *fixed)
         shardings = (state_shardings(mesh, state), replicated(mesh))
         return jax.jit(made.step, donate_argnums=0, out_shardings=shardings)
 

@@ -34,16 +34,18 @@ class TrainProgress:
     elapsed: float = 0.0  # seconds of training, without compilation and evaluation
     window: float = 0.0  # seconds of `elapsed` since the last training row
     validated: int = 0  # step of the last completed validation
-    best_accuracy: float = -1.0  # of all validations
-    best_step: int = 0  # the earliest that had it
+    best_accuracy: float = -1.0  # of the best validation
+    best_step: int = 0  # its step, of equals the earliest
     without_better: int = 0  # validations since then, for early stopping
+    best_score: float = -1.0  # of all validations, by which the best one is chosen
 
-    def record(self, accuracy: float) -> bool:
-        """Records a validation; returns whether it is the best (of equals the earlier is)."""
+    def record(self, accuracy: float, score: float) -> bool:
+        """Records a validation; returns whether its score is the best."""
         self.validated, self.without_better = self.step, self.without_better + 1
-        if accuracy <= self.best_accuracy:
+        if self.best_step and not score > self.best_score:
             return False
-        self.best_accuracy, self.best_step, self.without_better = accuracy, self.step, 0
+        self.best_accuracy, self.best_score = accuracy, score
+        self.best_step, self.without_better = self.step, 0
         return True
 
 
@@ -107,7 +109,8 @@ class Trainer:
         if found is None:
             return False
         self.state, meta = found
-        self.progress = TrainProgress(**meta["position"])
+        position = meta["position"]  # of an earlier version without a score
+        self.progress = TrainProgress(**{"best_score": position["best_accuracy"]} | position)
         self._sums = put(MetricSums.from_json(meta["sums"]), replicated(self.task.mesh))
         self._saved = self.progress.step
         return True
@@ -188,9 +191,12 @@ class Trainer:
         """Returns whether the parameters are the best so far."""
         params = self._current_params()
         result: EvalResult = self.evaluator(params, self.task.validation, self._interrupt.poll)
-        self._write({"split": "validation", "loss": result.loss, "accuracy": result.accuracy})
+        row = {"loss": result.loss, "accuracy": result.accuracy, "macro_f1": result.macro_f1}
+        self._write({"split": "validation", **row})
         self._mark = time.perf_counter()
-        return self.progress.record(result.accuracy)
+        value = row[self.task.config.select_by.replace("-", "_")]
+        score = -value if self.task.config.select_by == "loss" else value
+        return self.progress.record(result.accuracy, score)
 
     def _current_params(self) -> Params:
         self._drain()

@@ -7,9 +7,9 @@ from collections import Counter
 
 import pytest
 
-from wave_jax.data import docstrings
 from wave_jax.data.config import DataConfig
 from wave_jax.data.dataset import load_dataset
+from wave_jax.data.sources import docstrings
 from wave_jax.errors import UserError
 
 

@@ -16,9 +16,10 @@ from typing import Any
 import tensorflow_datasets as tfds
 import tensorflow_datasets.core.download.downloader as downloader
 
+from wave_jax.data.archives import open_files
 from wave_jax.data.files import encodable, make_table
 from wave_jax.data.formats import mapped_rows, read_delimited
-from wave_jax.data.streams import open_files, user_path
+from wave_jax.data.streams import user_path
 from wave_jax.data.table import Columns, ColumnSpec, Table, choose_columns, remarks, row_name
 from wave_jax.errors import UserError, listed, nearest, one_line
 
@@ -34,10 +35,8 @@ def read_tfds(
 
     A data set already prepared in `folder` is read as it is; others are downloaded and prepared
     there. Where the test labels are withheld (-1), validation serves as the test split. Returns the
-    tables by split, and a description.
-
-    Raises:
-      UserError: no such data set, no network, prepared in another format, or unusable features.
+    tables by split, and a description. Raises UserError: no such data set, no network, prepared in
+    another format, or unusable features.
     """
     if not _NAME.fullmatch(name):
         raise UserError(f"tfds:{name} is not the name of a TFDS data set, such as tfds:glue/sst2")
@@ -99,9 +98,10 @@ class Dbpedia14(tfds.core.GeneratorBasedBuilder):
         spec = ColumnSpec(("title", "content"), "label", ("label", "title", "content"))
         numbers = [str(number) for number in range(1, len(self.CLASSES) + 1)]
         with open_files(place) as files:
-            if f"{split}.csv" not in files:
+            found = [files[name] for name in files if Path(name).name == f"{split}.csv"]
+            if not found:
                 raise UserError(f"{place.name} holds no {split}.csv")
-            _, rows = read_delimited(files[f"{split}.csv"], spec, ",")
+            _, rows = read_delimited(found[0], spec, ",")
             for row, (where, texts, number, _) in enumerate(rows, 1):
                 title, content = (encodable(str(t).strip(), "strict", where) for t in texts)
                 if number not in numbers:
@@ -123,11 +123,9 @@ def _read_split(builder: Any, split: str, columns: Columns, spec: ColumnSpec, na
         examples = builder.as_data_source(split=split)
     except (NotImplementedError, ValueError, ImportError) as error:
         kind = getattr(builder.info.file_format, "value", builder.info.file_format)
-        raise UserError(
-            f"{builder.info.data_dir} was prepared as {kind}, which cannot be read without "
-            "TensorFlow: prepare it as array_record in another folder, with --data.tfds-dir "
-            f"({one_line(error)})"
-        ) from error
+        what = f"{builder.info.data_dir} was prepared as {kind}, not readable without TensorFlow"
+        advice = "prepare it as array_record in another folder, with --data.tfds-dir"
+        raise UserError(f"{what}: {advice} ({one_line(error)})") from error
     origin = f"{name}, {split}"
     records = ((row_name(origin, i + 1), examples[i]) for i in range(len(examples)))
     rows = mapped_rows(columns, records)
@@ -177,9 +175,7 @@ def _prepare(name: str, data_dir: Path, manual: Path, spec: ColumnSpec) -> Any:
         reason = f"{type(error).__name__}: {one_line(error, 500)}"
         if isinstance(error, OSError) and request is not None:  # an error of `requests`
             reason = f"no connection to {request.url}"
-        raise UserError(
-            f"tfds:{name} is not in {data_dir} and could not be prepared there ({reason}); "
-            "without a network, give local files with --data.source PATH, or a folder where it "
-            "is prepared with --data.tfds-dir"
-        ) from error
+        what = f"tfds:{name} is not in {data_dir} and could not be prepared there ({reason})"
+        advice = "give local files with --data.source PATH, or where it is with --data.tfds-dir"
+        raise UserError(f"{what}; without a network, {advice}") from error
     return builder

@@ -1,0 +1,1 @@
+"""Texts that are no files of the user's: docstrings, TensorFlow Datasets, Hugging Face's hub."""

@@ -77,15 +77,10 @@ def prepare_source(
             write_snapshot(dataset, folder)
         except OSError as error:
             raise UserError(f"{folder} cannot be written: {error.strerror}") from error
-<<<<<<< HEAD
     path = user_path(source)
-    if not source.startswith(TFDS):  # the name of '.' and '..' too
+    if not source.startswith((TFDS, HUB)):  # the name of '.' and '..' too
         source = os.path.basename(os.path.abspath(path)) or source
     name = paper_name(source) or paper_name(path.resolve().parent.name) or source
-=======
-    if not source.startswith((TFDS, HUB)):  # the name of '.' and '..' too
-        source = os.path.basename(os.path.abspath(user_path(source))) or source
->>>>>>> main
     return PreparedSource(
         name=name + note,
         source=source,

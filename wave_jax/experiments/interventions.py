@@ -19,23 +19,22 @@ _PHASES_OF = 1_024  # texts whose phases are tampered with
 _AT_ONCE = 64
 
 
-def examine(config: Config, workdir: Path) -> dict[str, Any]:
+def examine(config: Config, shuffle: bool, workdir: Path) -> dict[str, Any]:
     """Returns which test texts a finished run gets right, also with shuffled words and phases.
 
-    'right' has a bit for each test text, in hexadecimal; 'shuffled_accuracy' is that on the same
-    texts with their words in random order; 'phases', of one layer of waves, has the accuracy on the
-    first texts 'as they are', with all phases at pi/2 ('right angles'), and with phases permuted
-    among the tokens of a text ('in a text') and of a batch ('across texts').
+    'right' has a bit for each test text, in hexadecimal. With `shuffle`, 'shuffled_accuracy' is that
+    on the same texts with their words in random order. Without, waves read linearly have 'phases':
+    the accuracy on the first texts 'as they are', with all phases at pi/2 ('right angles'), and with
+    phases permuted among the tokens of a text ('in a text') and of a batch ('across texts').
     """
     classifier = load(workdir, fold=False)
     test = load_dataset(config.data).test
     right = classifier.logits(test.texts).argmax(axis=1) == test.labels
-    shuffled = classifier.logits(shuffled_words(test.texts)).argmax(axis=1) == test.labels
-    found: dict[str, Any] = {
-        "right": np.packbits(right).tobytes().hex(),
-        "shuffled_accuracy": float(shuffled.mean()),
-    }
-    if getattr(classifier.model, "layers", 0) == 1 and hasattr(classifier.model, "polar"):
+    found: dict[str, Any] = {"right": np.packbits(right).tobytes().hex()}
+    if shuffle:
+        shuffled = classifier.logits(shuffled_words(test.texts)).argmax(axis=1) == test.labels
+        found["shuffled_accuracy"] = float(shuffled.mean())
+    elif config.model.kind == "wave" and config.model.head == "linear":
         found["phases"] = _without_phases(classifier, test)
     return found
 

@@ -21,7 +21,7 @@ from wave_jax.models.build import for_kind
 from wave_jax.training.config import Config
 
 RATES, ENCODER_RATES = (1e-3, 3e-3, 1e-2, 3e-2), (3e-4, 1e-3, 3e-3, 1e-2)
-SIZES = (500, 1_000, 2_000, 4_000, 8_000, 16_000, 27_000)  # of learning curves
+SIZES = (500, 2_000, 8_000, 27_000)  # of learning curves
 PROBED_EVERY = 20  # steps
 
 # The default recipe, but for the linear path, which would hide what the rest can do, and for the
@@ -34,7 +34,8 @@ _RECIPE: dict[str, dict[str, Any]] = {
     },
     "train": {"epochs": None, "b1": 0.0, "weight_decay": 0.0, "clip_norm": 0.0},
 }  # fmt: skip
-_WORDS = {"data": {"ngrams": 1, "stems": (), "max_length": 64}}
+_SHORT = 64  # tokens, where order is at stake
+_WORDS = {"data": {"ngrams": 1, "stems": (), "max_length": _SHORT}}
 _DENSE = {**_WORDS, "model": {"variants": "dense", "dim": 64}}
 _ENCODER: dict[str, Any] = {
     **_WORDS,
@@ -80,7 +81,7 @@ PATHS = ("both", "magnitude", "phase")
 TEXT_POOLINGS = ("cls", "mean")
 ORDERS = (
     contender("words (the default network)", _WORDS),
-    contender("pairs of words", {"data": {"max_length": 64}}),
+    contender("pairs of words", {"data": {"max_length": _SHORT}}),
     contender("sinusoidal positions", _DENSE, position="sinusoidal"),
     contender("learned positions", _DENSE, position="learned"),
     contender("scopes of sentences", _WORDS, scopes=("sentence", "input")),
@@ -117,15 +118,15 @@ def study_jobs(plan: Plan) -> Jobs:
             chosen = contender(each.name, each.changes, head=head)
             jobs |= _tuned(plan, ("pooling", data.name, each.name, head), data, chosen)
         jobs |= _path_jobs(plan, data)
+    jobs |= _backpropagation_jobs(plan, plain[0])
+    for data in plain:
         if data.name not in ORDER_SKIPS:
-            pair = (data, sets[f"{data.name}, shuffled"])
-            for each, texts in ((each, texts) for each in ORDERS for texts in pair):
-                jobs |= _tuned(plan, ("order", data.name, each.name, texts.name), texts, each)
+            jobs |= _order_jobs(plan, data, sets[f"{data.name}, shuffled"])
     jobs |= _transformer_jobs(plan, plain[0])
     for size, each in ((size, each) for size in SIZES for each in CURVES):
         if sample := sets.get(f"{plain[0].name}, {size} texts"):
             jobs |= _tuned(plan, ("curves", size, each.name), sample, each)
-    return jobs | _backpropagation_jobs(plan, plain[0])
+    return jobs
 
 
 def _path_jobs(plan: Plan, data: PreparedSource) -> Jobs:
@@ -139,7 +140,21 @@ def _path_jobs(plan: Plan, data: PreparedSource) -> Jobs:
             for path in PATHS[1:]:
                 each = contender("modulation", whole.changes, gradient=path)
                 key = ("paths", data.name, pooling, path, "runs")
-                jobs[key] = [_run(data, each.name, each, rate, s) for s in range(plan.seeds)]
+                jobs[key] = _runs(plan, data, each, rate)
+    return jobs
+
+
+def _order_jobs(plan: Plan, data: PreparedSource, shuffled: PreparedSource) -> Jobs:
+    """Trains on texts as they are and with shuffled words, at the rate that is best for the former.
+
+    The former are tested on shuffled texts too.
+    """
+    jobs: Jobs = {}
+    for each in ORDERS:
+        key = ("order", data.name, each.name)
+        jobs |= _tuned(plan, (*key, data.name), data, each)
+        if rate := best_rate(plan, data, each):
+            jobs[*key, shuffled.name, "runs"] = _runs(plan, shuffled, each, rate)
     return jobs
 
 
@@ -164,9 +179,8 @@ def _backpropagation_jobs(plan: Plan, data: PreparedSource) -> Jobs:
     for op in ("modulation", "interference"):
         for pooling in TEXT_POOLINGS:
             probe = {"probe": {"every": PROBED_EVERY}}
-            each = contender(op, probe, op=op, pooling=pooling)
-            runs = [_run(data, f"{op}-probed", each, 3e-3, s) for s in range(plan.seeds)]
-            jobs["backpropagation", op, pooling] = runs
+            each = contender(f"{op}-probed", probe, op=op, pooling=pooling)
+            jobs["backpropagation", op, pooling] = _runs(plan, data, each, 3e-3)
     return jobs
 
 
@@ -174,8 +188,12 @@ def _tuned(plan: Plan, key: tuple[Any, ...], data: PreparedSource, each: Contend
     """Returns the trials of each rate, and, when all are made, the runs at the best one."""
     jobs: Jobs = {(*key, "trials"): list(_trials(data, each))}
     if rate := best_rate(plan, data, each):
-        jobs[*key, "runs"] = [_run(data, each.name, each, rate, s) for s in range(plan.seeds)]
+        jobs[*key, "runs"] = _runs(plan, data, each, rate)
     return jobs
+
+
+def _runs(plan: Plan, data: PreparedSource, each: Contender, rate: float) -> list[Job]:
+    return [_run(data, each.name, each, rate, seed) for seed in range(plan.seeds)]
 
 
 def best_rate(plan: Plan, data: PreparedSource, each: Contender) -> float | None:
@@ -198,8 +216,9 @@ def _run(data: PreparedSource, name: str, each: Contender, rate: float, seed: in
 def _cached_run(data: PreparedSource, name: str, changes: Any, rate: float, seed: int) -> Job:
     config = study_config(changes, rate, seed)
     config = replace(config, data=replace(config.data, source=data.folder))
+    shuffle = config.data.max_length == _SHORT
     stem = "study-" + "".join(c if c.isalnum() else "-" for c in name.lower())
-    return run_job(config, stem, data, examine=partial(examine, config))
+    return run_job(config, stem, data, examine=partial(examine, config, shuffle))
 
 
 def study_config(changes: Any, rate: float, seed: int) -> Config:

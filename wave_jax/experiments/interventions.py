@@ -20,12 +20,13 @@ _AT_ONCE = 64
 
 
 def examine(config: Config, shuffle: bool, workdir: Path) -> dict[str, Any]:
-    """Returns which test texts a finished run gets right, also with shuffled words and phases.
+    """Returns which test texts a finished run gets right, and what tampering costs.
 
-    'right' has a bit for each test text, in hexadecimal. With `shuffle`, 'shuffled_accuracy' is that
-    on the same texts with their words in random order. Without, waves read linearly have 'phases':
-    the accuracy on the first texts 'as they are', with all phases at pi/2 ('right angles'), and with
-    phases permuted among the tokens of a text ('in a text') and of a batch ('across texts').
+    'right' has a bit for each test text, in hexadecimal. With `shuffle`, 'shuffled_accuracy' is
+    that on the same texts with their words in random order. Without, waves read linearly have
+    'phases': the accuracy on the first texts 'as they are', with all phases at pi/2 ('right
+    angles'), and with phases permuted among the tokens of a text ('in a text') and of a batch
+    ('across texts').
     """
     classifier = load(workdir, fold=False)
     test = load_dataset(config.data).test

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -21,18 +22,14 @@ class Difference(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        return f"{self.mean:+.2f} [{self.low:+.2f}, {self.high:+.2f}] {self.verdict}"
+        """Returns the numbers, and '>' or '<' 0, '=' within the bounds of equivalence, or '?'.
 
-    @property
-    def verdict(self) -> str:
-        """What the interval says: '>' or '<' 0, '=' within the bounds of equivalence, or '?'.
-
-        >>> Difference(0.1, -0.2, 0.4).verdict, Difference(1.0, 0.7, 1.3).verdict
-        ('=', '>')
+        >>> print(Difference(0.1, -0.2, 0.4), Difference(1.0, 0.7, 1.3))
+        +0.10 [-0.20, +0.40] = +1.00 [+0.70, +1.30] >
         """
         sign = ">" if self.low > 0 else "<" if self.high < 0 else ""
         level = "=" if self.low >= -BOUND and self.high <= BOUND else ""
-        return sign + level or "?"
+        return f"{self.mean:+.2f} [{self.low:+.2f}, {self.high:+.2f}] {sign + level or '?'}"
 
 
 def right(records: Sequence[Record]) -> np.ndarray:
@@ -48,17 +45,20 @@ def difference(first: np.ndarray, second: np.ndarray) -> Difference:
     The interval is that of a bootstrap which draws texts, the same for both, and seeds, anew for
     each; texts and seeds are both samples.
     """
-    rng, count = np.random.default_rng(0), first.shape[1]
-    drawn = np.zeros((_RESAMPLES, count), np.float32)
-    for row in drawn:
-        np.add.at(row, rng.integers(count, size=count), 1 / count)
-    by_seed = (x.astype(np.float32) @ drawn.T for x in (first, second))
-    seeds = (rng.integers(len(x), size=(len(x), _RESAMPLES)) for x in (first, second))
-    means = [
-        np.take_along_axis(accuracy, chosen, axis=0).mean(axis=0)
-        for accuracy, chosen in zip(by_seed, seeds, strict=True)
-    ]
-    values = means[0] - means[1]
-    low, high = np.quantile(values, (0.025, 0.975))
-    mean = first.mean() - second.mean()
-    return Difference(*(100 * float(x) for x in (mean, low, high)))
+    rng = np.random.default_rng(1)
+
+    def resampled(right: np.ndarray) -> np.ndarray:
+        accuracy = right @ _weights(right.shape[1])
+        seeds = rng.integers(len(right), size=accuracy.shape)
+        return np.take_along_axis(accuracy, seeds, axis=0).mean(axis=0)
+
+    low, high = np.quantile(resampled(first) - resampled(second), (0.025, 0.975))
+    return Difference(*(100 * float(x) for x in (first.mean() - second.mean(), low, high)))
+
+
+@cache
+def _weights(texts: int) -> np.ndarray:
+    """Returns the share of each text in each resample, float32 [texts, resamples]."""
+    rng = np.random.default_rng(0)
+    drawn = rng.multinomial(texts, np.full(texts, 1 / texts), size=_RESAMPLES)
+    return (drawn.T / texts).astype(np.float32)

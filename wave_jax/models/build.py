@@ -6,9 +6,13 @@ import dataclasses
 from typing import Any, TypeAlias
 
 from wave_jax.errors import UserError
-from wave_jax.models.baselines import EncoderClassifier, LinearClassifier, MeanClassifier
+from wave_jax.models.baselines import (
+    EncoderClassifier,
+    LinearClassifier,
+    MeanClassifier,
+    PoolingClassifier,
+)
 from wave_jax.models.config import Kind, ModelConfig, Sizes, sizes
-from wave_jax.models.pooling import PoolingClassifier
 from wave_jax.models.wave_classifier import WaveClassifier
 from wave_jax.ops import ReadoutKind, Superposition
 

@@ -23,7 +23,7 @@ from wave_jax.data.dataset import load_dataset
 from wave_jax.errors import UserError
 from wave_jax.inference import load
 from wave_jax.models.config import ModelConfig
-from wave_jax.runs.baseline import tfidf_accuracy
+from wave_jax.runs.baseline import tfidf_right
 from wave_jax.runs.checkpoints import restore_params
 from wave_jax.runs.files import load_config
 from wave_jax.runs.job import train
@@ -146,11 +146,11 @@ def test_a_linear_model_is_set_beside_the_result(finished, refitted, config):
         assert summary.baseline_accuracy > 0.9, "words tell the classes apart"
     data = load_dataset(config.data)
     only = (data.train.texts, data.train.labels, data.test.texts, data.test.labels)
-    assert finished[0].baseline_accuracy == tfidf_accuracy(*only)
+    assert finished[0].baseline_accuracy == tfidf_right(*only).mean()
     shown = quiet()
     shown.print(finished[0].table())
     assert "TF-IDF + logistic regression" in shown.file.getvalue()
-    assert tfidf_accuracy(["!", "?"], np.array([0, 1]), ["!"], np.array([0])) is None, "no words"
+    assert tfidf_right(["!", "?"], np.array([0, 1]), ["!"], np.array([0])) is None, "no words"
 
 
 def test_another_configuration_is_refused(finished, config):

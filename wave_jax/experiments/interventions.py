@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from wave_jax.data.dataset import Dataset, Split, load_dataset
+from wave_jax.experiments.paired import packed
 from wave_jax.inference import Classifier, load
 from wave_jax.training.config import Config
 
@@ -29,7 +30,7 @@ def examine(config: Config, shuffle: bool, workdir: Path) -> dict[str, Any]:
     classifier = load(workdir, fold=False)
     test = load_dataset(config.data).test
     right = classifier.logits(test.texts).argmax(axis=1) == test.labels
-    found: dict[str, Any] = {"right": np.packbits(right).tobytes().hex()}
+    found: dict[str, Any] = {"right": packed(right)}
     if shuffle:
         answers = classifier.logits(shuffled_words(test.texts)).argmax(axis=1)
         found["shuffled_accuracy"] = float(np.mean(answers == test.labels))

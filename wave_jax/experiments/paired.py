@@ -32,6 +32,11 @@ class Difference(NamedTuple):
         return f"{self.mean:+.2f} [{self.low:+.2f}, {self.high:+.2f}] {sign + level or '?'}"
 
 
+def packed(right: np.ndarray) -> str:
+    """Returns bool [texts] as a bit each, in hexadecimal."""
+    return np.packbits(right).tobytes().hex()
+
+
 def right(records: Sequence[Record]) -> np.ndarray:
     """Returns which test texts each run got right, bool [runs, texts]."""
     count = records[0]["result"]["test_examples"]

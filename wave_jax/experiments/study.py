@@ -14,13 +14,20 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from wave_jax.data.config import DataConfig
+from wave_jax.data.dataset import load_dataset
+from wave_jax.errors import UserError
+from wave_jax.experiments.costs import cost_job
 from wave_jax.experiments.interventions import examine, shuffled_dataset
+from wave_jax.experiments.paired import packed
 from wave_jax.experiments.plan import PAPER_RUN, Job, Jobs, Plan
 from wave_jax.experiments.sources import PreparedSource, prepare_source
 from wave_jax.experiments.training_runs import run_job
 from wave_jax.models.build import for_kind
+from wave_jax.runs.baseline import tfidf_right
 from wave_jax.training.config import Config
 
+TFIDF = "TF-IDF + LR"
 RATES, ENCODER_RATES = (1e-3, 3e-3, 1e-2, 3e-2), (3e-4, 1e-3, 3e-3, 1e-2)
 HEADS = ("linear", "ffn")
 PATHS = ("both", "magnitude", "phase")
@@ -114,6 +121,9 @@ def study_jobs(plan: Plan) -> Jobs:
         for each, head in itertools.product(POOLINGS, HEADS):
             chosen = each._replace(config=changed(each.config, model={"head": head}))
             jobs |= _tuned(plan, ("pooling", data.name, each.name, head), data, chosen)
+        about = {"source": f"{data.source} {data.fingerprint[:16]}"}
+        baseline = cost_job(f"study-tf-idf-{data.slug}", about, partial(_tfidf, data))
+        jobs["pooling", data.name, TFIDF, HEADS[0], "runs"] = [baseline]
         jobs |= _path_jobs(plan, data)
     for op, pooling in itertools.product(("modulation", "interference"), TEXT_POOLINGS):
         config = changed(RECIPE, model={"op": op, "pooling": pooling}, probe={"every": 20})
@@ -140,6 +150,17 @@ def best_rate(plan: Plan, data: PreparedSource, each: Contender) -> float | None
     found = [plan.find(_run(data, each, rate, 0)) for rate in each.rates]
     scores = [record["result"]["validation_accuracy"] for record in found if record is not None]
     return each.rates[scores.index(max(scores))] if len(scores) == len(each.rates) else None
+
+
+def _tfidf(data: PreparedSource) -> dict[str, Any]:
+    texts = load_dataset(DataConfig(source=data.folder))
+    train, test = texts.train, texts.test
+    right = tfidf_right(train.texts, train.labels, test.texts, test.labels)
+    if right is None:
+        raise UserError("the study compares with scikit-learn: pip install scikit-learn")
+    return {
+        "right": packed(right), "test_examples": len(right), "test_accuracy": float(right.mean()),
+    }  # fmt: skip
 
 
 def _path_jobs(plan: Plan, data: PreparedSource) -> Jobs:

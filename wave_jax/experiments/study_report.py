@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from wave_jax.experiments import study
 from wave_jax.experiments.paired import BOUND, difference, right
 from wave_jax.experiments.paper_report import LABELS, STYLE, Section, finish, spread, subplots
 from wave_jax.experiments.plan import Found, Plan, Record
-from wave_jax.experiments.study import CURVES, HEADS, ORDERS, PATHS, POOLINGS, SIZES, TEXT_POOLINGS
 
-_WAVE, *_OTHERS = (each.name for each in POOLINGS)
+_WAVE, *_OTHERS = (each.name for each in study.POOLINGS)
 _COLOURS = ("#004f7c", "#d55e00")
 _MEASURES = {
     "magnitude_share": "magnitude path's share of the energy",
@@ -70,25 +70,25 @@ def _cells(found: Found, key: Key, other: Key = ()) -> list[str]:
 
 
 def _poolings(found: Found, data: str) -> Rows:
-    for name in (_WAVE, *_OTHERS):
+    for name in (_WAVE, *_OTHERS, study.TFIDF):
         row = [name]
-        for head in HEADS:
+        for head in study.HEADS:
             key, wave = (("pooling", data, each, head, "runs") for each in (name, _WAVE))
             row += _cells(found, key, wave)
-            rate = found[key][0]["config"]["train"].get("learning_rate") if key in found else None
-            row[-2] += f", {rate:g}" if rate else ""
+            if key in found and name != study.TFIDF:
+                row[-2] += f", {found[key][0]['config']['train']['learning_rate']:g}"
         yield row
 
 
 def _paths(found: Found, data: str) -> Rows:
-    for pooling in TEXT_POOLINGS:
-        both, *_ = keys = [("paths", data, pooling, path, "runs") for path in PATHS]
+    for pooling in study.TEXT_POOLINGS:
+        both, *_ = keys = [("paths", data, pooling, path, "runs") for path in study.PATHS]
         for key in keys:
             yield [f"{pooling}, {key[3]}", *_cells(found, key, both)]
 
 
 def _phases(found: Found, data: str) -> Rows:
-    for pooling in TEXT_POOLINGS:
+    for pooling in study.TEXT_POOLINGS:
         records = found.get(("paths", data, pooling, "both", "runs"), [])
         cases = [record["result"]["phases"] for record in records]
         names = cases[0] if cases else ()
@@ -96,7 +96,7 @@ def _phases(found: Found, data: str) -> Rows:
 
 
 def _orders(found: Found, data: str) -> Rows:
-    for each in ORDERS:
+    for each in study.ORDERS:
         plain, mixed = (
             ("order", data, each.name, texts, "runs") for texts in (data, f"{data}, shuffled")
         )
@@ -126,8 +126,8 @@ def _settings(found: Found) -> Rows:
 
 
 def _sizes(found: Found) -> Rows:
-    for size in SIZES:
-        keys = (("curves", size, each.name, "runs") for each in CURVES)
+    for size in study.SIZES:
+        keys = (("curves", size, each.name, "runs") for each in study.CURVES)
         yield [f"{size:,}", *(_cells(found, key)[0] for key in keys)]
 
 
@@ -156,14 +156,14 @@ def _gradients(found: Found) -> Rows:
 
 def _draw_poolings(found: Found, sets: list[str]) -> Figure | None:
     """Draws how far each pooling is ahead of the wave, with its interval, for each set."""
-    sets = [data for data in sets if ("pooling", data, _WAVE, HEADS[0], "runs") in found]
+    sets = [data for data in sets if ("pooling", data, _WAVE, study.HEADS[0], "runs") in found]
     if not sets:
         return None
     figure, axes = subplots(1, len(sets), width=3.2, height=3.4)
     for panel, data in zip(axes[0], sets, strict=True):
         panel.axvspan(-BOUND, BOUND, color="#dddddd", linewidth=0)
         panel.axvline(0, color="#666666", linewidth=0.8)
-        for head, shift, colour in zip(HEADS, (-0.15, 0.15), _COLOURS, strict=True):
+        for head, shift, colour in zip(study.HEADS, (-0.15, 0.15), _COLOURS, strict=True):
             keys = [("pooling", data, name, head, "runs") for name in (_WAVE, *_OTHERS)]
             for place, key in enumerate(keys[1:]):
                 if key in found and keys[0] in found:
@@ -174,7 +174,7 @@ def _draw_poolings(found: Found, sets: list[str]) -> Figure | None:
         panel.invert_yaxis()
         panel.set_title(data, fontsize=10)
         finish(panel, "points ahead of modulation", "", legend=False)
-    for head, colour in zip(HEADS, _COLOURS, strict=True):
+    for head, colour in zip(study.HEADS, _COLOURS, strict=True):
         axes[0, 0].plot([], [], "o-", color=colour, label=f"head: {head}")
     _legend_above(figure, axes)
     return figure

@@ -20,7 +20,7 @@ from wave_jax.data.tokenize import TokenizedDataset, merge_validation
 from wave_jax.errors import Interrupted, UserError
 from wave_jax.models import build_model, read_pretrained
 from wave_jax.runs import metrics_log
-from wave_jax.runs.baseline import tfidf_accuracy
+from wave_jax.runs.baseline import tfidf_right
 from wave_jax.runs.cautions import cautions
 from wave_jax.runs.checkpoints import FOLDER, Checkpoints, finished_steps, restore_params
 from wave_jax.runs.files import explaining_disk_errors
@@ -156,8 +156,9 @@ def _run(
     if config.train.baseline and test:
         _say(console, "Fitting TF-IDF to compare with" if find_spec("sklearn") else None)
         pairs = learned.texts, learned.labels, dataset.test.texts, dataset.test.labels
-        found = distributed.on_primary(lambda: tfidf_accuracy(*pairs))
-        summary = dataclasses.replace(summary, baseline_accuracy=found)
+        found = distributed.on_primary(lambda: tfidf_right(*pairs))
+        accuracy = None if found is None else float(found.mean())
+        summary = dataclasses.replace(summary, baseline_accuracy=accuracy)
         if distributed.is_primary():
             summary.save()
     return summary

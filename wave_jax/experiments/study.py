@@ -28,7 +28,8 @@ from wave_jax.runs.baseline import tfidf_right
 from wave_jax.training.config import Config
 
 TFIDF = "TF-IDF + LR"
-RATES, ENCODER_RATES = (1e-3, 3e-3, 1e-2, 3e-2), (3e-4, 1e-3, 3e-3, 1e-2)
+RATES = (1e-3, 3e-3, 1e-2, 3e-2)
+SMALL_RATES = (3e-4, 1e-3, 3e-3, 1e-2)  # of networks with a feed-forward
 HEADS = ("linear", "ffn")
 PATHS = ("both", "magnitude", "phase")
 TEXT_POOLINGS = ("cls", "mean")
@@ -91,9 +92,9 @@ ORDERS = (
     Contender("sinusoidal positions", changed(_DENSE, model={"position": "sinusoidal"})),
     Contender("learned positions", changed(_DENSE, model={"position": "learned"})),
     Contender("scopes of sentences", changed(_WORDS, model={"scopes": ("sentence", "input")})),
-    Contender("two layers", changed(_DENSE, model={"head": "ffn", "layers": 2})),
-    Contender("Transformer", changed(_ENCODER, model={"kind": "transformer"}), ENCODER_RATES),
-    Contender("FNet", changed(_ENCODER, model={"kind": "fnet"}), ENCODER_RATES),
+    Contender("two layers", changed(_DENSE, model={"head": "ffn", "layers": 2}), SMALL_RATES),
+    Contender("Transformer", changed(_ENCODER, model={"kind": "transformer"}), SMALL_RATES),
+    Contender("FNet", changed(_ENCODER, model={"kind": "fnet"}), SMALL_RATES),
 )
 CURVES = (POOLINGS[0], POOLINGS[2], POOLINGS[5], ORDERS[6])
 
@@ -119,7 +120,8 @@ def study_jobs(plan: Plan) -> Jobs:
     jobs: Jobs = {}
     for data in plain:
         for each, head in itertools.product(POOLINGS, HEADS):
-            chosen = each._replace(config=changed(each.config, model={"head": head}))
+            config = changed(each.config, model={"head": head})
+            chosen = Contender(each.name, config, RATES if head == HEADS[0] else SMALL_RATES)
             jobs |= _tuned(plan, ("pooling", data.name, each.name, head), data, chosen)
         about = {"source": f"{data.source} {data.fingerprint[:16]}"}
         baseline = cost_job(f"study-tf-idf-{data.slug}", about, partial(_tfidf, data))
@@ -133,7 +135,7 @@ def study_jobs(plan: Plan) -> Jobs:
         if data.name not in ORDER_SKIPS:
             jobs |= _order_jobs(plan, data, sets[f"{data.name}, shuffled"])
     for rate, warmup, scale, table in itertools.product(
-        ENCODER_RATES, WARMUPS, SCALES_TRIED, ("rows", "frozen")
+        SMALL_RATES, WARMUPS, SCALES_TRIED, ("rows", "frozen")
     ):
         train = {"warmup_steps": warmup, "table_optimizer": table}
         config = changed(ORDERS[6].config, model={"table_scale": scale}, train=train)

@@ -32,7 +32,7 @@ def draw_study(plan: Plan, found: Found) -> Section:
     whole = {"transformer": _settings, "curves": _sizes, "backpropagation": _gradients}
     tables = [(f"{p}: {data}", rows(found, data)) for data in sets for p, rows in by_set.items()]
     tables += [(part, rows(found)) for part, rows in whole.items()]
-    shown = [(name, [row for row in rows if set(row[1:]) != {"–"}]) for name, rows in tables]
+    shown = [(name, [row for row in rows if set(row[1:]) - {"–"}]) for name, rows in tables]
     figures = {
         "study-pooling": _draw_poolings(found, sets),
         "study-transformer": _draw_budgets(found),

@@ -72,7 +72,7 @@ def test_on_a_data_parallel_mesh_the_vocabulary_costs_nothing():
 
 @pytest.mark.faults
 def test_at_the_papers_size():
-    """Prints the figures of RELIABILITY.md."""
+    """Prints the figures of docs/RELIABILITY.md."""
     sizes = (768, 64, 128, 2560)
     vocabularies = (15_261, 30_522)
     found = count(*[(d, m, v, *sizes) for d, m in ((8, 1), (4, 2), (1, 8)) for v in vocabularies])

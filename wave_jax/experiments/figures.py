@@ -46,10 +46,9 @@ def draw_figure7(plan: Plan, found: Found) -> Section:
     for name, (record,) in found.items():
         for column, split in enumerate(("train", "validation")):
             rows = _rows(record, split)
-            epochs = [row["epoch"] for row in rows]
-            for panel, key, factor in ((0, "accuracy", 100), (1, "loss", 1)):
-                values = [factor * row[key] for row in rows]
-                line(axes[panel, column], name, epochs, values, label(plan, name))
+            for place, (key, factor) in enumerate((("accuracy", 100), ("loss", 1))):
+                points = [row["epoch"] for row in rows], [factor * row[key] for row in rows]
+                line(axes[place, column], name, *points, label(plan, name))
         best, last = max(rows, key=lambda row: row["accuracy"]), rows[-1]
         table.append([
             label(plan, name), f"{100 * best['accuracy']:.2f}", f"{best['epoch']:g}",
@@ -118,8 +117,8 @@ def draw_gradients(key: str, plan: Plan, found: Found) -> Section:
             ])  # fmt: skip
         panel.set_yscale("log")
         finish(panel, f"batches of {_BATCH} texts", ylabel, legend=False)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False, fontsize=8)
+    names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*names, loc="outside upper center", ncols=2, frameon=False, fontsize=8)
     values = {"what": what, "batch": _BATCH, "every": _EVERY}
     return Section([("gradients", table)], {item: figure}, values)
 
@@ -141,11 +140,12 @@ def draw_figure1(plan: Plan, found: Found) -> Section:
         reach = np.abs(values - middle).max()
         limits = {"vmin": middle - reach, "vmax": middle + reach}
         image = panel.imshow(values, cmap=colors, aspect="auto", **limits)
-        panel.set_yticks(range(len(tokens)), tokens, fontsize=8)
-        panel.set(xlabel="dimension", title=name)
+        panel.set_yticks(range(len(tokens)), tokens if panel is axes[0, 0] else [])
+        panel.set_title(name, fontsize=10)
+        panel.set_xlabel("dimension")
         figure.colorbar(image, ax=panel, shrink=0.8)
     axes[0, 1].bar(range(u.shape[1]), magnitude[0], color=STYLE["modulation"]["color"])
-    axes[0, 1].set_title("magnitude G = |u|₂ over the tokens")
+    axes[0, 1].set_title("magnitude G = |u|₂ over the tokens", fontsize=10)
     finish(axes[0, 1], "dimension", "", legend=False)
     return Section(figures={"bp-figure1": figure})
 
@@ -166,41 +166,35 @@ def draw_figure4(plan: Plan, found: Found) -> Section:
         panel.plot([share, share], [0, rest], "--", color=color, linewidth=1)
         panel.set_title(f"{tokens[token]}\nu = {share:+.3f}, α = {angle:.2f}", fontsize=9)
         panel.set(aspect="equal", xlim=(-1.1 * radius, 1.1 * radius))
-        finish(panel, "real part u", "imaginary part", legend=False)
+        ylabel = "imaginary part" if panel is axes[0, 0] else ""
+        finish(panel, "real part u", ylabel, legend=False)
     return Section(figures={"bp-figure4": figure}, values={"radius": magnitude[0, 0]})
 
 
 def draw_independence(plan: Plan, found: Found) -> Section:
     rows, widest = [], 0.0
-    histogram, axes = subplots(1, len(found), width=3.0, height=2.8)
-    heat, panels = subplots(2, len(found), width=2.5, height=2.5)
-    for column, (name, (record,)) in enumerate(found.items()):
+    figure, axes = subplots(1, len(found), width=3.0, height=2.8)
+    for panel, (name, (record,)) in zip(axes[0], found.items(), strict=True):
         row, title = _rows(record, "embeddings")[0], label(plan, name)
-        for place, moment in enumerate(("before", "after")):
-            s, panel = row[moment], panels[place, column]
+        drawn = {"before": ("#999999", "--"), "after": (STYLE[name]["color"], "-")}
+        for moment, (color, style) in drawn.items():
+            s, moved = row[moment], f"{100 * row['moved']:.1f}" if moment == "after" else "–"
             rows.append([
                 title, moment, f"{s['mean_abs']:.5f}", f"{s['expected_mean_abs']:.5f}",
                 f"{s['max_abs']:.4f}", f"{s['effective_rank']:.2f}", f"{s['dim']}",
-                f"{s['tokens']:,}", f"{100 * row['moved']:.1f}" if moment == "after" else "–",
+                f"{s['tokens']:,}", moved,
             ])  # fmt: skip
             counts, widest = np.array(s["histogram"], float), max(widest, s["max_abs"])
-            axes[0, column].stairs(
-                100 * counts / counts.sum(), np.linspace(-1, 1, len(counts) + 1),
-                color=("#999999", STYLE[name]["color"])[place], linestyle=("--", "-")[place],
-                label=f"{moment} training", linewidth=1.6,
-            )  # fmt: skip
-            image = panel.imshow(np.array(s["corner"]), cmap=_DIVERGING, vmin=-0.5, vmax=0.5)
-            panel.set(xlabel="dimension", ylabel="dimension")
-            panel.set_title(f"{title}\n{moment} training", fontsize=8)
-        axes[0, column].set_title(title, fontsize=10)
-        finish(axes[0, column], "correlation", "share of pairs (%)", legend=False)
+            edges, text = np.linspace(-1, 1, len(counts) + 1), f"{moment} training"
+            shares = 100 * counts / counts.sum()
+            panel.stairs(shares, edges, color=color, linestyle=style, label=text, linewidth=1.6)
+        panel.set_title(title, fontsize=10)
+        finish(panel, "correlation", "share of pairs (%)", legend=False)
     for panel in axes[0]:
         panel.set_xlim(-1.05 * widest, 1.05 * widest)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    histogram.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
-    heat.colorbar(image, ax=panels, shrink=0.7, label="correlation")
-    figures = {"bp-independence-histogram": histogram, "bp-independence-map": heat}
-    return Section([("correlations", rows)], figures)
+    names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*names, loc="outside lower center", ncols=2, frameon=False)
+    return Section([("correlations", rows)], {"bp-independence-histogram": figure})
 
 
 def _rows(record: Record, split: str) -> list[dict[str, Any]]:
@@ -219,5 +213,5 @@ def _reached(steps: Sequence[int], curves: np.ndarray, goal: float) -> str:
 def _waves(found: Found) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
     """Returns a text's tokens, their first variant [n, d], its magnitude [1, d] and phase."""
     row = _rows(found["modulation"][0], "waves")[0]
-    u = np.array(row["variant"])
+    u = np.array(row["variant"], np.float32)
     return row["tokens"], u, np.asarray(ops.magnitude(u)), np.asarray(ops.phase(u))

@@ -91,12 +91,9 @@ def finish(axes: Axes, xlabel: str, ylabel: str, *, legend: bool = True) -> None
 
 def write_report(plan: Plan, items: Sequence[Item], records: Sequence[Record]) -> None:
     """Writes report.md and figures/ of items, those without records too; sums `records` up."""
-    folder, facts = plan.records.folder, CONTENT["facts"]
+    folder = plan.records.folder
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    lines = ["# The papers' experiments, made again", "", facts["papers"], ""]
-    lines += [f"- **{name}**: {value}" for name, value in _facts(plan, records).items()]
-    lines += ["", facts["spread"], ""]
-    lines += [f"- {line}" for line in _deviations(plan, CONTENT["general"])]
+    lines = [_head(plan, records), *(f"- {line}" for line in _deviations(plan, CONTENT["general"]))]
     for item in items:
         jobs = item.jobs(plan)
         found = {key: made for key in jobs if (made := plan.found(jobs[key]))}
@@ -176,19 +173,18 @@ def _command(plan: Plan, item: Item) -> str:
     )
 
 
-def _facts(plan: Plan, records: Sequence[Record]) -> dict[str, str]:
-    facts, minutes = CONTENT["facts"], sum(r["time"]["total_seconds"] for r in records) / 60
+def _head(plan: Plan, records: Sequence[Record]) -> str:
+    facts = CONTENT["facts"]
     hardware, software = (
         "; ".join(sorted({facts[name].format(**record["environment"]) for record in records}))
         for name in ("hardware", "software")
     )
-    return {
-        "Texts": "; ".join(_texts(data, records) for data in plan.datasets),
-        "Scale": filled_in(facts["scale"], plan),
-        "Hardware": hardware,
-        "Software": f"wave_jax {wave_jax.__version__}, {software}",
-        "Time": facts["time"].format(count=len(records), minutes=minutes),
-    }
+    minutes = sum(record["time"]["total_seconds"] for record in records) / 60
+    return filled_in(
+        CONTENT["head"], plan, hardware=hardware, software=software, count=len(records),
+        minutes=minutes, texts="; ".join(_texts(data, records) for data in plan.datasets),
+        version=wave_jax.__version__,
+    )  # fmt: skip
 
 
 def _texts(data: PreparedSource, records: Sequence[Record]) -> str:

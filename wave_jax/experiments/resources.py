@@ -140,9 +140,11 @@ def draw_steps(plan: Plan, found: Found) -> Section:
         panel.bar_label(bars, texts, padding=3, fontsize=8)
         panel.margins(x=0.15)
         panel.set_yticks(range(len(shown)), [_LABELS[name] for name in shown])
+        panel.set_xticks([])
         panel.yaxis.set_visible(panel is axes[0, 0])
         panel.invert_yaxis()
         finish(panel, label, "", legend=False)
+        panel.grid(False)
     tables, values = [("steps", rows), ("savings", savings_rows(found))], {"tokens": _TOKENS}
     return Section(tables, {"bp-resources": figure}, values | {"batch": _BATCHES[-1]})
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from wave_jax.experiments import resources
-from wave_jax.experiments.paper_report import CONTENT, LABELS, Section, filled_in, label, spread
+from wave_jax.experiments.paper_report import CONTENT, Section, label, spread
 from wave_jax.experiments.plan import Found, Jobs, Plan, Record
 from wave_jax.experiments.training_runs import best_runs, rate_trials, runs, training
 
@@ -36,7 +36,8 @@ def draw_table1(plan: Plan, found: Found) -> Section:
     rows = list(_rows(plan, measured, _PAPERS["table1"].get(data.name, {})))
     values = {
         "majority": 100 * data.majority,
-        "comparison": _comparison(plan, measured),
+        "best": "; ".join(_best(plan, measured)),
+        "error": 100 * math.sqrt(0.9 * 0.1 / data.test),
         "tried": "; ".join(tried for name, tried in table1_jobs(plan) if name == "trials"),
     }
     return Section([("accuracy: Accuracy, memory and time", rows)], values=values)
@@ -55,15 +56,11 @@ def draw_table2(plan: Plan, found: Found) -> Section:
     settings = dict.fromkeys(_MODELS_2, "paper's rate")
     settings["bert"] = "paper's rate" if plan.pretrained else "rate 0.0003"
     for data in plan.datasets:
-        measured = {
-            (name, setting): found[data.name, name]
-            for name, setting in settings.items()
-            if (data.name, name) in found
-        }
-        if measured:
-            sizes = f"{data.train:,} + {data.validation:,} + {data.test:,} texts"
-            rows = list(_rows(plan, measured, _PAPERS["table2"].get(data.name, {})))
-            tables.append((f"accuracy: {data.name} ({sizes})", rows))
+        of_data = {(n, setting): found.get((data.name, n), []) for n, setting in settings.items()}
+        measured = {key: records for key, records in of_data.items() if records}
+        sizes = f"{data.train:,} + {data.validation:,} + {data.test:,} texts"
+        rows = list(_rows(plan, measured, _PAPERS["table2"].get(data.name, {})))
+        tables += [(f"accuracy: {data.name} ({sizes})", rows)] if rows else []
     return Section([*tables, ("savings", resources.savings_rows(found))])
 
 
@@ -121,23 +118,13 @@ def _rows(plan: Plan, found: Found, paper: dict[str, list[float]]) -> Iterator[l
         ]  # fmt: skip
 
 
-def _comparison(plan: Plan, found: Found) -> str:
-    """Compares the settings with the best validation accuracy."""
-
-    def mean(key: tuple[str, str], split: str) -> float:
-        return statistics.fmean(_percent(found[key], split))
-
-    best = []
+def _best(plan: Plan, found: Found) -> Iterator[str]:
+    """Yields what validates best of each kind of model, with its accuracies."""
     for names in (("transformer",), ("interference", "modulation"), ("mean",)):
-        measured = [key for key in found if key[0] in names]
-        if not measured:
-            return ""
-        best.append(max(measured, key=lambda key: mean(key, "validation")))
-    test, valid = ([mean(key, split) for key in best] for split in ("test", "validation"))
-    data = plan.datasets[0]
-    return filled_in(
-        CONTENT["texts"]["wave_against_others"], plan, test=test, valid=valid,
-        wave=LABELS[best[1][0]], settings=[setting for _, setting in best],
-        margins=[split[1] - split[other] for other in (0, 2) for split in (test, valid)],
-        error=100 * math.sqrt(test[1] / 100 * (1 - test[1] / 100) / data.test),
-    )  # fmt: skip
+        measured = {key: found[key] for key in found if key[0] in names}
+        if measured:
+            (name, setting), records = max(
+                measured.items(), key=lambda item: statistics.fmean(_percent(item[1], "validation"))
+            )
+            test, validation = (spread(_percent(records, s)) for s in ("test", "validation"))
+            yield f"{label(plan, name)} ({setting}) {test} % ({validation} % on validation)"

@@ -38,7 +38,7 @@ _RESULTS = (
     "majority_share", "parameters", "parameters_without_table", "step_bytes", "texts_cut",
 )  # fmt: skip
 _TIMES = ("seconds", "examples_per_s", "process_bytes", "device_bytes")
-_BINS, _CORNER = 400, 48
+_BINS = 400  # of correlations from -1 to 1
 _TEXT_TOKENS, _TEXT_DIMS = 10, 8
 
 Row = dict[str, Any]
@@ -168,10 +168,8 @@ def make_callbacks(config: Config, intervals: Mapping[str, int]) -> list[Callbac
     They are 'test' (accuracy), 'gradients' (norms of the next batch's), 'embeddings' (correlations
     of their dimensions before the first step and now) and 'waves' (a text's first variant).
     """
-    kinds = {
-        "test": _test_accuracy, "gradients": _gradient_norms, "embeddings": _embeddings,
-        "waves": _text_waves,
-    }  # fmt: skip
+    kinds = {"test": _test_accuracy, "gradients": _gradient_norms}
+    kinds |= {"embeddings": _embeddings, "waves": _text_waves}
 
     def make(name: str, every: int, task: Task) -> Callback:
         texts = tokenize_dataset(with_vocabulary(config), load_dataset(config.data))
@@ -254,7 +252,7 @@ def independence(rows: np.ndarray) -> dict[str, Any]:
 
     `expected_mean_abs` is `mean_abs` of independent Gaussian dimensions; `effective_rank` is the
     exponential of the entropy of the correlations' eigenvalues (Roy and Vetterli 2007); `histogram`
-    has bins from -1 to 1; `corner` holds the correlations of the first dimensions.
+    has bins from -1 to 1.
 
     >>> independence(np.eye(4)[:, :2])["max_abs"]
     0.33333
@@ -273,7 +271,6 @@ def independence(rows: np.ndarray) -> dict[str, Any]:
         "effective_rank": _rounded(np.exp(-(positive * np.log(positive)).sum())),
         "expected_mean_abs": _rounded(np.sqrt(2 / np.pi / count)),
         "histogram": np.histogram(others, bins=_BINS, range=(-1, 1))[0].tolist(),
-        "corner": _rounded(correlation[:_CORNER, :_CORNER], 3),
     }
 
 
@@ -281,5 +278,5 @@ def _table(params: Params) -> np.ndarray:
     return np.asarray(jax.device_get(params["embed"]["embedding"]))
 
 
-def _rounded(x: Any, digits: int = 5) -> Any:
-    return np.asarray(x).astype(np.float64).round(digits).tolist()
+def _rounded(x: Any) -> Any:
+    return np.asarray(x).astype(np.float64).round(5).tolist()

@@ -84,5 +84,5 @@ def test_the_head_says_what_was_not_at_hand_and_what_was_cut(report: Any) -> Non
 
 
 def test_an_item_whose_paper_was_not_at_hand_says_what_it_assumes(report: Any) -> None:
-    text = report(Section(values={"every": 10, "runs": 1}), name="bp-figure2")
+    text = report(Section(values={"every": 10}), name="bp-figure2")
     assert "**A reading of ours**, as [BP]'s text was not available. Assumed: as [WN]" in text

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from wave_jax import ops
@@ -82,8 +83,7 @@ def draw_figure2(plan: Plan, found: Found) -> Section:
         at = {"transform": axes[0, 0].get_yaxis_transform(), "va": "center", "fontsize": 8}
         axes[0, 0].text(1.01, 100 * goal, f"{goal:.0%}", **at)
     finish(axes[0, 0], "batches of 64 texts", "test accuracy (%)")
-    values = {"every": _EVERY, "runs": min(plan.seeds, _QUICK_SEEDS)}
-    return Section([("convergence", table)], {"bp-figure2": figure}, values)
+    return Section([("convergence", table)], {"bp-figure2": figure}, {"every": _EVERY})
 
 
 def gradient_jobs(plan: Plan) -> Jobs:
@@ -102,7 +102,7 @@ def draw_gradients(key: str, plan: Plan, found: Found) -> Section:
     curves = {name: _rows(record, "gradients") for name, (record,) in found.items()}
     factors = {"L2 norm of the gradient": ""}
     if all(f"{key}_size" in row for rows in curves.values() for row in rows):
-        factors["norm times the embeddings' length"] = f"{key}_size"
+        factors["norm times\nthe embeddings' length"] = f"{key}_size"
     figure, axes = subplots(1, len(factors), width=6.6 / len(factors) ** 0.5)
     table = []
     for panel, (ylabel, factor) in zip(axes[0], factors.items(), strict=True):
@@ -140,7 +140,8 @@ def draw_figure1(plan: Plan, found: Found) -> Section:
         reach = np.abs(values - middle).max()
         limits = {"vmin": middle - reach, "vmax": middle + reach}
         image = panel.imshow(values, cmap=colors, aspect="auto", **limits)
-        panel.set_yticks(range(len(tokens)), tokens if panel is axes[0, 0] else [])
+        names = tokens if panel is axes[0, 0] else []
+        panel.set_yticks(range(len(names)), names)
         panel.set_title(name, fontsize=10)
         panel.set_xlabel("dimension")
         figure.colorbar(image, ax=panel, shrink=0.8)
@@ -213,5 +214,5 @@ def _reached(steps: Sequence[int], curves: np.ndarray, goal: float) -> str:
 def _waves(found: Found) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
     """Returns a text's tokens, their first variant [n, d], its magnitude [1, d] and phase."""
     row = _rows(found["modulation"][0], "waves")[0]
-    u = np.array(row["variant"], np.float32)
-    return row["tokens"], u, np.asarray(ops.magnitude(u)), np.asarray(ops.phase(u))
+    u = jnp.array(row["variant"])
+    return row["tokens"], *map(np.asarray, (u, ops.magnitude(u), ops.phase(u)))

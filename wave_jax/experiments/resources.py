@@ -145,8 +145,9 @@ def draw_steps(plan: Plan, found: Found) -> Section:
         panel.invert_yaxis()
         finish(panel, label, "", legend=False)
         panel.grid(False)
-    tables, values = [("steps", rows), ("savings", savings_rows(found))], {"tokens": _TOKENS}
-    return Section(tables, {"bp-resources": figure}, values | {"batch": _BATCHES[-1]})
+    tables = [("steps", rows), ("savings", savings_rows(found))]
+    sizes = {"tokens": _TOKENS, "batch": _BATCHES[-1]}
+    return Section(tables, {"bp-resources": figure}, sizes)
 
 
 def _results(found: Found, *key: str | int) -> list[dict[str, Any]]:

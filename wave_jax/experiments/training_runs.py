@@ -241,7 +241,7 @@ def _text_waves(config: Config, task: Task, texts: TokenizedDataset) -> Recorder
     words = texts.tokenizer.tokens(text)
 
     def record(step: int, params: Params) -> Row:
-        u = task.model.apply({"params": params}, _table(params)[text], method="project")
+        u: Any = task.model.apply({"params": params}, _table(params)[text], method="project")
         return {"split": "waves", "tokens": words, "variant": _rounded(u[:, 0, :_TEXT_DIMS])}
 
     return record

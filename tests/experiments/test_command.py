@@ -155,6 +155,8 @@ def test_every_item_is_listed_on_a_line_of_its_own(command: Command) -> None:
     lines = command("reproduce", "--list").out.splitlines()
     assert [line.split()[0] for line in lines] == list(ITEMS)
     assert all("; needs " in line for line in lines)
+    marked = {line.split()[0] for line in lines if "; our reading" in line}
+    assert marked == {name for name in ITEMS if name.startswith("bp-")}
     assert list_items("ablations") == [lines[-1]]
     assert_refused(command("reproduce", "nonsense", "--list"), "no item 'nonsense'")
     assert_refused(command("reproduce", "WN-TABLE1"), "did you mean 'wn-table1'?")

@@ -31,18 +31,6 @@ def test_a_row_has_mean_and_spread_over_seeds_beside_the_papers_figures(tmp_path
     assert rows[0][2:4] == ["–", "91.00 ± 1.41"], "the paper has no such data set"
 
 
-def test_the_comparison_takes_what_validated_best(tmp_path: Path) -> None:
-    found = {
-        ("modulation", "a"): [record(0.9, 0.5)],
-        ("interference", "b"): [record(0.7, 0.6)],
-        ("transformer", "c"): [record(0.6, 0.6)],
-    }
-    assert draw_table1(tiny_plan(tmp_path), found).values["best"] == (
-        "Transformer, one layer (c) 60.00 % (60.00 % on validation); "
-        "Wave, interference (b) 70.00 % (60.00 % on validation)"
-    )
-
-
 def test_a_tuned_rate_at_the_edge_of_the_grid_is_marked(tmp_path: Path) -> None:
     wide = dataclasses.replace(TINY, learning_rates=(1e-3, 3e-3, 1e-2))
     for best, mark in ((1e-3, ", the smallest tried"), (3e-3, ""), (1e-2, ", the largest tried")):

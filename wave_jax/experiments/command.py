@@ -47,7 +47,8 @@ STUDY = "study"  # hours long, and so not among 'all'
 def list_items(name: str = "all") -> list[str]:
     """Returns a line for an item, or 'all': its name, what it shows and what it needs."""
     found = {item.name: CONTENT["items"][item.name] for item in _find(name)}
-    return [f"{n:<16} {p['summary']}; needs {p.get('needs', 'texts')}" for n, p in found.items()]
+    what = {n: p["summary"] + "; our reading" * ("assumed" in p) for n, p in found.items()}
+    return [f"{n:<16} {what[n]}; needs {p.get('needs', 'texts')}" for n, p in found.items()]
 
 
 def reproduce(options: Options, console: Console) -> Path:

@@ -156,16 +156,16 @@ def draw_figure4(plan: Plan, found: Found) -> Section:
     places = np.linspace(0, len(tokens) - 1, min(_DRAWN, len(tokens))).round().astype(int)
     figure, axes = subplots(1, len(places), width=2.7, height=2.2)
     for panel, token in zip(axes[0], np.argsort(u[:, 0])[places], strict=True):
-        radius, share, angle = magnitude[0, 0], u[token, 0], phase[token, 0]
+        radius, own, angle = magnitude[0, 0], u[token, 0], phase[token, 0]
         rest, color = radius * np.sin(angle), STYLE["modulation"]["color"]
         for size, end, style in ((radius, np.pi, ":"), (radius / 4, angle, "-")):
             arc = size * np.exp(1j * np.linspace(0, end, 90))
             panel.plot(arc.real, arc.imag, style, color="#777777", linewidth=1)
         arrow = {"arrowstyle": "->", "color": color, "shrinkA": 0, "shrinkB": 0, "lw": 1.8}
-        panel.annotate("", (share, rest), (0, 0), arrowprops=arrow)
-        panel.plot([0, share], [0, 0], color=STYLE["interference"]["color"], linewidth=3)
-        panel.plot([share, share], [0, rest], "--", color=color, linewidth=1)
-        panel.set_title(f"{tokens[token]}\nu = {share:+.3f}, α = {angle:.2f}", fontsize=9)
+        panel.annotate("", (own, rest), (0, 0), arrowprops=arrow)
+        panel.plot([0, own], [0, 0], color=STYLE["interference"]["color"], linewidth=3)
+        panel.plot([own, own], [0, rest], "--", color=color, linewidth=1)
+        panel.set_title(f"{tokens[token]}\nu = {own:+.3f}, α = {angle:.2f}", fontsize=9)
         panel.set(aspect="equal", xlim=(-1.1 * radius, 1.1 * radius))
         ylabel = "imaginary part" if panel is axes[0, 0] else ""
         finish(panel, "real part u", ylabel, legend=False)

@@ -102,7 +102,7 @@ def write_report(plan: Plan, items: Sequence[Item], records: Sequence[Record]) -
     (folder / "report.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def filled_in(text: str, plan: Plan, **values: Any) -> str:
+def _filled_in(text: str, plan: Plan, **values: Any) -> str:
     """Returns a text of report.toml with its braces filled in."""
     for name, common in CONTENT["texts"].items():
         text = text.replace(f"{{{name}}}", common)
@@ -122,7 +122,7 @@ def _section(plan: Plan, item: Item, found: Found, missing: int) -> Iterator[str
     prose, facts = CONTENT["items"][item.name], CONTENT["facts"]
     yield from (f"## {prose['title'] if found else prose['summary']}", "")
     if "assumed" in prose:
-        yield from (facts["reading"].format(assumed=filled_in(prose["assumed"], plan)), "")
+        yield from (facts["reading"].format(assumed=_filled_in(prose["assumed"], plan)), "")
     if missing:
         yield from (f"**{missing} of its records are still missing.**", "")
     if not found:
@@ -132,7 +132,7 @@ def _section(plan: Plan, item: Item, found: Found, missing: int) -> Iterator[str
     trained = [made for made in found.values() if "train" in made[0]["config"]]
     seeds = sorted({str(len({record["seed"] for record in made})) for made in trained}, key=int)
     ending = [facts["seeds"].format(seeds=" or ".join(seeds))] if seeds else []
-    yield from (" ".join([filled_in(prose["text"], plan, **values), *ending]), "")
+    yield from (" ".join([_filled_in(prose["text"], plan, **values), *ending]), "")
     for name, rows in tables:
         name, _, caption = name.partition(": ")
         table = CONTENT["tables"][name]
@@ -141,7 +141,7 @@ def _section(plan: Plan, item: Item, found: Found, missing: int) -> Iterator[str
         yield from (rule, *map(_row, rows), "")
     for name, figure in figures.items():
         _save(figure, str(plan.records.folder / "figures" / name))
-        caption = filled_in(CONTENT["pictures"][name], plan, **values)
+        caption = _filled_in(CONTENT["pictures"][name], plan, **values)
         yield from (f"![{caption}](figures/{name}.svg)", "")
     named = {name: CONTENT["deviations"][name] for name in prose.get("deviations", ())}
     if deviations := _deviations(plan, named, **values):
@@ -157,7 +157,7 @@ def _deviations(plan: Plan, named: Mapping[str, Mapping[str, str]], **values: An
         "no sentences": not plan.datasets[0].sentences,
     }
     shown = [entry["text"] for entry in named.values() if conditions[entry.get("when")]]
-    return [filled_in(text, plan, **values) for text in shown]
+    return [_filled_in(text, plan, **values) for text in shown]
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -180,7 +180,7 @@ def _head(plan: Plan, records: Sequence[Record]) -> str:
         for name in ("hardware", "software")
     )
     minutes = sum(record["time"]["total_seconds"] for record in records) / 60
-    return filled_in(
+    return _filled_in(
         CONTENT["head"], plan, hardware=hardware, software=software, count=len(records),
         minutes=minutes, texts="; ".join(_texts(data, records) for data in plan.datasets),
         version=wave_jax.__version__,

@@ -36,7 +36,6 @@ def draw_table1(plan: Plan, found: Found) -> Section:
     rows = list(_rows(plan, measured, _PAPERS["table1"].get(data.name, {})))
     values = {
         "majority": 100 * data.majority,
-        "best": "; ".join(_best(plan, measured)),
         "error": 100 * math.sqrt(0.9 * 0.1 / data.test),
         "tried": "; ".join(tried for name, tried in table1_jobs(plan) if name == "trials"),
     }
@@ -116,15 +115,3 @@ def _rows(plan: Plan, found: Found, paper: dict[str, list[float]]) -> Iterator[l
             "–" if None in sizes else f"{max(sizes) / 2**20:,.0f}", theirs[2],
             f"{statistics.median(times):,.1f}",
         ]  # fmt: skip
-
-
-def _best(plan: Plan, found: Found) -> Iterator[str]:
-    """Yields what validates best of each kind of model, with its accuracies."""
-    for names in (("transformer",), ("interference", "modulation"), ("mean",)):
-        measured = {key: found[key] for key in found if key[0] in names}
-        if measured:
-            (name, setting), records = max(
-                measured.items(), key=lambda item: statistics.fmean(_percent(item[1], "validation"))
-            )
-            test, validation = (spread(_percent(records, s)) for s in ("test", "validation"))
-            yield f"{label(plan, name)} ({setting}) {test} % ({validation} % on validation)"

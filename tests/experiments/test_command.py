@@ -148,7 +148,7 @@ def test_an_item_without_records_is_drawn_as_missing(
     done = command("reproduce", "all", "--draw", "--out", folder)
     assert done.status == 0, done.err
     text = (folder / "report.md").read_text()
-    assert text.count("of its records are still missing") == len(ITEMS) - 3, "the study is not among all"
+    assert text.count("of its records are still missing") == len(ITEMS) - 3  # nor of the study
 
 
 def test_every_item_is_listed_on_a_line_of_its_own(command: Command) -> None:

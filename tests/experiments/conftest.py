@@ -19,7 +19,7 @@ SMALL = SCALES["small"]
 TINY = dataclasses.replace(
     SMALL, dim=8, bert_layers=1, texts=120, test_texts=40, max_length=12, vocab_size=60,
     epochs=1, long_epochs=1, quick_steps=10, gradient_steps=10, seeds=1,
-    learning_rates=(1e-3, 3e-3),
+    ablation_seeds=1, learning_rates=(1e-3, 3e-3),
 )  # fmt: skip
 NEWS = PreparedSource("AG News", "ag_news_csv", "0" * 64, 96, 24, 40, 4, 0.4, True)
 

@@ -64,7 +64,7 @@ def test_the_same_seed_gives_the_same_record(
     assert first["result"] == second["result"]
     assert first["config"] == second["config"]
     splits = {row["split"] for row in first["result"]["rows"]}
-    assert splits == {"train", "validation", "gradients", "embeddings"}
+    assert splits == {"train", "validation", "waves"}
     assert first["environment"]["jax"]
     assert first["time"]["total_seconds"] > 0
     assert str(texts.parent) not in json.dumps(first), "a path of this machine"
@@ -135,6 +135,10 @@ def test_figures_are_redrawn_from_records_alone(
     text = (folder / "report.md").read_text()
     assert "figures/bp-figure1.svg" in text
     assert "python -m wave_jax reproduce bp-figure1 --data plain.csv --scale small" in text
+    (record,) = records(folder).values()
+    assert record["config"]["model"]["pooling"] == "mean", "every token's wave is read"
+    cut = record["result"]["texts_cut"]["test"]
+    assert f"{cut} of the test texts cut at {TINY.max_length} tokens" in text
 
 
 def test_an_item_without_records_is_drawn_as_missing(
@@ -144,14 +148,16 @@ def test_an_item_without_records_is_drawn_as_missing(
     done = command("reproduce", "all", "--draw", "--out", folder)
     assert done.status == 0, done.err
     text = (folder / "report.md").read_text()
-    assert text.count("of its records are still missing") == len(ITEMS) - 2
+    assert text.count("of its records are still missing") == len(ITEMS) - 3  # nor of the study
 
 
 def test_every_item_is_listed_on_a_line_of_its_own(command: Command) -> None:
     lines = command("reproduce", "--list").out.splitlines()
     assert [line.split()[0] for line in lines] == list(ITEMS)
     assert all("; needs " in line for line in lines)
-    assert list_items("ablations") == [lines[-1]]
+    marked = {line.split()[0] for line in lines if "; our reading" in line}
+    assert marked == {name for name in ITEMS if name.startswith("bp-")}
+    assert list_items("ablations") == [lines[-2]]
     assert_refused(command("reproduce", "nonsense", "--list"), "no item 'nonsense'")
     assert_refused(command("reproduce", "WN-TABLE1"), "did you mean 'wn-table1'?")
 
@@ -258,7 +264,7 @@ def test_drawing_one_item_keeps_what_else_is_measured_in_part(
     assert "of its records are still missing" in page
     assert "| Transformer, one layer | paper's rate |" in page
     assert "## [WN] figure 7" not in page, "nothing of it is measured"
-    assert "## [BP] figure 3" not in page, "all of it that is measured is figure 1's"
+    assert "## [BP] figure 3" not in page, "nor of this"
 
 
 def test_texts_given_under_another_name_of_file_keep_their_records(

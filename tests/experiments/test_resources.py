@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests.experiments.conftest import tiny_plan
 from wave_jax.experiments.costs import attention_cost, count_parameters
 from wave_jax.experiments.plan import SCALES, model_config
-from wave_jax.experiments.resources import PARAMETERS, exponent, flops, savings_rows
+from wave_jax.experiments.resources import (
+    PARAMETERS,
+    draw_steps,
+    exponent,
+    flops,
+    savings_rows,
+)
 
 LENGTHS = (512, 1024, 2048)
 
@@ -47,3 +56,15 @@ def test_savings_are_relative_to_bert() -> None:
     # the papers' are of table 2: 0.32 of 1.28 GB, 147.02 of 1034.99 s
     assert rows["Wave, modulation"] == ["75.00", "75.00", "25.00", "85.80", "–"]
     assert rows["Wave, interference"] == ["76.56", "–", "–", "85.81", "–"]
+
+
+def test_the_bars_of_a_step_have_their_values(tmp_path: Path) -> None:
+    steps = {"bytes": 2**31, "temporary": 0, "flops": 5e8}
+    found = {("bert", batch): [{"result": steps}] for batch in (16, 64)}
+    section = draw_steps(tiny_plan(tmp_path), found)
+    memory, arithmetic = section.figures["bp-resources"].axes
+    assert [text.get_text() for text in memory.texts] == ["2,048"]
+    assert [text.get_text() for text in arithmetic.texts] == ["0.5"]
+    assert [row[:3] for row in section.tables[0][1]] == [
+        ["BERT base", "16", "2,048"], ["BERT base", "64", "2,048"],
+    ]  # fmt: skip

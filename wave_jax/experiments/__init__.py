@@ -22,7 +22,8 @@ class Options:
     data: tuple[str, ...] = ("docstrings",)
     """Data sets, as --data.source of `train`; wn-table2 uses all, the others the first."""
     seeds: int | None = None
-    """Seeds of the tables; by default 3 at the small scale, 5 at the paper's."""
+    """Seeds of tables 1 and 2 and of the study; by default 3 at the small scale, 5 at the paper's.
+    Ablations have 5, figures of a single run one."""
     scale: Literal["small", "paper"] = "small"
     """'paper' has the papers' sizes and needs a GPU; 'small' fits two cores."""
     pretrained: str | None = None

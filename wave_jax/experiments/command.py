@@ -45,9 +45,11 @@ STUDY = "study"  # hours long, and so not among 'all'
 
 
 def list_items(name: str = "all") -> list[str]:
-    """Returns a line for an item, or 'all': its name, what it shows and what it needs."""
-    found = {item.name: CONTENT["items"][item.name] for item in _find(name)}
-    return [f"{n:<16} {p['summary']}; needs {p.get('needs', 'texts')}" for n, p in found.items()]
+    """Returns a line for an item, or for all: its name, what it shows and what it needs."""
+    items = ITEMS.values() if name == "all" else _find(name)
+    found = {item.name: CONTENT["items"][item.name] for item in items}
+    what = {n: p["summary"] + "; our reading" * ("assumed" in p) for n, p in found.items()}
+    return [f"{n:<16} {what[n]}; needs {p.get('needs', 'texts')}" for n, p in found.items()]
 
 
 def reproduce(options: Options, console: Console) -> Path:

@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
-from matplotlib.axes import Axes
 
-from wave_jax.experiments.paper_report import LABELS, STYLE, Section, finish, line, spread, subplots
+from wave_jax import ops
+from wave_jax.experiments.paper_report import STYLE, Section, finish, label, line, spread, subplots
 from wave_jax.experiments.plan import Found, Jobs, Plan, Record
 from wave_jax.experiments.training_runs import training
 
@@ -23,8 +24,8 @@ _GRADIENTS = {
     "input": ("bp-figure5", "all token embeddings of the input"),
     "classifier": ("bp-classifier", "the classifier's parameters"),
 }
-_SEQUENTIAL, _DIVERGING = "cividis", "PuOr"
-_RINGS = (1.08, 1.22, 1.36, 1.5)  # where numbers stand, so that neighbours do not overlap
+_DIVERGING = "PuOr"
+_DRAWN = 4  # tokens of [BP] figure 4
 
 
 def _jobs(plan: Plan, names: Sequence[str] = _MODELS, seeds: int = 1, **options: Any) -> Jobs:
@@ -46,13 +47,12 @@ def draw_figure7(plan: Plan, found: Found) -> Section:
     for name, (record,) in found.items():
         for column, split in enumerate(("train", "validation")):
             rows = _rows(record, split)
-            epochs = [row["epoch"] for row in rows]
-            for panel, key, factor in ((0, "accuracy", 100), (1, "loss", 1)):
-                values = [factor * row[key] for row in rows]
-                line(axes[panel, column], name, epochs, values, LABELS[name])
+            for place, (key, factor) in enumerate((("accuracy", 100), ("loss", 1))):
+                points = [row["epoch"] for row in rows], [factor * row[key] for row in rows]
+                line(axes[place, column], name, *points, label(plan, name))
         best, last = max(rows, key=lambda row: row["accuracy"]), rows[-1]
         table.append([
-            LABELS[name], f"{100 * best['accuracy']:.2f}", f"{best['epoch']:g}",
+            label(plan, name), f"{100 * best['accuracy']:.2f}", f"{best['epoch']:g}",
             f"{100 * last['accuracy']:.2f}", f"{last['loss']:.3f}",
             f"{100 * record['result']['test_accuracy']:.2f}",
         ])  # fmt: skip
@@ -73,16 +73,17 @@ def draw_figure2(plan: Plan, found: Found) -> Section:
     for name, records in found.items():
         curves = np.array([[row["accuracy"] for row in _rows(each, "test")] for each in records])
         steps = [row["step"] for row in _rows(records[0], "test")]
-        line(axes[0, 0], name, steps, 100 * curves.mean(axis=0), LABELS[name])
+        line(axes[0, 0], name, steps, 100 * curves.mean(axis=0), label(plan, name))
         bounds = 100 * curves.min(axis=0), 100 * curves.max(axis=0)
         axes[0, 0].fill_between(steps, *bounds, color=STYLE[name]["color"], alpha=0.15, lw=0)
         goals = [_reached(steps, curves, goal) for goal in _GOALS]
-        table.append([LABELS[name], *goals, spread((100 * curves[:, -1]).tolist())])
+        table.append([label(plan, name), *goals, spread((100 * curves[:, -1]).tolist())])
     for goal in _GOALS:
         axes[0, 0].axhline(100 * goal, color="#999999", linewidth=0.7)
+        at = {"transform": axes[0, 0].get_yaxis_transform(), "va": "center", "fontsize": 8}
+        axes[0, 0].text(1.01, 100 * goal, f"{goal:.0%}", **at)
     finish(axes[0, 0], "batches of 64 texts", "test accuracy (%)")
-    values = {"every": _EVERY, "runs": min(plan.seeds, _QUICK_SEEDS)}
-    return Section([("convergence", table)], {"bp-figure2": figure}, values)
+    return Section([("convergence", table)], {"bp-figure2": figure}, {"every": _EVERY})
 
 
 def gradient_jobs(plan: Plan) -> Jobs:
@@ -93,100 +94,108 @@ def gradient_jobs(plan: Plan) -> Jobs:
 
 
 def draw_gradients(key: str, plan: Plan, found: Found) -> Section:
-    """Returns the norms of one gradient over training, that of 'cls', 'input' or 'classifier'."""
+    """Returns the norms of one gradient over training, that of 'cls', 'input' or 'classifier'.
+
+    Those of embeddings are drawn relative to the embeddings' size too, where it is recorded.
+    """
     item, what = _GRADIENTS[key]
-    figure, axes = subplots(width=6.6)
+    curves = {name: _rows(record, "gradients") for name, (record,) in found.items()}
+    factors = {"L2 norm of the gradient": ""}
+    if all(f"{key}_size" in row for rows in curves.values() for row in rows):
+        factors["norm times\nthe embeddings' length"] = f"{key}_size"
+    figure, axes = subplots(1, len(factors), width=6.6 / len(factors) ** 0.5)
     table = []
-    for name, (record,) in found.items():
-        rows = _rows(record, "gradients")
-        norms = [row[key] for row in rows]
-        line(axes[0, 0], name, [row["step"] for row in rows], norms, LABELS[name])
-        tenth, ordered = max(1, len(norms) // 10), sorted(norms)
-        table.append([
-            LABELS[name], f"{sum(norms[:tenth]) / tenth:.2e}", f"{ordered[len(norms) // 2]:.2e}",
-            f"{sum(norms[-tenth:]) / tenth:.2e}", f"{ordered[-1] / max(ordered[0], 1e-30):,.0f}",
-        ])  # fmt: skip
-    axes[0, 0].set_yscale("log")
-    ylabel = f"L2 norm of the gradient\n({what})"
-    finish(axes[0, 0], f"batches of {_BATCH} texts", ylabel, legend=False)
-    figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=8)
+    for panel, (ylabel, factor) in zip(axes[0], factors.items(), strict=True):
+        for name, rows in curves.items():
+            norms = [row[key] * row.get(factor, 1) for row in rows]
+            line(panel, name, [row["step"] for row in rows], norms, label(plan, name))
+            tenth, ordered = max(1, len(norms) // 10), sorted(norms)
+            numbers = sum(norms[:tenth]) / tenth, np.median(norms), sum(norms[-tenth:]) / tenth
+            table.append([
+                label(plan, name) + (", relative" if factor else ""),
+                *(f"{x:.2e}" for x in numbers), f"{ordered[-1] / max(ordered[0], 1e-30):,.0f}",
+            ])  # fmt: skip
+        panel.set_yscale("log")
+        finish(panel, f"batches of {_BATCH} texts", ylabel, legend=False)
+    names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*names, loc="outside upper center", ncols=2, frameon=False, fontsize=8)
     values = {"what": what, "batch": _BATCH, "every": _EVERY}
     return Section([("gradients", table)], {item: figure}, values)
 
 
 def wave_jobs(plan: Plan) -> Jobs:
-    return {"modulation": gradient_jobs(plan)["modulation"]}
+    """Returns a run whose classifier reads every token's wave, by mean pooling."""
+    options = {"steps": plan.scale.gradient_steps, "batch_size": _BATCH}
+    callbacks, changes = {"waves": plan.scale.gradient_steps}, {"pooling": "mean"}
+    return _jobs(plan, ("modulation",), callbacks=callbacks, changes=changes, **options)
 
 
 def draw_figure1(plan: Plan, found: Found) -> Section:
-    text = _rows(found["modulation"][0], "embeddings")[0]["text"]
-    embedding, magnitude, phase = (np.array(text[k]) for k in ("embedding", "magnitude", "phase"))
-    figure, axes = subplots(1, 4, width=3.3, height=3.3)
-    tokens, most = _numbered(text["tokens"]), np.abs(embedding).max()
-    maps = (
-        (embedding, _DIVERGING, -most, most, "embedding w", tokens),
-        (magnitude, _SEQUENTIAL, 0, magnitude.max(), "magnitude G = |w|₂ over tokens", ["text"]),
-        (phase, _SEQUENTIAL, 0, np.pi, "phase α = arccos(w/G), radians", tokens),
-    )
-    for panel, (values, colors, low, high, name, rows) in zip(axes[0], maps, strict=False):
-        image = panel.imshow(values, cmap=colors, vmin=low, vmax=high, aspect="auto")
-        panel.set_yticks(range(len(rows)), rows, fontsize=7)
-        panel.set(xlabel="dimension", ylabel="token" if len(rows) > 1 else "")
-        panel.set_title(name, fontsize=9)
-        figure.colorbar(image, ax=panel, shrink=0.7)
-    _draw_arrows(axes[0, 3], magnitude[0, 0] * np.exp(1j * phase[:, 0]))
-    axes[0, 3].set_title("dimension 0: waves G exp(iα)", fontsize=9)
+    tokens, u, magnitude, phase = _waves(found)
+    figure, axes = subplots(1, 3, width=3.9)
+    for panel, values, middle, colors, name in (
+        (axes[0, 0], u, 0, _DIVERGING, "a token's components u"),
+        (axes[0, 2], phase, np.pi / 2, f"{_DIVERGING}_r", "phase α = arccos(u/G), radians"),
+    ):
+        reach = np.abs(values - middle).max()
+        limits = {"vmin": middle - reach, "vmax": middle + reach}
+        image = panel.imshow(values, cmap=colors, aspect="auto", **limits)
+        names = tokens if panel is axes[0, 0] else []
+        panel.set_yticks(range(len(names)), names)
+        panel.set_title(name, fontsize=10)
+        panel.set_xlabel("dimension")
+        figure.colorbar(image, ax=panel, shrink=0.8)
+    axes[0, 1].bar(range(u.shape[1]), magnitude[0], color=STYLE["modulation"]["color"])
+    axes[0, 1].set_title("magnitude G = |u|₂ over the tokens", fontsize=10)
+    finish(axes[0, 1], "dimension", "", legend=False)
     return Section(figures={"bp-figure1": figure})
 
 
 def draw_figure4(plan: Plan, found: Found) -> Section:
-    text = _rows(found["modulation"][0], "embeddings")[0]["text"]
-    variants = (text["variant_1"], text["variant_2"])
-    first, second = (np.array(v["magnitude"]) * np.exp(1j * np.array(v["phase"])) for v in variants)
-    waves = {
-        "variant Z": first,
-        "variant Z'": second,
-        "interference Z + Z'": first + second,
-        "modulation Z · Z'": first * second,
-    }
-    figure, axes = subplots(1, 4, width=3.1, height=2.9)
-    for panel, (name, wave) in zip(axes[0], waves.items(), strict=True):
-        _draw_arrows(panel, wave[:, 0])
-        panel.set_title(name, fontsize=9)
-    figure.supxlabel("tokens: " + "   ".join(_numbered(text["tokens"])), fontsize=9)
-    return Section(figures={"bp-figure4": figure})
+    tokens, u, magnitude, phase = _waves(found)
+    places = np.linspace(0, len(tokens) - 1, min(_DRAWN, len(tokens))).round().astype(int)
+    figure, axes = subplots(1, len(places), width=2.7, height=2.2)
+    for panel, token in zip(axes[0], np.argsort(u[:, 0])[places], strict=True):
+        radius, own, angle = magnitude[0, 0], u[token, 0], phase[token, 0]
+        rest, color = radius * np.sin(angle), STYLE["modulation"]["color"]
+        for size, end, style in ((radius, np.pi, ":"), (radius / 4, angle, "-")):
+            arc = size * np.exp(1j * np.linspace(0, end, 90))
+            panel.plot(arc.real, arc.imag, style, color="#777777", linewidth=1)
+        arrow = {"arrowstyle": "->", "color": color, "shrinkA": 0, "shrinkB": 0, "lw": 1.8}
+        panel.annotate("", (own, rest), (0, 0), arrowprops=arrow)
+        panel.plot([0, own], [0, 0], color=STYLE["interference"]["color"], linewidth=3)
+        panel.plot([own, own], [0, rest], "--", color=color, linewidth=1)
+        panel.set_title(f"{tokens[token]}\nu = {own:+.3f}, α = {angle:.2f}", fontsize=9)
+        panel.set(aspect="equal", xlim=(-1.1 * radius, 1.1 * radius))
+        ylabel = "imaginary part" if panel is axes[0, 0] else ""
+        finish(panel, "real part u", ylabel, legend=False)
+    return Section(figures={"bp-figure4": figure}, values={"radius": magnitude[0, 0]})
 
 
 def draw_independence(plan: Plan, found: Found) -> Section:
-    rows = []
-    histogram, axes = subplots(1, len(found), width=3.0, height=2.8)
-    heat, panels = subplots(2, len(found), width=2.5, height=2.5)
-    for column, (name, (record,)) in enumerate(found.items()):
-        row, title = _rows(record, "embeddings")[0], LABELS[name]
-        for place, moment in enumerate(("before", "after")):
-            s, panel = row[moment], panels[place, column]
+    rows, widest = [], 0.0
+    figure, axes = subplots(1, len(found), width=3.0, height=2.8)
+    for panel, (name, (record,)) in zip(axes[0], found.items(), strict=True):
+        row, title = _rows(record, "embeddings")[0], label(plan, name)
+        drawn = {"before": ("#999999", "--"), "after": (STYLE[name]["color"], "-")}
+        for moment, (color, style) in drawn.items():
+            s, moved = row[moment], f"{100 * row['moved']:.1f}" if moment == "after" else "–"
             rows.append([
                 title, moment, f"{s['mean_abs']:.5f}", f"{s['expected_mean_abs']:.5f}",
                 f"{s['max_abs']:.4f}", f"{s['effective_rank']:.2f}", f"{s['dim']}",
-                f"{s['tokens']:,}", f"{100 * row['moved']:.1f}" if moment == "after" else "–",
+                f"{s['tokens']:,}", moved,
             ])  # fmt: skip
-            counts = np.array(s["histogram"], float)
-            axes[0, column].stairs(
-                100 * counts / counts.sum(), np.linspace(-1, 1, len(counts) + 1),
-                color=("#999999", STYLE[name]["color"])[place], linestyle=("--", "-")[place],
-                label=f"{moment} training", linewidth=1.6,
-            )  # fmt: skip
-            image = panel.imshow(np.array(s["corner"]), cmap=_DIVERGING, vmin=-0.5, vmax=0.5)
-            panel.set(xlabel="dimension", ylabel="dimension")
-            panel.set_title(f"{title}\n{moment} training", fontsize=8)
-        axes[0, column].set_xlim(-0.3, 0.3)
-        axes[0, column].set_title(title, fontsize=10)
-        finish(axes[0, column], "correlation", "share of pairs (%)", legend=False)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    histogram.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
-    heat.colorbar(image, ax=panels, shrink=0.7, label="correlation")
-    figures = {"bp-independence-histogram": histogram, "bp-independence-map": heat}
-    return Section([("correlations", rows)], figures)
+            counts, widest = np.array(s["histogram"], float), max(widest, s["max_abs"])
+            edges, text = np.linspace(-1, 1, len(counts) + 1), f"{moment} training"
+            shares = 100 * counts / counts.sum()
+            panel.stairs(shares, edges, color=color, linestyle=style, label=text, linewidth=1.6)
+        panel.set_title(title, fontsize=10)
+        finish(panel, "correlation", "share of pairs (%)", legend=False)
+    for panel in axes[0]:
+        panel.set_xlim(-1.05 * widest, 1.05 * widest)
+    names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*names, loc="outside lower center", ncols=2, frameon=False)
+    return Section([("correlations", rows)], {"bp-independence-histogram": figure})
 
 
 def _rows(record: Record, split: str) -> list[dict[str, Any]]:
@@ -202,24 +211,8 @@ def _reached(steps: Sequence[int], curves: np.ndarray, goal: float) -> str:
     return some + spread(reached, 0)
 
 
-def _draw_arrows(axes: Axes, waves: np.ndarray) -> None:
-    """Draws complex numbers [n] as arrows, numbered from 1 in the order of the tokens."""
-    radius = max(float(np.abs(waves).max()), 1e-12)
-    shades = np.linspace(0.0, 0.7, len(waves))
-    places = np.argsort(np.argsort(np.angle(waves)))
-    for number, (wave, shade, place) in enumerate(zip(waves, shades, places, strict=True), start=1):
-        color = (0.0, 0.31 + 0.5 * shade, 0.49 + 0.4 * shade)
-        arrow = {"arrowstyle": "->", "color": color, "shrinkA": 0, "shrinkB": 0}
-        axes.annotate("", (wave.real, wave.imag), (0, 0), arrowprops=arrow)
-        at = _RINGS[place % len(_RINGS)] * wave
-        axes.text(at.real, at.imag, str(number), fontsize=7, ha="center", va="center")
-    reach, bottom = 1.62 * radius, min(-0.15 * radius, 1.62 * float(waves.imag.min()))
-    axes.set(xlim=(-reach, reach), ylim=(bottom, reach), aspect="equal")
-    axes.axhline(0, color="#999999", linewidth=0.6)
-    axes.axvline(0, color="#999999", linewidth=0.6)
-    finish(axes, "real part", "imaginary part", legend=False)
-    axes.grid(False)
-
-
-def _numbered(tokens: list[str]) -> list[str]:
-    return [f"{number} {token}" for number, token in enumerate(tokens, start=1)]
+def _waves(found: Found) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
+    """Returns a text's tokens, their first variant [n, d], its magnitude [1, d] and phase."""
+    row = _rows(found["modulation"][0], "waves")[0]
+    u = jnp.array(row["variant"])
+    return row["tokens"], *map(np.asarray, (u, ops.magnitude(u), ops.phase(u)))

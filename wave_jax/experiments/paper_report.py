@@ -14,7 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import wave_jax
-from wave_jax.experiments.plan import Found, Jobs, Plan, Record
+from wave_jax.experiments.plan import Found, Jobs, Plan, Record, model_config
+from wave_jax.experiments.sources import PreparedSource
+from wave_jax.models.config import sizes
 
 CONTENT = tomllib.loads((Path(__file__).parent / "report.toml").read_text("utf-8"))
 LABELS: dict[str, str] = CONTENT["labels"]
@@ -47,6 +49,12 @@ class Item(NamedTuple):
     name: str
     jobs: Callable[[Plan], Jobs]  # may list more once records are made
     draw: Callable[[Plan, Found], Section]  # from records under the same keys
+
+
+def label(plan: Plan, name: str) -> str:
+    """Returns what a model is called, BERT with its size and where it starts."""
+    start = "fine-tuned" if plan.pretrained else "from scratch"
+    return LABELS[name].format(scale=plan.scale, start=start)
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
@@ -85,10 +93,7 @@ def write_report(plan: Plan, items: Sequence[Item], records: Sequence[Record]) -
     """Writes report.md and figures/ of items, those without records too; sums `records` up."""
     folder = plan.records.folder
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    lines = ["# The papers' experiments, made again", ""]
-    lines += [f"- **{name}**: {value}" for name, value in _facts(plan, records).items()]
-    lines += ["", "± is one standard deviation over seeds.", ""]
-    lines += [f"- {line}" for line in _deviations(plan, CONTENT["general"])]
+    lines = [_head(plan, records), *(f"- {line}" for line in _deviations(plan, CONTENT["general"]))]
     for item in items:
         jobs = item.jobs(plan)
         found = {key: made for key in jobs if (made := plan.found(jobs[key]))}
@@ -97,11 +102,12 @@ def write_report(plan: Plan, items: Sequence[Item], records: Sequence[Record]) -
     (folder / "report.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def filled_in(text: str, plan: Plan, **values: Any) -> str:
+def _filled_in(text: str, plan: Plan, **values: Any) -> str:
     """Returns a text of report.toml with its braces filled in."""
     for name, common in CONTENT["texts"].items():
         text = text.replace(f"{{{name}}}", common)
-    return text.format(scale=plan.scale, data=plan.datasets[0], **values)
+    shapes = {name: sizes(model_config(name, plan.scale)) for name in LABELS}
+    return text.format(scale=plan.scale, data=plan.datasets[0], sizes=shapes, **values)
 
 
 def _save(figure: Figure, stem: str) -> None:
@@ -113,15 +119,20 @@ def _save(figure: Figure, stem: str) -> None:
 
 
 def _section(plan: Plan, item: Item, found: Found, missing: int) -> Iterator[str]:
-    prose = CONTENT["items"][item.name]
+    prose, facts = CONTENT["items"][item.name], CONTENT["facts"]
     yield from (f"## {prose['title'] if found else prose['summary']}", "")
+    if "assumed" in prose:
+        yield from (facts["reading"].format(assumed=_filled_in(prose["assumed"], plan)), "")
     if missing:
         yield from (f"**{missing} of its records are still missing.**", "")
     if not found:
         yield from ("Not measured yet.", "")
         return
     tables, figures, values = item.draw(plan, found)
-    yield from (filled_in(prose["text"], plan, **values), "")
+    trained = [made for made in found.values() if "train" in made[0]["config"]]
+    seeds = sorted({str(len({record["seed"] for record in made})) for made in trained}, key=int)
+    ending = [facts["seeds"].format(seeds=" or ".join(seeds))] if seeds else []
+    yield from (" ".join([_filled_in(prose["text"], plan, **values), *ending]), "")
     for name, rows in tables:
         name, _, caption = name.partition(": ")
         table = CONTENT["tables"][name]
@@ -130,11 +141,11 @@ def _section(plan: Plan, item: Item, found: Found, missing: int) -> Iterator[str
         yield from (rule, *map(_row, rows), "")
     for name, figure in figures.items():
         _save(figure, str(plan.records.folder / "figures" / name))
-        caption = filled_in(CONTENT["pictures"][name], plan, **values)
+        caption = _filled_in(CONTENT["pictures"][name], plan, **values)
         yield from (f"![{caption}](figures/{name}.svg)", "")
     named = {name: CONTENT["deviations"][name] for name in prose.get("deviations", ())}
     if deviations := _deviations(plan, named, **values):
-        yield from ("Deviations from the paper:", "", *(f"- {text}" for text in deviations), "")
+        yield from (facts["deviations"], "", *(f"- {text}" for text in deviations), "")
 
 
 def _deviations(plan: Plan, named: Mapping[str, Mapping[str, str]], **values: Any) -> list[str]:
@@ -146,7 +157,7 @@ def _deviations(plan: Plan, named: Mapping[str, Mapping[str, str]], **values: An
         "no sentences": not plan.datasets[0].sentences,
     }
     shown = [entry["text"] for entry in named.values() if conditions[entry.get("when")]]
-    return [filled_in(text, plan, **values) for text in shown]
+    return [_filled_in(text, plan, **values) for text in shown]
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -162,16 +173,28 @@ def _command(plan: Plan, item: Item) -> str:
     )
 
 
-def _facts(plan: Plan, records: Sequence[Record]) -> dict[str, str]:
-    facts, minutes = CONTENT["facts"], sum(r["time"]["total_seconds"] for r in records) / 60
+def _head(plan: Plan, records: Sequence[Record]) -> str:
+    facts = CONTENT["facts"]
     hardware, software = (
         "; ".join(sorted({facts[name].format(**record["environment"]) for record in records}))
         for name in ("hardware", "software")
     )
-    return {
-        "Texts": "; ".join(facts["dataset"].format(data=data) for data in plan.datasets),
-        "Scale": filled_in(facts["scale"], plan),
-        "Hardware": hardware,
-        "Software": f"wave_jax {wave_jax.__version__}, {software}",
-        "Time": facts["time"].format(count=len(records), minutes=minutes),
+    minutes = sum(record["time"]["total_seconds"] for record in records) / 60
+    return _filled_in(
+        CONTENT["head"], plan, hardware=hardware, software=software, count=len(records),
+        minutes=minutes, texts="; ".join(_texts(data, records) for data in plan.datasets),
+        version=wave_jax.__version__,
+    )  # fmt: skip
+
+
+def _texts(data: PreparedSource, records: Sequence[Record]) -> str:
+    """Returns a data set's sizes, and how many test texts the runs cut at which length."""
+    facts = CONTENT["facts"]
+    cut = {
+        (record["config"]["data"]["max_length"], record["result"]["texts_cut"]["test"])
+        for record in records
+        if "texts_cut" in record["result"]
+        and record["config"]["data"]["source"].endswith(data.fingerprint[:16])
     }
+    found = [facts["cut"].format(cut=number, length=length) for length, number in sorted(cut)]
+    return ", ".join([facts["dataset"].format(data=data), *(found or [facts["no-cut"]])])

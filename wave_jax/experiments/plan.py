@@ -50,6 +50,7 @@ class Scale:
     quick_steps: int  # of [BP] figure 2
     gradient_steps: int
     seeds: int
+    ablation_seeds: int
     learning_rates: tuple[float, ...]  # to choose from by validation accuracy
 
 
@@ -57,12 +58,12 @@ SCALES = {
     "small": Scale(
         name="small", dim=128, bert_layers=2, texts=10_000, test_texts=2_000, max_length=64,
         vocab_size=8_000, epochs=4, long_epochs=8, quick_steps=500, gradient_steps=300, seeds=3,
-        learning_rates=(3e-4, 1e-3, 3e-3, 1e-2),
+        ablation_seeds=5, learning_rates=(3e-4, 1e-3, 3e-3, 1e-2),
     ),
     "paper": Scale(
         name="paper", dim=768, bert_layers=12, texts=None, test_texts=None, max_length=128,
         vocab_size=30_522, epochs=4, long_epochs=100, quick_steps=500, gradient_steps=2_000,
-        seeds=5, learning_rates=(1e-4, 3e-4, 1e-3, 3e-3),
+        seeds=5, ablation_seeds=5, learning_rates=(1e-4, 3e-4, 1e-3, 3e-3),
     ),
 }  # fmt: skip
 

@@ -122,32 +122,36 @@ def step_jobs(plan: Plan) -> Jobs:
 
 
 def draw_steps(plan: Plan, found: Found) -> Section:
-    rows = []
-    figure, axes = subplots(1, 2)
-    for index, name in enumerate(_STEPS):
-        measured = {n: found[name, n][0]["result"] for n in _BATCHES if (name, n) in found}
-        rows += [
-            [_LABELS[name], str(batch), f"{result['bytes'] / 2**20:,.0f}",
-             f"{result['temporary'] / 2**20:,.0f}", f"{result['flops'] / 1e9:,.1f}"]
-            for batch, result in measured.items()
-        ]  # fmt: skip
-        style = STYLE["attention" if name == _AS_TRAINED else name]
-        for panel, key, unit in ((0, "bytes", 2**20), (1, "flops", 1e9)):
-            axes[0, panel].bar(
-                [k + (index - 3) * 0.12 for k in range(len(measured))],
-                [result[key] / unit for result in measured.values()],
-                0.11, label=_LABELS[name], color=style["color"], edgecolor="black", linewidth=0.4,
-                hatch=("", "//", "..", "xx", "--", "\\\\", "oo")[index],
-            )  # fmt: skip
-    for panel, label in ((0, "memory of a step (MiB)"), (1, "arithmetic of a step (GFLOP)")):
-        axes[0, panel].set_yscale("log")
-        axes[0, panel].set_xticks(range(len(_BATCHES)), [str(batch) for batch in _BATCHES])
-        finish(axes[0, panel], "texts a batch", label, legend=False)
-    axes[0, 0].set_ylim(bottom=100)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    rows = [
+        [_LABELS[name], str(batch), f"{result['bytes'] / 2**20:,.0f}",
+         f"{result['temporary'] / 2**20:,.0f}", f"{result['flops'] / 1e9:,.1f}"]
+        for name in _STEPS for batch in _BATCHES for result in _results(found, name, batch)
+    ]  # fmt: skip
+    figure, axes = subplots(1, 2, height=2.8)
+    shown = {name: r for name in _STEPS for r in _results(found, name, _BATCHES[-1])}
+    colors = [STYLE["attention" if name == _AS_TRAINED else name]["color"] for name in shown]
+    for panel, key, unit, label in (
+        (axes[0, 0], "bytes", 2**20, "memory of a step (MiB)"),
+        (axes[0, 1], "flops", 1e9, "arithmetic of a step (GFLOP)"),
+    ):
+        values = [result[key] / unit for result in shown.values()]
+        bars = panel.barh(range(len(shown)), values, color=colors)
+        texts = [f"{value:,.{0 if value >= 10 else 1}f}" for value in values]
+        panel.bar_label(bars, texts, padding=3, fontsize=8)
+        panel.margins(x=0.15)
+        panel.set_yticks(range(len(shown)), [_LABELS[name] for name in shown])
+        panel.set_xticks([])
+        panel.yaxis.set_visible(panel is axes[0, 0])
+        panel.invert_yaxis()
+        finish(panel, label, "", legend=False)
+        panel.grid(False)
     tables = [("steps", rows), ("savings", savings_rows(found))]
-    return Section(tables, {"bp-resources": figure}, {"tokens": _TOKENS})
+    sizes = {"tokens": _TOKENS, "batch": _BATCHES[-1]}
+    return Section(tables, {"bp-resources": figure}, sizes)
+
+
+def _results(found: Found, *key: str | int) -> list[dict[str, Any]]:
+    return [record["result"] for record in found.get(key, [])]
 
 
 def savings_rows(found: Found) -> list[list[str]]:

@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from wave_jax.experiments import resources
-from wave_jax.experiments.paper_report import CONTENT, LABELS, Section, filled_in, spread
+from wave_jax.experiments.paper_report import CONTENT, Section, label, spread
 from wave_jax.experiments.plan import Found, Jobs, Plan, Record
 from wave_jax.experiments.training_runs import best_runs, rate_trials, runs, training
 
 _PAPERS = CONTENT["papers"]
 _MODELS_1 = ("interference", "modulation", "transformer")
 _MODELS_2 = ("interference", "modulation", "bert")
-_ABLATION_SEEDS = 2
 
 
 def table1_jobs(plan: Plan) -> Jobs:
@@ -24,20 +23,20 @@ def table1_jobs(plan: Plan) -> Jobs:
     for name, what, settings in _tuned(plan):
         trials = rate_trials(plan, name, **settings)
         rate, best = best_runs(plan, name, **settings)
-        edge = ", the largest tried" if rate == max(trials) else ""
+        edge = {min(trials): ", the smallest tried", max(trials): ", the largest tried"}
         tried = ", ".join(f"{rate:g}" for rate in trials)
         jobs["trials", f"{name}{what} {tried}"] = list(trials.values())
-        jobs[name, f"rate {rate:g}{edge}, tuned{what}"] = best
+        jobs[name, f"rate {rate:g}{edge.get(rate, '')}, tuned{what}"] = best
     return jobs
 
 
 def draw_table1(plan: Plan, found: Found) -> Section:
     data = plan.datasets[0]
     measured = {key: records for key, records in found.items() if key[0] != "trials"}
-    rows = list(_rows(measured, _PAPERS["table1"].get(data.name, {})))
+    rows = list(_rows(plan, measured, _PAPERS["table1"].get(data.name, {})))
     values = {
         "majority": 100 * data.majority,
-        "comparison": _comparison(plan, measured),
+        "error": 100 * math.sqrt(0.9 * 0.1 / data.test),
         "tried": "; ".join(tried for name, tried in table1_jobs(plan) if name == "trials"),
     }
     return Section([("accuracy: Accuracy, memory and time", rows)], values=values)
@@ -54,23 +53,19 @@ def table2_jobs(plan: Plan) -> Jobs:
 def draw_table2(plan: Plan, found: Found) -> Section:
     tables = []
     settings = dict.fromkeys(_MODELS_2, "paper's rate")
-    settings["bert"] = "fine-tuned" if plan.pretrained else "from scratch"
+    settings["bert"] = "paper's rate" if plan.pretrained else "rate 0.0003"
     for data in plan.datasets:
-        measured = {
-            (name, setting): found[data.name, name]
-            for name, setting in settings.items()
-            if (data.name, name) in found
-        }
-        if measured:
-            sizes = f"{data.train:,} + {data.validation:,} + {data.test:,} texts"
-            rows = list(_rows(measured, _PAPERS["table2"].get(data.name, {})))
-            tables.append((f"accuracy: {data.name} ({sizes})", rows))
+        of_data = {(n, setting): found.get((data.name, n), []) for n, setting in settings.items()}
+        measured = {key: records for key, records in of_data.items() if records}
+        sizes = f"{data.train:,} + {data.validation:,} + {data.test:,} texts"
+        rows = list(_rows(plan, measured, _PAPERS["table2"].get(data.name, {})))
+        tables += [(f"accuracy: {data.name} ({sizes})", rows)] if rows else []
     return Section([*tables, ("savings", resources.savings_rows(found))])
 
 
 def ablation_jobs(plan: Plan) -> Jobs:
     jobs = {}
-    for label, (name, given) in CONTENT["ablations"].items():
+    for choice, (name, given) in CONTENT["ablations"].items():
         changes: dict[str, Any] = dict(given)
         if "scopes" in changes:
             if not plan.datasets[0].sentences:
@@ -78,16 +73,16 @@ def ablation_jobs(plan: Plan) -> Jobs:
             changes["scopes"] = tuple(changes["scopes"])
         if "ffn_dim" in changes:  # in multiples of dim
             changes["ffn_dim"] = int(changes["ffn_dim"] * plan.scale.dim)
-        seeds = range(min(plan.seeds, _ABLATION_SEEDS))
-        jobs[label] = [training(plan, name, seed, changes=changes) for seed in seeds]
+        seeds = range(plan.scale.ablation_seeds)
+        jobs[choice] = [training(plan, name, seed, changes=changes) for seed in seeds]
     return jobs
 
 
 def draw_ablations(plan: Plan, found: Found) -> Section:
     rows = []
-    for label, records in found.items():
+    for choice, records in found.items():
         accuracies = [spread(_percent(records, split)) for split in ("validation", "test")]
-        rows.append([label, *accuracies, str(len(records))])
+        rows.append([choice, *accuracies, str(len(records))])
     error = 100 * math.sqrt(0.9 * 0.1 / max(plan.datasets[0].validation, 1))
     return Section([("ablations", rows)], values={"error": error})
 
@@ -105,46 +100,18 @@ def _percent(records: list[Record], split: str) -> list[float]:
     return [100 * record["result"][f"{split}_accuracy"] for record in records]
 
 
-def _rows(found: Found, paper: dict[str, list[float]]) -> Iterator[list[str]]:
+def _rows(plan: Plan, found: Found, paper: dict[str, list[float]]) -> Iterator[list[str]]:
     for (name, setting), records in found.items():
-        ours, theirs, off = _percent(records, "test"), ["–"] * 3, "–"
+        theirs = ["–"] * 3
         if name in paper:
             accuracy, memory, seconds = paper[name]
             theirs = [f"{accuracy:.2f}", f"{memory:.2f}", f"{seconds:,.0f}"]
-            off = f"{statistics.fmean(ours) - accuracy:+.2f}"
         sizes = [record["result"]["step_bytes"] for record in records]
         epochs = [record["result"]["rows"][-1]["epoch"] for record in records]
         times = [r["time"]["seconds"] / max(n, 1e-9) for r, n in zip(records, epochs, strict=True)]
         yield [
-            LABELS[name], setting, theirs[0], spread(ours), off,
-            spread(_percent(records, "validation")), str(len(ours)), theirs[1],
+            label(plan, name), setting, theirs[0], spread(_percent(records, "test")),
+            spread(_percent(records, "validation")), str(len(records)), theirs[1],
             "–" if None in sizes else f"{max(sizes) / 2**20:,.0f}", theirs[2],
             f"{statistics.median(times):,.1f}",
         ]  # fmt: skip
-
-
-def _comparison(plan: Plan, found: Found) -> str:
-    """Compares the settings with the best validation accuracy."""
-
-    def mean(key: tuple[str, str], split: str) -> float:
-        return statistics.fmean(_percent(found[key], split))
-
-    best = []
-    for names in (("transformer",), ("interference", "modulation"), ("mean",)):
-        measured = [key for key in found if key[0] in names]
-        if not measured:
-            return ""
-        best.append(max(measured, key=lambda key: mean(key, "validation")))
-    test, valid = ([mean(key, split) for key in best] for split in ("test", "validation"))
-    data = plan.datasets[0]
-    text = filled_in(
-        CONTENT["texts"]["wave_against_others"], plan, test=test, valid=valid,
-        wave=LABELS[best[1][0]], settings=[setting for _, setting in best],
-        margins=[split[1] - split[other] for other in (0, 2) for split in (test, valid)],
-        error=100 * math.sqrt(test[1] / 100 * (1 - test[1] / 100) / data.test),
-    )  # fmt: skip
-    if data.name not in _PAPERS["table1"]:
-        return text
-    paper = _PAPERS["table1"][data.name]
-    margin = paper["modulation"][0] - paper["transformer"][0]
-    return f"{text} In the paper the margin over the Transformer is {margin:+.2f} points."

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.linalg import norm
 from rich.console import Console
 
-from wave_jax import ops
 from wave_jax.data.dataset import load_dataset
 from wave_jax.data.tokenize import TokenizedDataset, tokenize_dataset
 from wave_jax.experiments.plan import PAPER_RUN, Job, Measured, Plan, make_key, model_config
@@ -39,7 +38,7 @@ _RESULTS = (
     "majority_share", "parameters", "parameters_without_table", "step_bytes", "texts_cut",
 )  # fmt: skip
 _TIMES = ("seconds", "examples_per_s", "process_bytes", "device_bytes")
-_BINS, _CORNER = 41, 48
+_BINS = 400  # of correlations from -1 to 1
 _TEXT_TOKENS, _TEXT_DIMS = 10, 8
 
 Row = dict[str, Any]
@@ -166,10 +165,11 @@ def _as_json(config: Config) -> dict[str, Any]:
 def make_callbacks(config: Config, intervals: Mapping[str, int]) -> list[CallbackFactory]:
     """Returns callbacks for `train`, given the steps between calls by name.
 
-    They are 'test' (accuracy), 'gradients' (norms of the next batch's) and 'embeddings'
-    (correlations of their dimensions before the first step and now, and the waves of a text).
+    They are 'test' (accuracy), 'gradients' (norms of the next batch's), 'embeddings' (correlations
+    of their dimensions before the first step and now) and 'waves' (a text's first variant).
     """
-    kinds = {"test": _test_accuracy, "gradients": _gradient_norms, "embeddings": _embeddings}
+    kinds = {"test": _test_accuracy, "gradients": _gradient_norms}
+    kinds |= {"embeddings": _embeddings, "waves": _text_waves}
 
     def make(name: str, every: int, task: Task) -> Callback:
         texts = tokenize_dataset(with_vocabulary(config), load_dataset(config.data))
@@ -199,8 +199,9 @@ def _test_accuracy(config: Config, task: Task, texts: TokenizedDataset) -> Recor
 
 
 def _gradient_norms(config: Config, task: Task, texts: TokenizedDataset) -> Recorder:
-    """Of the next batch's mean loss, without dropout or word dropout."""
+    """Of the next batch's mean loss, without dropout or word dropout, and embeddings' lengths."""
     split, norms_of = texts.splits["train"], jax.jit(partial(gradient_norms, task.model))
+    embed = jax.jit(partial(task.model.apply, method="embed"))
 
     def record(step: int, params: Params) -> Row:
         examples = task.batches.examples(step)
@@ -210,26 +211,38 @@ def _gradient_norms(config: Config, task: Task, texts: TokenizedDataset) -> Reco
         ids[mask] = np.concatenate([split.tokens[int(index)] for index in examples])
         with matmul_precision(config.train.precision):
             norms = norms_of(params, ids, split.labels[examples], mask=mask)
+        lengths = norm(embed({"params": params}, ids), axis=-1)
+        sizes = {"cls_size": lengths[:, 0], "input_size": lengths[mask]}  # root mean squares
         names = ("cls", "input", "classifier")
-        return {"split": "gradients"} | {name: float(norms[name]) for name in names}
+        row: Row = {"split": "gradients"} | {name: float(norms[name]) for name in names}
+        return row | {name: float(np.sqrt(np.mean(x**2))) for name, x in sizes.items()}
 
     return record
 
 
 def _embeddings(config: Config, task: Task, texts: TokenizedDataset) -> Recorder:
     seen = np.unique(texts.splits["train"].tokens.ids)
-    before, text = _table(task.new_state().params)[seen], _short_text(texts)
+    before = _table(task.new_state().params)[seen]
+
+    def record(step: int, params: Params) -> Row:
+        after = _table(params)[seen]
+        statistics = {"before": independence(before), "after": independence(after)}
+        moved = _rounded(norm(after - before) / norm(before))
+        return {"split": "embeddings", "moved": moved, **statistics}
+
+    return record
+
+
+def _text_waves(config: Config, task: Task, texts: TokenizedDataset) -> Recorder:
+    """Of the first tokens of the first short test text, or of the shortest, in a few dimensions."""
+    tokens = texts.splits["test"].tokens
+    index = np.maximum(tokens.lengths, _TEXT_TOKENS).argmin()  # the first of equals
+    text = tokens[int(index)][:_TEXT_TOKENS]
     words = texts.tokenizer.tokens(text)
 
     def record(step: int, params: Params) -> Row:
-        table = _table(params)
-        after = table[seen]
-        moved = float(round(norm(after - before) / norm(before), 5))
-        row: Row = {"split": "embeddings", "moved": moved}
-        row |= {"before": independence(before), "after": independence(after)}
-        if hasattr(task.model, "readouts"):  # it has waves
-            row["text"] = {"tokens": words, **_text_waves(task.model, params, table[text])}
-        return row
+        u: Any = task.model.apply({"params": params}, _table(params)[text], method="project")
+        return {"split": "waves", "tokens": words, "variant": _rounded(u[:, 0, :_TEXT_DIMS])}
 
     return record
 
@@ -239,7 +252,7 @@ def independence(rows: np.ndarray) -> dict[str, Any]:
 
     `expected_mean_abs` is `mean_abs` of independent Gaussian dimensions; `effective_rank` is the
     exponential of the entropy of the correlations' eigenvalues (Roy and Vetterli 2007); `histogram`
-    has bins from -1 to 1; `corner` holds the correlations of the first dimensions.
+    has bins from -1 to 1.
 
     >>> independence(np.eye(4)[:, :2])["max_abs"]
     0.33333
@@ -253,38 +266,17 @@ def independence(rows: np.ndarray) -> dict[str, Any]:
     return {
         "tokens": count,
         "dim": dim,
-        "mean_abs": _round(np.abs(others).mean()),
-        "max_abs": _round(np.abs(others).max()),
-        "effective_rank": _round(np.exp(-(positive * np.log(positive)).sum())),
-        "expected_mean_abs": _round(np.sqrt(2 / np.pi / count)),
+        "mean_abs": _rounded(np.abs(others).mean()),
+        "max_abs": _rounded(np.abs(others).max()),
+        "effective_rank": _rounded(np.exp(-(positive * np.log(positive)).sum())),
+        "expected_mean_abs": _rounded(np.sqrt(2 / np.pi / count)),
         "histogram": np.histogram(others, bins=_BINS, range=(-1, 1))[0].tolist(),
-        "corner": [[_round(v, 3) for v in row[:_CORNER]] for row in correlation[:_CORNER]],
     }
-
-
-def _short_text(texts: TokenizedDataset) -> np.ndarray:
-    """Returns the first tokens of the first short test text, or of the shortest."""
-    tokens = texts.splits["test"].tokens
-    index = np.maximum(tokens.lengths, _TEXT_TOKENS).argmin()  # the first of equals
-    return np.asarray(tokens[int(index)][:_TEXT_TOKENS])
-
-
-def _text_waves(model: Any, params: Params, x: np.ndarray) -> Row:
-    def polar(u: Any) -> Row:
-        return {"magnitude": _rounded(ops.magnitude(u)), "phase": _rounded(ops.phase(u))}
-
-    u = model.apply({"params": params}, x, method="project")
-    waves = {f"variant_{v + 1}": polar(u[:, v]) for v in range(2)}
-    return {"embedding": _rounded(x), **polar(x), **waves}
 
 
 def _table(params: Params) -> np.ndarray:
     return np.asarray(jax.device_get(params["embed"]["embedding"]))
 
 
-def _rounded(x: Any) -> list[list[float]]:
-    return [[_round(v) for v in row[:_TEXT_DIMS]] for row in np.asarray(x)]
-
-
-def _round(value: float, digits: int = 5) -> float:
-    return round(float(value), digits)
+def _rounded(x: Any) -> Any:
+    return np.asarray(x).astype(np.float64).round(5).tolist()

@@ -8,6 +8,7 @@ records keep which of them were right, so that contenders are compared text by t
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -36,6 +37,7 @@ TEXT_POOLINGS = ("cls", "mean")
 SIZES = (500, 2_000, 8_000, 27_000)  # of learning curves
 SCALES_TRIED, WARMUPS = (None, 0.03, 1.0), (0, 100)  # of the Transformer
 ORDER_SKIPS = ("IMDB",)  # whose texts do not fit the encoders' tokens
+_MADE = r", (shuffled|\d+ texts)$"  # names of what `prepare_study` makes
 _SHORT = 64  # tokens, where order is at stake
 
 
@@ -116,7 +118,7 @@ def prepare_study(sources: Sequence[str], work: Path, texts: int | None) -> list
 def study_jobs(plan: Plan) -> Jobs:
     """Returns all jobs, by part, set, contender and what it is for; runs follow their trials."""
     sets = {data.name: data for data in plan.datasets}
-    plain = [data for name, data in sets.items() if name.partition(",")[0] == name]
+    plain = [data for name, data in sets.items() if not re.search(_MADE, name)]
     jobs: Jobs = {}
     for data in plain:
         for each, head in itertools.product(POOLINGS, HEADS):
@@ -132,8 +134,9 @@ def study_jobs(plan: Plan) -> Jobs:
         each = Contender(f"{op}-probed", config)
         jobs["backpropagation", op, pooling] = _runs(plan, plain[0], each, 3e-3)
     for data in plain:
-        if data.name not in ORDER_SKIPS:
-            jobs |= _order_jobs(plan, data, sets[f"{data.name}, shuffled"])
+        shuffled = sets.get(f"{data.name}, shuffled")
+        if shuffled is not None and data.name not in ORDER_SKIPS:
+            jobs |= _order_jobs(plan, data, shuffled)
     for rate, warmup, scale, table in itertools.product(
         SMALL_RATES, WARMUPS, SCALES_TRIED, ("rows", "frozen")
     ):

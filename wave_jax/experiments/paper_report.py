@@ -93,7 +93,9 @@ def write_report(plan: Plan, items: Sequence[Item], records: Sequence[Record]) -
     """Writes report.md and figures/ of items, those without records too; sums `records` up."""
     folder = plan.records.folder
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    lines = [_head(plan, records), *(f"- {line}" for line in _deviations(plan, CONTENT["general"]))]
+    papers = any(item.name != "study" for item in items)  # which says by itself what it trains
+    general = _deviations(plan, CONTENT["general"]) if papers else ()
+    lines = [_head(plan, records), *(f"- {line}" for line in general)]
     for item in items:
         jobs = item.jobs(plan)
         found = {key: made for key in jobs if (made := plan.found(jobs[key]))}
@@ -165,7 +167,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _command(plan: Plan, item: Item) -> str:
-    sources = shlex.join(data.source for data in plan.datasets)
+    sources = shlex.join(dict.fromkeys(data.source for data in plan.datasets))
     given = f" --pretrained {plan.pretrained.label.split()[0]}" if plan.pretrained else ""
     return (
         f"python -m wave_jax reproduce {item.name} --data {sources} --scale {plan.scale.name} "

@@ -82,13 +82,14 @@ def test_variants_of_any_scale(scale: float) -> None:
     variants = params["layer_0"]["variants"]
     params["layer_0"]["variants"] = {name: leaf * scale for name, leaf in variants.items()}
     table = LookupTable(small.model, params, cls_id=small.tokenizer.cls_id)
-    assert np.isfinite(table.squares).all()
-    assert np.any(table.squares)
+    squares, scale = table.table.variants.values, table.table.scale
+    assert np.isfinite(squares).all()
+    assert np.any(squares)
     cls = small.model.apply(
         {"params": params}, params["embed"]["embedding"][small.tokenizer.cls_id], method="project"
     )
-    np.testing.assert_allclose(table.cls, cls, rtol=1e-5)
+    np.testing.assert_allclose(table.table.cls, cls, rtol=1e-5)
     u = small.model.apply({"params": params}, params["embed"]["embedding"], method="project")
     rows = np.asarray(u, np.float64).reshape(len(u), -1)[[5, 7, 7, 9]]
-    found = ops.norm_from_squares(table.squares[np.array([5, 7, 7, 9])].sum(axis=0), table.scale)
-    np.testing.assert_allclose(found[0], np.sqrt((rows**2).sum(axis=0)), rtol=1e-6)
+    found = ops.norm_from_squares(squares[np.array([5, 7, 7, 9])].sum(axis=0), scale)
+    np.testing.assert_allclose(found.reshape(-1), np.sqrt((rows**2).sum(axis=0)), rtol=1e-6)

@@ -16,7 +16,7 @@ from wave_jax.data.batches import EvalBatches
 from wave_jax.data.shapes import Shapes
 from wave_jax.data.tokenizer import Tokens, WordPiece
 from wave_jax.errors import UserError
-from wave_jax.inference.lookup_table import LookupTable, supports, table_bytes
+from wave_jax.inference.lookup_table import Kept, LookupTable, table_bytes, without_table
 from wave_jax.models import build_model, sizes, table_rows
 from wave_jax.probe.result import Of, TextProbe
 from wave_jax.runs.checkpoints import restore_params
@@ -65,6 +65,7 @@ class Classifier:
         config: Config,
         max_length: int | None = None,
         fold: bool | Literal["auto"] = "auto",
+        table: Kept = "float32",
     ) -> None:
         self.model = model
         self.params = jax.device_put(params)
@@ -75,11 +76,14 @@ class Classifier:
         self._forward = jax.jit(partial(eval_step, model))
         self._rows = table_rows(tokenizer.vocab_size)
         self._table, self.folded_bytes = None, 0
-        if fold and supports(model):
-            size = table_bytes(model, self._rows)
+        why_not = without_table(model) if fold else "there is none with fold=False (--no-fold)"
+        if why_not is None:
+            size = table_bytes(model, self._rows, table)
             if fold != "auto" or size <= _MOST_TABLE_BYTES:
-                self._table = LookupTable(model, self.params, cls_id=tokenizer.cls_id)
+                self._table = LookupTable(model, self.params, cls_id=tokenizer.cls_id, kept=table)
                 self.folded_bytes = size
+        elif table != "float32":
+            raise UserError(f"no table in {table}: {why_not}")
         longest = tokenizer.longest(self.max_length)
         self._shapes = {size: Shapes.geometric(size, longest, self._rows) for size in _SIZES}
 
@@ -143,7 +147,8 @@ class Classifier:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles what it is made of; the lookup table and the programs are made anew."""
         kept = {k: getattr(self, k) for k in ("tokenizer", "labels", "config", "max_length")}
-        make = partial(type(self), **kept, fold=self._table is not None)
+        table = self._table.kept if self._table else "float32"
+        make = partial(type(self), **kept, fold=self._table is not None, table=table)
         return make, (self.model, jax.device_get(self.params))
 
     def _encode(self, texts: Sequence[str]) -> Tokens:
@@ -183,6 +188,7 @@ def load(
     *,
     max_length: int | None = None,
     fold: bool | Literal["auto"] = "auto",
+    table: Kept = "float32",
     refit: bool = True,
 ) -> Classifier:
     """Returns the trained classifier of a run.
@@ -195,6 +201,8 @@ def load(
       fold: whether a lookup table replaces the projection where the model allows it: several times
         faster, for `Classifier.folded_bytes` of memory (188 MB for 30,522 tokens and 768
         dimensions); 'auto': up to 1 GiB.
+      table: 'int8' keeps the table in a quarter of the memory, and rounds what the rest multiplies
+        to bfloat16: faster, and a text in a thousand or so gets another label.
 
     Raises:
       UserError: the folder is not a run, has no checkpoint yet, or its files do not match.
@@ -220,7 +228,7 @@ def load(
     if learned and max_length is not None and max_length > longest:
         raise UserError(f"this network learned {longest} positions; got max_length {max_length}")
     fixed: dict[str, Any] = {"tokenizer": tokenizer, "labels": labels, "config": config}
-    return Classifier(model, params, **fixed, max_length=max_length, fold=fold)
+    return Classifier(model, params, **fixed, max_length=max_length, fold=fold, table=table)
 
 
 def checked(texts: Iterable[str]) -> list[str]:

@@ -18,7 +18,10 @@ from wave_jax.data.tokenizer import Tokens, WordPiece
 from wave_jax.errors import UserError
 from wave_jax.inference.lookup_table import Kept, LookupTable, table_bytes, without_table
 from wave_jax.models import build_model, sizes, table_rows
+from wave_jax.models.published import locate
+from wave_jax.models.weights import WEIGHTS, load_weights
 from wave_jax.probe.result import Of, TextProbe
+from wave_jax.runs.checkpoints import FOLDER as CHECKPOINTS
 from wave_jax.runs.checkpoints import restore_params
 from wave_jax.runs.files import load_config, load_labels, load_tokenizer
 from wave_jax.runs.workdir import final_folder
@@ -191,10 +194,11 @@ def load(
     table: Kept = "float32",
     refit: bool = True,
 ) -> Classifier:
-    """Returns the trained classifier of a run.
+    """Returns the trained classifier of a run, or of a model that `export --format hub` wrote.
 
     Args:
-      workdir: the folder that training wrote.
+      workdir: the folder that training or export wrote, or 'hf:OWNER/NAME', a model on Hugging
+        Face's hub, or in its cache where there is no network. Nothing of it is executed.
       checkpoint: that of the best validation result, or the last one; the same after a refit.
       refit: whether a refit's parameters are taken, where there are any.
       max_length: tokens of a text that are read; by default as many as in training.
@@ -207,11 +211,14 @@ def load(
     Raises:
       UserError: the folder is not a run, has no checkpoint yet, or its files do not match.
     """
-    folder = Path(workdir)
+    folder = locate(workdir)
     config = load_config(folder)
     tokenizer = load_tokenizer(folder, config.data)
     labels = load_labels(folder)
-    params, _ = restore_params(final_folder(folder) if refit else folder, checkpoint)
+    if (folder / CHECKPOINTS).is_dir() or not (folder / WEIGHTS).is_file():
+        params, _ = restore_params(final_folder(folder) if refit else folder, checkpoint)
+    else:
+        params = load_weights(folder / WEIGHTS)
     longest = config.data.max_length
     model = build_model(
         config.model,

@@ -90,9 +90,9 @@ class Bag(NamedTuple):
 class Table(NamedTuple):
     """What the logits are computed from, besides the parameters after the projection.
 
-    In float32, `variants` holds (u / scale)^2 of every token, in int8 u / scale; `weights` are those
-    in the linear path, without columns where there is none. `scale`, [2, d], has powers of two, so
-    that no square overflows or vanishes. `cls`, [2, d], are the variants of [CLS].
+    In float32, `variants` holds (u / scale)^2 of every token, in int8 u / scale; `weights` are
+    those in the linear path, without columns where there is none. `scale`, [2, d], has powers of
+    two, so that no square overflows or vanishes. `cls`, [2, d], are the variants of [CLS].
     """
 
     variants: Bag

@@ -23,6 +23,7 @@ from wave_jax.data.ngrams import NgramTokenizer
 from wave_jax.data.streams import Input, existing
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.errors import UserError, nearest, nearest_path, one_line
+from wave_jax.models import published
 from wave_jax.training.config import Config
 
 CONFIG_FILE = "config.json"
@@ -44,15 +45,12 @@ def save_config(config: Config, workdir: Path) -> None:
 
 
 def load_config(workdir: Path) -> Config:
-    """Returns the configuration in `workdir/config.json`; UserError if there is none that fits."""
+    """Returns the configuration in `workdir/config.json`, a run's or that of an exported model.
+
+    UserError if there is none that fits.
+    """
     path = Path(workdir) / CONFIG_FILE
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(_no_run(path.parent)) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read as JSON: {error}") from None
-    return config_from_dict(values, str(path))
+    return config_from_dict(published.run_values(_read_json(path), str(path)), str(path))
 
 
 def config_from_dict(values: Any, where: str = CONFIG_FILE) -> Config:
@@ -115,7 +113,13 @@ def load_tokenizer(folder: Path, data: DataConfig) -> WordPiece:
 
 
 def load_labels(folder: Path) -> tuple[str, ...]:
-    """Reads the names of a run's classes, in the order of its logits; UserError where it cannot."""
+    """Reads the names of the classes, in the order of the logits; UserError where it cannot.
+
+    They are in labels.json or, of an exported model, in config.json.
+    """
+    path = folder / CONFIG_FILE
+    if path.is_file() and (names := published.class_names(_read_json(path), str(path))):
+        return names
     return read_labels(Input.file(existing(folder / LABELS), name=f"{folder}/{LABELS}"), "strict")
 
 
@@ -155,6 +159,15 @@ def explaining_disk_errors(folder: Path, kept: str) -> Iterator[None]:
             f"cannot write to {folder}: {found[0]}; {kept}. Make room and give the same command "
             "again to resume"
         ) from error
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(_no_run(path.parent)) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read as JSON: {error}") from None
 
 
 def _no_run(workdir: Path) -> str:

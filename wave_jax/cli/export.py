@@ -1,0 +1,126 @@
+"""`python -m wave_jax export`: a trained network in formats that others read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import tyro
+
+from wave_jax.cli.app import parse
+from wave_jax.data.dataset import Dataset, load_dataset
+from wave_jax.errors import UserError
+from wave_jax.export.check import Check
+from wave_jax.export.files import new_output, size_of
+from wave_jax.inference import Classifier, load
+from wave_jax.inference.lookup_table import Kept
+from wave_jax.models.published import locate
+from wave_jax.runs.workdir import SUMMARY_FILE, check_paths, check_unchanged, with_snapshot
+from wave_jax.training.compilation import enable_compilation_cache
+
+_DESCRIPTION = """Writes a trained network in a format that others read, and checks it on its texts.
+
+Examples:
+  python -m wave_jax export runs/ag ag_hub --format hub
+  python -m wave_jax export runs/ag ag_onnx --format onnx --table int8
+  python -m wave_jax export runs/ag ag.html --format web
+
+'hub' is a folder for `hf upload`, which wave_jax.load reads back; 'onnx' a folder with model.onnx,
+which runs without JAX (examples/onnx_predict.py); 'web' one page that runs the network in a
+browser, offline. docs/EXPORT.md has sizes and speeds. What exists already is not overwritten."""
+
+_MOST_TEXTS = 2000  # that are checked, evenly spread over the test texts
+_MOST_EXAMPLES = 6
+_LONGEST_EXAMPLE = 300  # characters
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to export, and how."""
+
+    workdir: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
+    """Folder of a trained run, or of a model that --format hub wrote (or hf:OWNER/NAME)."""
+    out: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
+    """Folder or page to write; it must not exist yet."""
+    format: Literal["hub", "onnx", "web"]
+    """What to write."""
+    table: Kept | None = None
+    """Numbers of the table in 'onnx': float32, or int8 in about a quarter of the size."""
+    checkpoint: Literal["best", "last"] = "best"
+    """Parameters of the best validation, or the newest; after a refit, those of it."""
+
+
+def main(argv: Sequence[str], *, prog: str) -> None:
+    """Writes the network and prints how what was written compares with it."""
+    blank: Any = tyro.MISSING
+    options = parse(Options(blank, blank, blank), argv, prog, _DESCRIPTION, "--format hub")
+    if options.table is not None and options.format != "onnx":
+        raise UserError("--table is for --format onnx: hub keeps float32, web int8")
+    enable_compilation_cache()
+    out = Path(options.out)
+    with new_output(out) as part:
+        folder = locate(options.workdir)
+        classifier = load(folder, options.checkpoint, fold=options.format == "hub" and "auto")
+        dataset, why = _own_texts(folder, classifier)
+        logits = _write(options, classifier, dataset, folder, part)
+        texts, labels = _checked_texts(dataset, classifier)
+        check = Check.of(classifier.logits(texts), logits(texts), labels)
+    what = "test texts" if labels is not None else f"texts of random tokens ({why})"
+    print(f"Written: {out} ({size_of(out) / 1e6:.2f} MB)")
+    print("\n".join(check.lines(what)))
+
+
+def _write(
+    options: Options, classifier: Classifier, dataset: Dataset | None, folder: Path, part: Path
+) -> Callable[[list[str]], np.ndarray]:
+    """Writes `part`; returns a function from texts to the logits of what was written."""
+    if options.format == "onnx":
+        from wave_jax.export.onnx_folder import write_onnx
+
+        return write_onnx(classifier, part, options.table or "float32")
+    if options.format == "hub":
+        from wave_jax.export.hub import write_hub
+
+        path = folder / SUMMARY_FILE
+        summary = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+        return write_hub(classifier, part, summary).logits
+    try:
+        from wave_jax.export.web import write_web
+    except ImportError:
+        raise UserError("--format web is not in this version: give hub or onnx") from None
+    learned_from, examples = list[str](), list[str]()
+    if dataset is not None:
+        learned_from = [*dataset.train.texts, *dataset.validation.texts]
+        short = [text for text in dataset.test.texts if len(text) <= _LONGEST_EXAMPLE]
+        examples = short[:_MOST_EXAMPLES]
+    return write_web(classifier, part, learned_from=learned_from, examples=examples).logits
+
+
+def _own_texts(folder: Path, classifier: Classifier) -> tuple[Dataset | None, str]:
+    """Returns the texts of the run, or None and why they cannot be read."""
+    data = classifier.config.data
+    try:
+        check_paths(data, folder)
+        dataset = load_dataset(with_snapshot(data, folder))
+        check_unchanged(folder, dataset)
+    except (UserError, KeyError) as error:
+        return None, str(error)
+    return dataset, "the run has no test texts"
+
+
+def _checked_texts(
+    dataset: Dataset | None, classifier: Classifier
+) -> tuple[list[str], np.ndarray | None]:
+    """Returns texts to check with, and their labels: the test's, or else words at random."""
+    if dataset is not None and len(dataset.test):
+        count = len(dataset.test)
+        chosen = np.unique(np.linspace(0, count - 1, min(count, _MOST_TEXTS)).astype(int))
+        return [dataset.test.texts[i] for i in chosen], dataset.test.labels[chosen]
+    rng, tokenizer = np.random.default_rng(0), classifier.tokenizer
+    longest = min(classifier.max_length, 64)
+    ids = [rng.integers(tokenizer.vocab_size, size=rng.integers(1, longest)) for _ in range(200)]
+    return [" ".join(tokenizer.tokens(each)).replace(" ##", "") for each in ids], None

@@ -1,0 +1,153 @@
+"""A network as an ONNX graph over its lookup table.
+
+[CLS] is the first token of every text, so that its variants are constants. The rows of the other
+tokens are added up, padding with a weight of 0; n-grams and stems are ids as words are.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, TypeAlias
+
+import jax
+import numpy as np
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from wave_jax import __version__
+from wave_jax.inference import Classifier
+from wave_jax.inference.lookup_table import Bag, Kept, LookupTable
+from wave_jax.models import WaveClassifier
+
+_OPSET, _IR = 20, 9  # the first that have Gelu
+_NORM_EPSILON = 1e-6  # Flax's
+_ACTIVATIONS = {"gelu": "Gelu", "relu": "Relu", "tanh": "Tanh"}
+_TO_END = np.iinfo(np.int64).max
+
+Value: TypeAlias = str | np.ndarray
+"""The name of what a node gives, or a constant."""
+
+
+class Graph:
+    """Nodes and constants, in the order in which they are computed."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def __call__(self, op: str, *inputs: Value | list[int], name: str = "", **options: Any) -> str:
+        """Adds a node, whose arrays become constants, and returns the name of its output."""
+        name = name or f"{op.lower()}_{len(self.nodes)}"
+        names = [each if isinstance(each, str) else self._constant(each) for each in inputs]
+        self.nodes.append(helper.make_node(op, names, [name], name=name, **options))
+        return name
+
+    def _constant(self, value: np.ndarray | list[int]) -> str:
+        array = np.array(value, np.int64) if isinstance(value, list) else np.asarray(value)
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+
+def make_graph(classifier: Classifier, kept: Kept) -> ModelProto:
+    """Returns the model of a network that a lookup table serves.
+
+    Its inputs are `input_ids` and `attention_mask`, int64 [batch, tokens], its output is `logits`,
+    float32 [batch, classes].
+    """
+    model, params = classifier.model, jax.device_get(classifier.params)
+    assert isinstance(model, WaveClassifier)
+    table = LookupTable(model, params, cls_id=classifier.tokenizer.cls_id, kept=kept).table
+    rows, g = classifier.tokenizer.vocab_size, Graph()
+    ids = g("Slice", "input_ids", [1], [_TO_END], [1])
+    real = g("Slice", "attention_mask", [1], [_TO_END], [1])
+    real = g("Cast", real, to=TensorProto.FLOAT)
+    rest = []
+    for k in range(2):
+        total = _total(g, table.variants, np.s_[:rows, k], ids, real, squares=True)
+        rest.append(g("Mul", g("Sqrt", total), np.asarray(table.scale[k])))
+    out = _head(g, model, params, list(np.asarray(table.cls)), rest)
+    if model.linear_path:
+        count = g("Max", g("ReduceSum", real, [1]), np.float32(1))
+        total = _total(g, table.weights, np.s_[:rows], ids, real, squares=False)
+        out = g("Add", out, g("Mul", total, g("Pow", count, np.float32(-0.25))))
+    g("Identity", out, name="logits")
+    return _model(g, classifier.labels)
+
+
+def _total(g: Graph, bag: Bag, at: Any, ids: str, real: str, *, squares: bool) -> str:
+    """Adds up each text's rows, [batch, columns]; int8 ones are scaled, and squared on demand."""
+    rows = g("Gather", np.asarray(bag.values[at]), ids)
+    if bag.scales is not None:
+        rows, scales = g("Cast", rows, to=TensorProto.FLOAT), np.asarray(bag.scales[at])
+        rows, scales = (g("Mul", rows, rows), scales**2) if squares else (rows, scales)
+        real = g("Mul", real, g("Gather", scales, ids))
+    return g("Squeeze", g("MatMul", g("Unsqueeze", real, [1]), rows), [1])
+
+
+def _head(
+    g: Graph, model: WaveClassifier, params: Any, own: list[np.ndarray], rest: list[str]
+) -> str:
+    """Returns the logits without the linear path, from u_0 and r_0 of both variants."""
+    layer, parts = params.get("layer_0", {}), []
+    for i, (op, kind) in enumerate(model.readouts):
+        part = _readout(g, *_superpose(g, op, own, rest), kind)
+        norm = layer.get(f"norm_in_{i}")
+        parts.append(part if norm is None else _norm(g, part, norm))
+    if len(parts) > 1:
+        shares = np.exp(layer["mix"] - layer["mix"].max())
+        weighted = zip(shares / shares.sum(), parts, strict=True)
+        parts = [g("Sum", *(g("Mul", part, share) for share, part in weighted))]
+    x = parts[0]
+    if "ffn_in" in layer:
+        hidden = g(_ACTIVATIONS[model.activation], _dense(g, x, layer["ffn_in"]))
+        x = _norm(g, _dense(g, hidden, layer["ffn_out"]), layer["norm_out"])
+    return _dense(g, x, params["classifier"])
+
+
+def _superpose(g: Graph, op: str, own: list[np.ndarray], rest: list[str]) -> tuple[Value, str]:
+    """Returns real and imaginary part of two waves u_0 + i r_0, added or multiplied."""
+    (u1, u2), (r1, r2) = own, rest
+    if op == "interference":
+        return u1 + u2, g("Add", r1, r2)
+    real = g("Sub", u1 * u2, g("Mul", r1, r2))
+    return real, g("Add", g("Mul", u1, r2), g("Mul", r1, u2))
+
+
+def _readout(g: Graph, real: Value, imag: str, kind: str) -> Value:
+    if kind in ("real", "imag"):
+        return real if kind == "real" else imag
+    if kind == "magnitude":
+        return g("Sqrt", g("Add", g("Mul", real, real), g("Mul", imag, imag)))
+    # ONNX has no atan2: the angle in the first quadrant, then reflected; at 0 it is 0.
+    zero, size = np.float32(0), [g("Abs", each) for each in (real, imag)]
+    nowhere = g("Equal", g("Max", *size), zero)
+    ratio = g("Div", size[1], g("Where", nowhere, np.float32(1), size[0]))
+    angle = g("Atan", ratio)
+    behind = g("Sub", np.float32(math.pi), angle)
+    angle = g("Where", g("Less", real, zero), behind, angle)
+    return g("Where", g("Less", imag, zero), g("Neg", angle), angle)
+
+
+def _dense(g: Graph, x: Value, leaf: Any) -> str:
+    return g("Add", g("MatMul", x, leaf["kernel"]), leaf["bias"])
+
+
+def _norm(g: Graph, x: Value, leaf: Any) -> str:
+    return g("LayerNormalization", x, leaf["scale"], leaf["bias"], epsilon=_NORM_EPSILON)
+
+
+def _model(g: Graph, labels: tuple[str, ...]) -> ModelProto:
+    names = ("input_ids", "attention_mask")
+    inputs = [
+        helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"])
+        for name in names
+    ]
+    shape = ["batch", len(labels)]
+    output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape)
+    graph = helper.make_graph(g.nodes, "wave_network", inputs, [output], g.constants)
+    opset = [helper.make_opsetid("", _OPSET)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=_IR)
+    model.producer_name, model.producer_version = "wave_jax", __version__
+    helper.set_model_props(model, {"labels": json.dumps(labels)})
+    return model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -17,9 +18,9 @@ _CARD = """---
 ---
 # A Wave Network that labels texts
 
-A text classifier by wave_jax, after the [Wave Network](https://arxiv.org/abs/2411.02674): each token
-is a complex wave, whose magnitude is what the whole text says in a dimension and whose phase is the
-token's own share of it.
+A text classifier by wave_jax, after the [Wave Network](https://arxiv.org/abs/2411.02674): each
+token is a complex wave, whose magnitude is what the whole text says in a dimension and whose phase
+is the token's own share of it.
 
 ```python
 import wave_jax
@@ -82,13 +83,18 @@ def model_card(classifier: Classifier, summary: dict[str, Any]) -> str:
     network = f"{config.model.kind}, {config.model.dim} dimensions"
     facts = {"data": source, "seed": config.seed, "network": network, "wave_jax": __version__}
     facts |= {name: summary[name] for name in _RESULTS if summary.get(name) is not None}
-    lines = (
-        f"    {name}: {json.dumps(value, ensure_ascii=False)}" for name, value in facts.items()
-    )
     return _CARD.format(
         metadata=ModelCardData(**metadata).to_yaml(),
-        classes="\n".join(f"    {json.dumps(k, ensure_ascii=False)}" for k in classifier.labels),
-        facts="\n".join(lines),
+        classes=_block(map(_json, classifier.labels)),
+        facts=_block(f"{name}: {_json(value)}" for name, value in facts.items()),
         length=classifier.max_length,
         ngrams=_NGRAMS if data.has_ngrams else "",
     )
+
+
+def _block(lines: Iterable[str]) -> str:
+    return "\n".join(f"    {line}" for line in lines)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from wave_jax.errors import UserError, one_line
 
@@ -35,7 +35,7 @@ def save_weights(path: Path, params: Any) -> None:
     """Writes nested parameters under flat names such as layer_0.ffn_in.kernel."""
     flat = flatten_dict(params, sep=".")
     arrays = {name: np.ascontiguousarray(leaf) for name, leaf in flat.items()}
-    save_file(arrays, path, metadata={"format": "np"})
+    path.write_bytes(save(arrays, metadata={"format": "np"}))
 
 
 def load_weights(path: Path) -> dict[str, Any]:

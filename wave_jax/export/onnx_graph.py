@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 
 import jax
 import numpy as np
-from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from wave_jax import __version__
 from wave_jax.inference import Classifier
@@ -32,6 +31,9 @@ class Graph:
     """Nodes and constants, in the order in which they are computed."""
 
     def __init__(self) -> None:
+        import onnx  # an extra
+
+        self.onnx = onnx
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
@@ -39,17 +41,22 @@ class Graph:
         """Adds a node, whose arrays become constants, and returns the name of its output."""
         name = name or f"{op.lower()}_{len(self.nodes)}"
         names = [each if isinstance(each, str) else self._constant(each) for each in inputs]
-        self.nodes.append(helper.make_node(op, names, [name], name=name, **options))
+        self.nodes.append(self.onnx.helper.make_node(op, names, [name], name=name, **options))
         return name
 
     def _constant(self, value: np.ndarray | list[int]) -> str:
         array = np.array(value, np.int64) if isinstance(value, list) else np.asarray(value)
         name = f"constant_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        tensor = self.onnx.numpy_helper.from_array(np.ascontiguousarray(array), name)
+        self.constants.append(tensor)
         return name
 
+    def to_float(self, x: str) -> str:
+        """Adds a node that turns whole numbers into float32."""
+        return self("Cast", x, to=self.onnx.TensorProto.FLOAT)
 
-def make_graph(classifier: Classifier, kept: Kept) -> ModelProto:
+
+def make_graph(classifier: Classifier, kept: Kept) -> Any:
     """Returns the model of a network that a lookup table serves.
 
     Its inputs are `input_ids` and `attention_mask`, int64 [batch, tokens], its output is `logits`,
@@ -60,8 +67,7 @@ def make_graph(classifier: Classifier, kept: Kept) -> ModelProto:
     table = LookupTable(model, params, cls_id=classifier.tokenizer.cls_id, kept=kept).table
     rows, g = classifier.tokenizer.vocab_size, Graph()
     ids = g("Slice", "input_ids", [1], [_TO_END], [1])
-    real = g("Slice", "attention_mask", [1], [_TO_END], [1])
-    real = g("Cast", real, to=TensorProto.FLOAT)
+    real = g.to_float(g("Slice", "attention_mask", [1], [_TO_END], [1]))
     rest = []
     for k in range(2):
         total = _total(g, table.variants, np.s_[:rows, k], ids, real, squares=True)
@@ -79,7 +85,7 @@ def _total(g: Graph, bag: Bag, at: Any, ids: str, real: str, *, squares: bool) -
     """Adds up each text's rows, [batch, columns]; int8 ones are scaled, and squared on demand."""
     rows = g("Gather", np.asarray(bag.values[at]), ids)
     if bag.scales is not None:
-        rows, scales = g("Cast", rows, to=TensorProto.FLOAT), np.asarray(bag.scales[at])
+        rows, scales = g.to_float(rows), np.asarray(bag.scales[at])
         rows, scales = (g("Mul", rows, rows), scales**2) if squares else (rows, scales)
         real = g("Mul", real, g("Gather", scales, ids))
     return g("Squeeze", g("MatMul", g("Unsqueeze", real, [1]), rows), [1])
@@ -137,14 +143,14 @@ def _norm(g: Graph, x: Value, leaf: Any) -> str:
     return g("LayerNormalization", x, leaf["scale"], leaf["bias"], epsilon=_NORM_EPSILON)
 
 
-def _model(g: Graph, labels: tuple[str, ...]) -> ModelProto:
+def _model(g: Graph, labels: tuple[str, ...]) -> Any:
+    helper, types = g.onnx.helper, g.onnx.TensorProto
     names = ("input_ids", "attention_mask")
     inputs = [
-        helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"])
-        for name in names
+        helper.make_tensor_value_info(name, types.INT64, ["batch", "tokens"]) for name in names
     ]
     shape = ["batch", len(labels)]
-    output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape)
+    output = helper.make_tensor_value_info("logits", types.FLOAT, shape)
     graph = helper.make_graph(g.nodes, "wave_network", inputs, [output], g.constants)
     opset = [helper.make_opsetid("", _OPSET)]
     model = helper.make_model(graph, opset_imports=opset, ir_version=_IR)

@@ -33,7 +33,7 @@ MARKUP = ("<script>alert(1)</script>", "a\n---\n# b", "{c} `d` | 水")
 
 
 def make_classifier() -> Classifier:
-    """Returns one of the default recipe's kind, with pairs of words and stems, that has learned nothing."""
+    """Returns one of the default recipe's kind, with pairs of words and stems, untrained."""
     shape = ModelConfig(dim=8, variants="table", head="linear", linear_path=True)
     data = DataConfig(source="/home/me/secret/sea.csv", max_length=64, ngrams=2, stems=(4,))
     pieces = _classifier(ModelConfig(dim=8)).tokenizer

@@ -75,7 +75,11 @@ def model_card(classifier: Classifier, summary: dict[str, Any]) -> str:
     source = "".join(c for c in PurePath(data.source).name if c.isprintable())
     metadata: dict[str, Any] = {}
     if (accuracy := summary.get("test_accuracy")) is not None:
-        of = {"task_type": "text-classification", "dataset_type": source, "dataset_name": source}
+        of: dict[str, Any] = {
+            "task_type": "text-classification",
+            "dataset_type": source,
+            "dataset_name": source,
+        }
         result = EvalResult(**of, metric_type="accuracy", metric_value=accuracy)
         metadata = {"model_name": "Wave Network", "eval_results": [result]}
     tags = ["wave-network", "jax"]

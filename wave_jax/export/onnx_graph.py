@@ -23,7 +23,7 @@ _NORM_EPSILON = 1e-6  # Flax's
 _ACTIVATIONS = {"gelu": "Gelu", "relu": "Relu", "tanh": "Tanh"}
 _TO_END = np.iinfo(np.int64).max
 
-Value: TypeAlias = str | np.ndarray
+Value: TypeAlias = str | np.ndarray | np.generic
 """The name of what a node gives, or a constant."""
 
 
@@ -44,7 +44,7 @@ class Graph:
         self.nodes.append(self.onnx.helper.make_node(op, names, [name], name=name, **options))
         return name
 
-    def _constant(self, value: np.ndarray | list[int]) -> str:
+    def _constant(self, value: np.ndarray | np.generic | list[int]) -> str:
         array = np.array(value, np.int64) if isinstance(value, list) else np.asarray(value)
         name = f"constant_{len(self.constants)}"
         tensor = self.onnx.numpy_helper.from_array(np.ascontiguousarray(array), name)

@@ -16,7 +16,13 @@ from wave_jax.data.batches import EvalBatches
 from wave_jax.data.shapes import Shapes
 from wave_jax.data.tokenizer import Tokens, WordPiece
 from wave_jax.errors import UserError
-from wave_jax.inference.lookup_table import Kept, LookupTable, table_bytes, without_table
+from wave_jax.inference.lookup_table import (
+    Kept,
+    LookupTable,
+    supports,
+    table_bytes,
+    without_table,
+)
 from wave_jax.models import build_model, sizes, table_rows
 from wave_jax.models.published import locate
 from wave_jax.models.weights import WEIGHTS, load_weights
@@ -79,14 +85,15 @@ class Classifier:
         self._forward = jax.jit(partial(eval_step, model))
         self._rows = table_rows(tokenizer.vocab_size)
         self._table, self.folded_bytes = None, 0
-        why_not = without_table(model) if fold else "there is none with fold=False (--no-fold)"
-        if why_not is None:
+        asked = fold is True or table != "float32"
+        if fold and supports(model):
             size = table_bytes(model, self._rows, table)
-            if fold != "auto" or size <= _MOST_TABLE_BYTES:
+            if asked or size <= _MOST_TABLE_BYTES:
                 self._table = LookupTable(model, self.params, cls_id=tokenizer.cls_id, kept=table)
                 self.folded_bytes = size
         elif table != "float32":
-            raise UserError(f"no table in {table}: {why_not}")
+            why = without_table(model) if fold else "there is none with fold=False (--no-fold)"
+            raise UserError(f"no table in {table}: {why}")
         longest = tokenizer.longest(self.max_length)
         self._shapes = {size: Shapes.geometric(size, longest, self._rows) for size in _SIZES}
 

@@ -196,8 +196,9 @@ def _narrow_product(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
     """Multiplies by a kernel in bfloat16, which Flax would turn back into float32."""
     if not isinstance(context.module, nn.Dense) or context.method_name != "__call__":
         return call(*args, **kwargs)
-    kernel, bias = (context.module.get_variable("params", name) for name in ("kernel", "bias"))
+    kernel: Array = context.module.get_variable("params", "kernel")
     if kernel.dtype == jnp.float32:
         return call(*args, **kwargs)
     x = args[0].astype(kernel.dtype)
-    return jnp.dot(x, kernel, preferred_element_type=jnp.float32) + bias
+    product = jnp.dot(x, kernel, preferred_element_type=jnp.float32)
+    return product + context.module.get_variable("params", "bias")

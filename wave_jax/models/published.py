@@ -51,7 +51,9 @@ def class_names(values: Any, where: str) -> tuple[str, ...] | None:
     if "model_type" not in values:
         return None
     found = values.get("id2label")
-    names = [found.get(str(k)) for k in range(len(found))] if isinstance(found, dict) else []
+    names: list[Any] = []
+    if isinstance(found, dict):
+        names = [found.get(str(k)) for k in range(len(found))]
     if (
         not names
         or not all(isinstance(name, str) for name in names)

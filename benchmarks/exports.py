@@ -23,7 +23,7 @@ from benchmarks.fasttext import load_library
 from wave_jax.data.dataset import load_dataset
 from wave_jax.export.files import size_of
 from wave_jax.export.hub import write_hub
-from wave_jax.export.onnx_folder import write_onnx
+from wave_jax.export.onnx_graph import write_onnx
 from wave_jax.inference import load
 from wave_jax.runs.files import load_config
 from wave_jax.runs.workdir import with_snapshot

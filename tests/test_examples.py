@@ -31,7 +31,7 @@ def test_onnx_predict(tmp_path: Path) -> None:
     """Without wave_jax it finds the same ids, pairs of words and stems among them."""
     for package in ("onnx", "onnxruntime"):
         pytest.importorskip(package)
-    from wave_jax.export.onnx_folder import write_onnx
+    from wave_jax.export.onnx_graph import write_onnx
 
     script = EXAMPLES / "onnx_predict.py"
     assert "import wave_jax" not in ast.unparse(ast.parse(script.read_text("utf-8")))

@@ -129,8 +129,11 @@ def test_transformers_gives_the_ids_of_the_pieces(exported: Path, classifier: Cl
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"wave_jax": {"format": 2, "version": "9.1"}}, "format 2 of wave_jax '9.1'.*pip install"),
-        ({"model_type": "bert"}, "model_type is 'bert'; expected a model that wave_jax exported"),
+        (
+            {"wave_jax": {"format": 2, "version": "9.1"}},
+            "has format 2, but this wave_jax reads format 1.*upgrade",
+        ),
+        ({"model_type": "bert"}, "is of model_type 'bert' and has"),
         ({"id2label": {"0": "a", "1": "a", "2": "b"}}, "id2label must name the classes"),
         ({"id2label": {"0": "a", "2": "b"}}, "id2label must name the classes"),
         ({"id2label": {"0": "a", "1": "b"}}, "classifier/.* is .*does not belong"),

@@ -10,8 +10,8 @@ import pytest
 
 from tests.inference.test_classifier import LABELS, TOLERANCE, _classifier, _texts
 from wave_jax.errors import UserError
-from wave_jax.export import onnx_folder
-from wave_jax.export.onnx_folder import FILE, write_onnx
+from wave_jax.export import onnx_graph
+from wave_jax.export.onnx_graph import FILE, write_onnx
 from wave_jax.models import ModelConfig
 
 onnx = pytest.importorskip("onnx")
@@ -75,6 +75,6 @@ def test_networks_without_a_table_are_refused(tmp_path: Path) -> None:
 
 
 def test_tables_too_large_for_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_folder, "_MOST_BYTES", 1000)
+    monkeypatch.setattr(onnx_graph, "_MOST_BYTES", 1000)
     with pytest.raises(UserError, match="an ONNX file at most 2: give --table int8"):
         write_onnx(_classifier(NETWORKS["paper"]), tmp_path / "out")

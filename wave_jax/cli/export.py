@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,12 +13,11 @@ import tyro
 
 from wave_jax.cli.app import parse
 from wave_jax.data.dataset import Dataset, load_dataset
-from wave_jax.errors import UserError
-from wave_jax.export.check import Check
-from wave_jax.export.files import new_output, size_of
+from wave_jax.data.sources.hub import locate
+from wave_jax.errors import UserError, shorten
+from wave_jax.export.files import Logits, compare, new_output, size_of
 from wave_jax.inference import Classifier, load
 from wave_jax.inference.lookup_table import Kept
-from wave_jax.models.published import locate
 from wave_jax.runs.workdir import SUMMARY_FILE, check_paths, check_unchanged, with_snapshot
 from wave_jax.training.compilation import enable_compilation_cache
 
@@ -34,8 +33,8 @@ which runs without JAX (examples/onnx_predict.py); 'web' one page that runs the 
 browser, offline. docs/EXPORT.md has sizes and speeds. What exists already is not overwritten."""
 
 _MOST_TEXTS = 2000  # that are checked, evenly spread over the test texts
-_MOST_EXAMPLES = 6
-_LONGEST_EXAMPLE = 300  # characters
+_EXAMPLES = 6  # on a page, of at most so many characters:
+_LONGEST_EXAMPLE = 300
 
 
 @dataclass(frozen=True)
@@ -61,25 +60,25 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     if options.table is not None and options.format != "onnx":
         raise UserError("--table is for --format onnx: hub keeps float32, web int8")
     enable_compilation_cache()
-    out = Path(options.out)
-    with new_output(out) as part:
+    with new_output(out := Path(options.out)) as part:
         folder = locate(options.workdir)
+        # what the hub gets back is compared bit by bit; other formats with the network written out
         classifier = load(folder, options.checkpoint, fold=options.format == "hub" and "auto")
         dataset, why = _own_texts(folder, classifier)
         logits = _write(options, classifier, dataset, folder, part)
         texts, labels = _checked_texts(dataset, classifier)
-        check = Check.of(classifier.logits(texts), logits(texts), labels)
+        found = compare(classifier.logits(texts), logits(texts), labels)
     what = "test texts" if labels is not None else f"texts of random tokens ({why})"
     print(f"Written: {out} ({size_of(out) / 1e6:.2f} MB)")
-    print("\n".join(check.lines(what)))
+    print(f"checked on {len(texts):,} {what}: {found}")
 
 
 def _write(
     options: Options, classifier: Classifier, dataset: Dataset | None, folder: Path, part: Path
-) -> Callable[[list[str]], np.ndarray]:
+) -> Logits:
     """Writes `part`; returns a function from texts to the logits of what was written."""
     if options.format == "onnx":
-        from wave_jax.export.onnx_folder import write_onnx
+        from wave_jax.export.onnx_graph import write_onnx
 
         return write_onnx(classifier, part, options.table or "float32")
     if options.format == "hub":
@@ -92,12 +91,12 @@ def _write(
         from wave_jax.export.web import write_web
     except ImportError:
         raise UserError("--format web is not in this version: give hub or onnx") from None
-    learned_from, examples = list[str](), list[str]()
-    if dataset is not None:
-        learned_from = [*dataset.train.texts, *dataset.validation.texts]
-        short = [text for text in dataset.test.texts if len(text) <= _LONGEST_EXAMPLE]
-        examples = short[:_MOST_EXAMPLES]
-    return write_web(classifier, part, learned_from=learned_from, examples=examples).logits
+    parts = (dataset.train, dataset.validation) if dataset else ()
+    learned_from = [text for part in parts for text in part.texts]
+    short = (
+        [text for text in dataset.test.texts if len(text) <= _LONGEST_EXAMPLE] if dataset else []
+    )
+    return write_web(classifier, part, learned_from=learned_from, examples=short[:_EXAMPLES]).logits
 
 
 def _own_texts(folder: Path, classifier: Classifier) -> tuple[Dataset | None, str]:
@@ -107,20 +106,19 @@ def _own_texts(folder: Path, classifier: Classifier) -> tuple[Dataset | None, st
         check_paths(data, folder)
         dataset = load_dataset(with_snapshot(data, folder))
         check_unchanged(folder, dataset)
-    except (UserError, KeyError) as error:
-        return None, str(error)
+    except (UserError, KeyError) as error:  # an exported model has no record of them
+        return None, shorten(str(error), 120)
     return dataset, "the run has no test texts"
 
 
 def _checked_texts(
     dataset: Dataset | None, classifier: Classifier
 ) -> tuple[list[str], np.ndarray | None]:
-    """Returns texts to check with, and their labels: the test's, or else words at random."""
-    if dataset is not None and len(dataset.test):
-        count = len(dataset.test)
+    """Returns texts to check with, and their labels: the test's, or else tokens at random."""
+    if dataset is not None and (count := len(dataset.test)):
         chosen = np.unique(np.linspace(0, count - 1, min(count, _MOST_TEXTS)).astype(int))
         return [dataset.test.texts[i] for i in chosen], dataset.test.labels[chosen]
     rng, tokenizer = np.random.default_rng(0), classifier.tokenizer
-    longest = min(classifier.max_length, 64)
-    ids = [rng.integers(tokenizer.vocab_size, size=rng.integers(1, longest)) for _ in range(200)]
-    return [" ".join(tokenizer.tokens(each)).replace(" ##", "") for each in ids], None
+    ids = rng.integers(tokenizer.vocab_size, size=(200, 64))
+    rows = (tokenizer.tokens(row[: rng.integers(64)]) for row in ids)
+    return [" ".join(row).replace(" ##", "") for row in rows], None

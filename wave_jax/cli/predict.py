@@ -23,13 +23,13 @@ import tyro
 
 from wave_jax.cli.app import parse
 from wave_jax.cli.texts import TextOptions, open_with_ids, read_lines
+from wave_jax.data.sources.hub import locate
 from wave_jax.data.tokenizer import Tokens
 from wave_jax.errors import UserError
 from wave_jax.inference import load
 from wave_jax.inference.classifier import Prediction
 from wave_jax.inference.lookup_table import Kept
 from wave_jax.inference.unknown import UnknownWords
-from wave_jax.models.published import locate
 from wave_jax.runs.files import load_config
 from wave_jax.training.compilation import enable_compilation_cache, keep_freed_memory
 

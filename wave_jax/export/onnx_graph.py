@@ -1,4 +1,4 @@
-"""A network as an ONNX graph over its lookup table.
+"""A network as an ONNX graph over its lookup table, which runs without JAX.
 
 [CLS] is the first token of every text, so that its variants are constants. The rows of the other
 tokens are added up, padding with a weight of 0; n-grams and stems are ids as words are.
@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import jax
 import numpy as np
 
 from wave_jax import __version__
+from wave_jax.errors import UserError
+from wave_jax.export.files import Logits, write_meaning
 from wave_jax.inference import Classifier
-from wave_jax.inference.lookup_table import Bag, Kept, LookupTable
+from wave_jax.inference.lookup_table import Bag, Kept, LookupTable, without_table
 from wave_jax.models import WaveClassifier
 
+FILE = "model.onnx"
+_MOST_BYTES = 2_000_000_000  # a protocol buffer has 2 GiB at most
+_AT_ONCE = 16  # texts, of whose tokens the rows are in memory together
 _OPSET, _IR = 20, 9  # the first that have Gelu
 _NORM_EPSILON = 1e-6  # Flax's
 _ACTIVATIONS = {"gelu": "Gelu", "relu": "Relu", "tanh": "Tanh"}
@@ -54,6 +61,43 @@ class Graph:
     def to_float(self, x: str) -> str:
         """Adds a node that turns whole numbers into float32."""
         return self("Cast", x, to=self.onnx.TensorProto.FLOAT)
+
+
+def write_onnx(classifier: Classifier, folder: Path, kept: Kept = "float32") -> Logits:
+    """Writes model.onnx, and the files that say what ids and classes mean, into a new folder.
+
+    Returns what computes logits from the file, by onnxruntime.
+
+    Raises:
+      UserError: no lookup table serves the network, it is too large, or a package is missing.
+    """
+    if why_not := without_table(classifier.model):
+        raise UserError(f"--format onnx writes a lookup table: {why_not}")
+    try:
+        import onnx
+        import onnxruntime
+    except ImportError as error:
+        what = f"--format onnx needs the package {error.name}"
+        raise UserError(f"{what}: pip install onnx onnxruntime (the extra 'export')") from None
+    model = make_graph(classifier, kept)
+    if (size := model.ByteSize()) > _MOST_BYTES:
+        way = "give --table int8" if kept == "float32" else "that needs a smaller vocabulary"
+        raise UserError(f"the table has {size / 1e9:.1f} GB, an ONNX file at most 2: {way}")
+    onnx.checker.check_model(model, full_check=True)
+    folder.mkdir()
+    write_meaning(folder, classifier)
+    (folder / FILE).write_bytes(model.SerializeToString())
+    session = onnxruntime.InferenceSession(folder / FILE, providers=["CPUExecutionProvider"])
+
+    def logits(texts: Sequence[str]) -> np.ndarray:
+        found = []
+        for start in range(0, len(texts), _AT_ONCE):
+            ids, mask = classifier.encode(texts[start : start + _AT_ONCE])
+            inputs = {"input_ids": ids.astype(np.int64), "attention_mask": mask.astype(np.int64)}
+            found += session.run(["logits"], inputs)
+        return np.concatenate(found)
+
+    return logits
 
 
 def make_graph(classifier: Classifier, kept: Kept) -> Any:

@@ -14,17 +14,11 @@ from flax import linen as nn
 
 from wave_jax.data.batches import EvalBatches
 from wave_jax.data.shapes import Shapes
+from wave_jax.data.sources.hub import locate
 from wave_jax.data.tokenizer import Tokens, WordPiece
 from wave_jax.errors import UserError
-from wave_jax.inference.lookup_table import (
-    Kept,
-    LookupTable,
-    supports,
-    table_bytes,
-    without_table,
-)
+from wave_jax.inference.lookup_table import Kept, LookupTable, supports, table_bytes, without_table
 from wave_jax.models import build_model, sizes, table_rows
-from wave_jax.models.published import locate
 from wave_jax.models.weights import WEIGHTS, load_weights
 from wave_jax.probe.result import Of, TextProbe
 from wave_jax.runs.checkpoints import FOLDER as CHECKPOINTS
@@ -84,11 +78,10 @@ class Classifier:
         self.max_length = config.data.max_length if max_length is None else max_length
         self._forward = jax.jit(partial(eval_step, model))
         self._rows = table_rows(tokenizer.vocab_size)
-        self._table, self.folded_bytes = None, 0
-        asked = fold is True or table != "float32"
+        self._kept, self._table, self.folded_bytes = table, None, 0
         if fold and supports(model):
             size = table_bytes(model, self._rows, table)
-            if asked or size <= _MOST_TABLE_BYTES:
+            if fold is True or table != "float32" or size <= _MOST_TABLE_BYTES:
                 self._table = LookupTable(model, self.params, cls_id=tokenizer.cls_id, kept=table)
                 self.folded_bytes = size
         elif table != "float32":
@@ -157,8 +150,7 @@ class Classifier:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles what it is made of; the lookup table and the programs are made anew."""
         kept = {k: getattr(self, k) for k in ("tokenizer", "labels", "config", "max_length")}
-        table = self._table.kept if self._table else "float32"
-        make = partial(type(self), **kept, fold=self._table is not None, table=table)
+        make = partial(type(self), **kept, fold=self._table is not None, table=self._kept)
         return make, (self.model, jax.device_get(self.params))
 
     def _encode(self, texts: Sequence[str]) -> Tokens:

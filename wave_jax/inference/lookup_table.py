@@ -40,22 +40,14 @@ def supports(model: nn.Module) -> TypeGuard[WaveClassifier]:
 
 
 def without_table(model: nn.Module) -> str | None:
-    """Returns why a model cannot predict from a lookup table, None where it can.
-
-    >>> from wave_jax.models import ModelConfig, build_model
-    >>> config = ModelConfig(dim=8, layers=2)
-    >>> without_table(build_model(config, vocab_size=50, num_classes=2, max_length=16))
-    'a lookup table serves waves with --model.layers 1, this network has 2'
-    """
+    """Returns why a model cannot predict from a lookup table, None where it can."""
+    serves = "a lookup table serves waves"
     if not isinstance(model, WaveClassifier):
-        return f"a lookup table serves waves, this network is a {type(model).__name__}"
+        return f"{serves}, this network is a {type(model).__name__}"
     needed = {"layers": 1, "pooling": "cls", "position": "none", "scopes": ("input", "input")}
     for name, value in needed.items():
         if (found := getattr(model, name)) != value:
-            wanted, has = (" ".join(v) if isinstance(v, tuple) else v for v in (value, found))
-            return (
-                f"a lookup table serves waves with --model.{name} {wanted}, this network has {has}"
-            )
+            return f"{serves} with --model.{name} {value}, this network has {found}"
     return None
 
 
@@ -110,14 +102,12 @@ class LookupTable:
     Attributes:
       table: see `Table`; [vocabulary's rows + 1, 2, d], the last row is zero.
       head: the parameters after the projection.
-      kept: what the rows of the table are kept in.
     """
 
     def __init__(
         self, model: WaveClassifier, params: Any, *, cls_id: int, kept: Kept = "float32"
     ) -> None:
         """Computes the table of a model that `supports` one."""
-        self.kept: Kept = kept
         self.head = {name: leaf for name, leaf in params.items() if name != "embed"}
         make = jax.jit(partial(make_table, model, cls_id=cls_id, kept=kept))
         with matmul_precision("float32"):

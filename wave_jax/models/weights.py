@@ -41,11 +41,10 @@ def save_weights(path: Path, params: Any) -> None:
 def load_weights(path: Path) -> dict[str, Any]:
     """Returns what `save_weights` wrote, the same bits; UserError where the file is another."""
     with open_weights(path) as file:
-        try:
-            flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            found: dict[str, Any] = unflatten_dict(flat, sep=".")
-        except (IndexError, TypeError, ValueError) as error:  # a name within another, a dtype
-            raise UserError(f"{path} holds no parameters of wave_jax: {one_line(error)}") from None
+        flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if wrong := [name for name, leaf in flat.items() if leaf.dtype != np.float32]:
         raise UserError(f"{path}: {wrong[0]} is {flat[wrong[0]].dtype}, expected float32")
-    return found
+    try:
+        return dict(unflatten_dict(flat, sep="."))
+    except IndexError:  # a name within another
+        raise UserError(f"{path} holds no parameters of wave_jax") from None

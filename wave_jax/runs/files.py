@@ -23,10 +23,11 @@ from wave_jax.data.ngrams import NgramTokenizer
 from wave_jax.data.streams import Input, existing
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.errors import UserError, nearest, nearest_path, one_line
-from wave_jax.models import published
 from wave_jax.training.config import Config
 
 CONFIG_FILE = "config.json"
+MODEL_TYPE = "wave_jax"  # of an exported model, whose
+EXPORT_FORMAT = 1  # is raised when what is read changes its meaning
 TOKENIZER_FILE, NGRAMS_FILE = "tokenizer.json", "ngrams.npz"
 
 # Fields that do not decide what a run computes: where it is, what it runs on, what else it logs.
@@ -50,7 +51,8 @@ def load_config(workdir: Path) -> Config:
     UserError if there is none that fits.
     """
     path = Path(workdir) / CONFIG_FILE
-    return config_from_dict(published.run_values(_read_json(path), str(path)), str(path))
+    values = _read_json(path)
+    return config_from_dict(_exported(values, path).get("config", values), str(path))
 
 
 def config_from_dict(values: Any, where: str = CONFIG_FILE) -> Config:
@@ -118,8 +120,12 @@ def load_labels(folder: Path) -> tuple[str, ...]:
     They are in labels.json or, of an exported model, in config.json.
     """
     path = folder / CONFIG_FILE
-    if path.is_file() and (names := published.class_names(_read_json(path), str(path))):
-        return names
+    if path.is_file() and _exported(values := _read_json(path), path):
+        names = values.get("id2label")
+        found = [names.get(str(k)) for k in range(len(names))] if isinstance(names, dict) else []
+        if {type(name) for name in found} != {str} or len(set(found)) < len(found):
+            raise UserError(f"{path}: id2label must name the classes '0', '1', ... differently")
+        return tuple(map(str, found))
     return read_labels(Input.file(existing(folder / LABELS), name=f"{folder}/{LABELS}"), "strict")
 
 
@@ -168,6 +174,23 @@ def _read_json(path: Path) -> Any:
         raise UserError(_no_run(path.parent)) from None
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as JSON: {error}") from None
+
+
+def _exported(values: Any, path: Path) -> dict[str, Any]:
+    """Returns what wave_jax wrote into the config.json of an exported model, {} for a run's.
+
+    UserError where another program or a later version has written it.
+    """
+    if not isinstance(values, dict) or (kind := values.get("model_type")) is None:
+        return {}
+    own = values.get(MODEL_TYPE)
+    if kind != MODEL_TYPE or not isinstance(own, dict) or own.get("format") != EXPORT_FORMAT:
+        wrote = f"format {own.get('format')!r:.20}" if isinstance(own, dict) else "none of its own"
+        raise UserError(
+            f"{path} is of model_type {kind!r:.40} and has {wrote}, but this wave_jax reads format "
+            f"{EXPORT_FORMAT} of {MODEL_TYPE}: upgrade it if a later version has written the model"
+        )
+    return own
 
 
 def _no_run(workdir: Path) -> str:

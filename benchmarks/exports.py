@@ -21,7 +21,6 @@ import numpy as np
 from benchmarks.command import environment
 from benchmarks.fasttext import load_library
 from wave_jax.data.dataset import load_dataset
-from wave_jax.export.files import size_of
 from wave_jax.export.hub import write_hub
 from wave_jax.export.onnx_graph import write_onnx
 from wave_jax.inference import load
@@ -83,7 +82,10 @@ def main(workdir: Path) -> None:
         for _ in range(_TURNS):
             for name, (path, prepare) in formats.items():
                 turns[name].append(_measure(path, prepare, list(texts)))
-        sizes = {name: size_of(path) for name, (path, _) in formats.items()}
+        sizes = {}
+        for name, (path, _) in formats.items():
+            inside = path.iterdir() if path.is_dir() else [path]
+            sizes[name] = sum(file.stat().st_size for file in inside)
     print("| format | size, MB | load and first text, s | texts a second | accuracy |")
     print("|---|---:|---:|---:|---:|")
     for name, found in turns.items():

@@ -59,7 +59,7 @@ def test_onnx(hub: Path, command: Command, tmp_path: Path) -> None:
     done = command("export", hub, tmp_path / "out", "--format", "onnx", "--table", "int8")
     assert done.status == 0, done.err
     # an exported model finds the texts of its training no more
-    assert "checked on 200 texts of random tokens (no such file or folder: texts.csv" in done.out
+    assert "checked on 200 texts of random tokens (" in done.out
     assert (tmp_path / "out" / "model.onnx").is_file()
 
 

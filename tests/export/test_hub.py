@@ -95,10 +95,6 @@ def test_from_the_cache_of_the_hub(
 def test_no_private_path_is_published(exported: Path) -> None:
     for file in exported.iterdir():
         assert b"/home/me" not in file.read_bytes(), file
-    assert (
-        json.loads((exported / "config.json").read_text())["wave_jax"]["config"]["data"]["source"]
-        == "sea.csv"
-    )
 
 
 def test_the_card_shows_markup_as_text(exported: Path) -> None:
@@ -106,12 +102,10 @@ def test_the_card_shows_markup_as_text(exported: Path) -> None:
     (result,) = card.data.eval_results
     assert (result.metric_value, result.dataset_name) == (0.75, "sea.csv")
     assert yaml.safe_load(card.data.to_yaml())["pipeline_tag"] == "text-classification"
-    for line in card.text.splitlines():
-        assert not any(part in line for part in ("script", "---", "# b", "`d`")) or line.startswith(
-            "    "
-        )
+    plain = "\n".join(each for each in card.text.splitlines() if not each.startswith("    "))
+    assert not any(part in plain for part in ("script", "---", "# b", "`d`"))
     assert "    accuracy" not in card.text
-    assert "    test_accuracy: 0.75" in card.text
+    assert '      "test_accuracy": 0.75,' in card.text
     config = json.loads((exported / "config.json").read_text("utf-8"))
     assert config["label2id"] == {name: k for k, name in enumerate(MARKUP)}
     assert config["architectures"] == ["WaveClassifier"]
@@ -129,11 +123,8 @@ def test_transformers_gives_the_ids_of_the_pieces(exported: Path, classifier: Cl
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            {"wave_jax": {"format": 2, "version": "9.1"}},
-            "has format 2, but this wave_jax reads format 1.*upgrade",
-        ),
-        ({"model_type": "bert"}, "is of model_type 'bert' and has"),
+        ({"wave_jax": {"format": 2}}, "is 'wave_jax', format 2; this wave_jax reads .*format 1"),
+        ({"model_type": "bert"}, "the model's type is 'bert', format 1; this wave_jax reads"),
         ({"id2label": {"0": "a", "1": "a", "2": "b"}}, "id2label must name the classes"),
         ({"id2label": {"0": "a", "2": "b"}}, "id2label must name the classes"),
         ({"id2label": {"0": "a", "1": "b"}}, "classifier/.* is .*does not belong"),
@@ -170,5 +161,5 @@ def test_any_kind_of_network_and_a_limit_of_ones_own(tmp_path: Path) -> None:
     found = write_hub(short, tmp_path / "mean", {})
     assert np.array_equal(found.logits(TEXTS), short.logits(TEXTS))
     card = (tmp_path / "mean" / "README.md").read_text("utf-8")
-    assert "seed: 5" in card
+    assert '"seed": 5' in card
     assert "model-index" not in card

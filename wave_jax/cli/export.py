@@ -15,7 +15,7 @@ from wave_jax.cli.app import parse
 from wave_jax.data.dataset import Dataset, load_dataset
 from wave_jax.data.sources.hub import locate
 from wave_jax.errors import UserError, shorten
-from wave_jax.export.files import Logits, compare, new_output, size_of
+from wave_jax.export.files import Logits, compare, new_output
 from wave_jax.inference import Classifier, load
 from wave_jax.inference.lookup_table import Kept
 from wave_jax.runs.workdir import SUMMARY_FILE, check_paths, check_unchanged, with_snapshot
@@ -28,9 +28,8 @@ Examples:
   python -m wave_jax export runs/ag ag_onnx --format onnx --table int8
   python -m wave_jax export runs/ag ag.html --format web
 
-'hub' is a folder for `hf upload`, which wave_jax.load reads back; 'onnx' a folder with model.onnx,
-which runs without JAX (examples/onnx_predict.py); 'web' one page that runs the network in a
-browser, offline. docs/EXPORT.md has sizes and speeds. What exists already is not overwritten."""
+'hub' is a folder for `hf upload`, which wave_jax.load reads back; 'onnx' one that runs without JAX;
+'web' a page that runs the network in a browser, offline. See docs/EXPORT.md."""
 
 _MOST_TEXTS = 2000  # that are checked, evenly spread over the test texts
 _EXAMPLES = 6  # on a page, of at most so many characters:
@@ -49,8 +48,6 @@ class Options:
     """What to write."""
     table: Kept | None = None
     """Numbers of the table in 'onnx': float32, or int8 in about a quarter of the size."""
-    checkpoint: Literal["best", "last"] = "best"
-    """Parameters of the best validation, or the newest; after a refit, those of it."""
 
 
 def main(argv: Sequence[str], *, prog: str) -> None:
@@ -62,14 +59,14 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     enable_compilation_cache()
     with new_output(out := Path(options.out)) as part:
         folder = locate(options.workdir)
-        # what the hub gets back is compared bit by bit; other formats with the network written out
-        classifier = load(folder, options.checkpoint, fold=options.format == "hub" and "auto")
+        classifier = load(folder, fold=options.format == "hub" and "auto")
         dataset, why = _own_texts(folder, classifier)
         logits = _write(options, classifier, dataset, folder, part)
         texts, labels = _checked_texts(dataset, classifier)
         found = compare(classifier.logits(texts), logits(texts), labels)
     what = "test texts" if labels is not None else f"texts of random tokens ({why})"
-    print(f"Written: {out} ({size_of(out) / 1e6:.2f} MB)")
+    size = sum(file.stat().st_size for file in (out.iterdir() if out.is_dir() else [out]))
+    print(f"Written: {out} ({size / 1e6:.2f} MB)")
     print(f"checked on {len(texts):,} {what}: {found}")
 
 
@@ -91,12 +88,11 @@ def _write(
         from wave_jax.export.web import write_web
     except ImportError:
         raise UserError("--format web is not in this version: give hub or onnx") from None
-    parts = (dataset.train, dataset.validation) if dataset else ()
-    learned_from = [text for part in parts for text in part.texts]
-    short = (
-        [text for text in dataset.test.texts if len(text) <= _LONGEST_EXAMPLE] if dataset else []
-    )
-    return write_web(classifier, part, learned_from=learned_from, examples=short[:_EXAMPLES]).logits
+    learned, tests = list[str](), list[str]()
+    if dataset is not None:
+        learned = [*dataset.train.texts, *dataset.validation.texts]
+        tests = [text for text in dataset.test.texts if len(text) <= _LONGEST_EXAMPLE]
+    return write_web(classifier, part, learned_from=learned, examples=tests[:_EXAMPLES]).logits
 
 
 def _own_texts(folder: Path, classifier: Classifier) -> tuple[Dataset | None, str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -52,7 +52,7 @@ def write_meaning(folder: Path, classifier: Classifier) -> None:
     The configuration is the run's without paths, which are private.
     """
     config, labels = classifier.config, classifier.labels
-    places = dict.fromkeys(("test", "vocab", "cache_dir", "tfds_dir"))
+    places: Any = dict.fromkeys(("test", "vocab", "cache_dir", "tfds_dir"))
     config = replace(
         config,
         workdir=None,

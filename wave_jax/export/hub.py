@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path, PurePath
+from textwrap import indent
 from typing import Any
 
 from wave_jax import __version__
@@ -49,15 +49,11 @@ def model_card(classifier: Classifier, summary: dict[str, Any]) -> str:
     template = (files("wave_jax.export") / "assets" / "card.md").read_text("utf-8")
     return template.format(
         metadata=ModelCardData(**metadata).to_yaml(),
-        classes=_block(map(_json, classifier.labels)),
-        facts=_block(f"{name}: {_json(value)}" for name, value in facts.items()),
+        classes=_block(classifier.labels),
+        facts=_block(facts),
         length=classifier.max_length,
     )
 
 
-def _block(lines: Iterable[str]) -> str:
-    return "\n".join(f"    {line}" for line in lines)
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def _block(values: Any) -> str:
+    return indent(json.dumps(values, indent=2, ensure_ascii=False), "    ")

@@ -82,15 +82,13 @@ class Bag(NamedTuple):
 class Table(NamedTuple):
     """What the logits are computed from, besides the parameters after the projection.
 
-    In float32, `variants` holds (u / scale)^2 of every token, in int8 u / scale; `weights` are
-    those in the linear path, without columns where there is none. `scale`, [2, d], has powers of
-    two, so that no square overflows or vanishes. `cls`, [2, d], are the variants of [CLS].
+    The last row of both bags is zero.
     """
 
-    variants: Bag
-    weights: Bag
-    scale: Float[Array, "2 d"]
-    cls: Float[Array, "2 d"]
+    variants: Bag  # [w, 2, d]: (u / scale)^2 of every token; in int8 u / scale
+    weights: Bag  # [w, c], those in the linear path, if any
+    scale: Float[Array, "2 d"]  # powers of two, so that no square overflows or vanishes
+    cls: Float[Array, "2 d"]  # the variants of [CLS]
 
 
 class LookupTable:
@@ -100,7 +98,7 @@ class LookupTable:
     dimensions they are what takes the time.
 
     Attributes:
-      table: see `Table`; [vocabulary's rows + 1, 2, d], the last row is zero.
+      table: see `Table`.
       head: the parameters after the projection.
     """
 
@@ -113,7 +111,8 @@ class LookupTable:
         with matmul_precision("float32"):
             self.table: Table = make(params)
         if kept == "int8":
-            self.head = jax.tree.map(_narrow, self.head)
+            narrow = partial(jnp.asarray, dtype=jnp.bfloat16)
+            self.head = jax.tree.map(lambda x: narrow(x) if x.ndim == 2 else x, self.head)
         self._forward: Callable[..., jax.Array] = jax.jit(partial(_logits, model))
 
     def __call__(self, tokens: Tokens) -> np.ndarray:
@@ -176,10 +175,6 @@ def _logits(
         linear = scale_linear(weights, count)
         found: Any = model.apply({"params": head}, own, rest, linear, method="logits_of_first")
     return jnp.asarray(found, jnp.float32)
-
-
-def _narrow(leaf: Array) -> Array:
-    return leaf.astype(jnp.bfloat16) if leaf.ndim == 2 else leaf
 
 
 def _narrow_product(call: Any, args: Any, kwargs: Any, context: Any) -> Any:

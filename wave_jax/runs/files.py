@@ -179,17 +179,15 @@ def _read_json(path: Path) -> Any:
 def _exported(values: Any, path: Path) -> dict[str, Any]:
     """Returns what wave_jax wrote into the config.json of an exported model, {} for a run's.
 
-    UserError where another program or a later version has written it.
+    UserError where another program, or a later version, has written it.
     """
     if not isinstance(values, dict) or (kind := values.get("model_type")) is None:
         return {}
     own = values.get(MODEL_TYPE)
     if kind != MODEL_TYPE or not isinstance(own, dict) or own.get("format") != EXPORT_FORMAT:
-        wrote = f"format {own.get('format')!r:.20}" if isinstance(own, dict) else "none of its own"
-        raise UserError(
-            f"{path} is of model_type {kind!r:.40} and has {wrote}, but this wave_jax reads format "
-            f"{EXPORT_FORMAT} of {MODEL_TYPE}: upgrade it if a later version has written the model"
-        )
+        wrote = f"{kind!r:.40}, format {own.get('format') if isinstance(own, dict) else None!r:.20}"
+        known = f"{MODEL_TYPE!r}, format {EXPORT_FORMAT}"
+        raise UserError(f"{path}: the model's type is {wrote}; this wave_jax reads {known}")
     return own
 
 

@@ -73,7 +73,7 @@ def test_what_cannot_be_exported(
         ((tmp_path / "mean", "out", "--format", "onnx"), "network is a MeanClassifier"),
         ((tmp_path, "out", "--format", "hub"), "holds no config.json, did you mean"),
         ((hub, "taken", "--format", "hub"), "taken exists already: give a new name"),
-        ((hub, "no/out", "--format", "hub"), "to write out into: make it first"),
+        ((hub, "no/out", "--format", "hub"), "cannot write"),
         ((hub, "out", *table[2:], "--format", "hub"), "--table is for --format onnx"),
         ((hub, "out", "--format", "onxx"), "--format"),
         ((hub, "out"), "--format"),

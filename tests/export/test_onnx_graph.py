@@ -64,7 +64,8 @@ def test_a_batch_of_any_shape(tmp_path: Path) -> None:
         np.testing.assert_allclose(found, expected, atol=1e-5)
     model = onnx.load(tmp_path / "out" / FILE)
     assert len(model.graph.node) < 50
-    assert json.loads(model.metadata_props[0].value) == list(LABELS)
+    config = json.loads((tmp_path / "out" / "config.json").read_text("utf-8"))
+    assert list(config["id2label"].values()) == list(LABELS)
 
 
 def test_networks_without_a_table_are_refused(tmp_path: Path) -> None:

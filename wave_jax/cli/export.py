@@ -32,8 +32,6 @@ Examples:
 'web' a page that runs the network in a browser, offline. See docs/EXPORT.md."""
 
 _MOST_TEXTS = 2000  # that are checked, evenly spread over the test texts
-_EXAMPLES = 6  # on a page, of at most so many characters:
-_LONGEST_EXAMPLE = 300
 
 
 @dataclass(frozen=True)
@@ -91,8 +89,8 @@ def _write(
     learned, tests = list[str](), list[str]()
     if dataset is not None:
         learned = [*dataset.train.texts, *dataset.validation.texts]
-        tests = [text for text in dataset.test.texts if len(text) <= _LONGEST_EXAMPLE]
-    return write_web(classifier, part, learned_from=learned, examples=tests[:_EXAMPLES]).logits
+        tests = [text for text in dataset.test.texts if len(text) <= 300]
+    return write_web(classifier, part, learned_from=learned, examples=tests[:6]).logits
 
 
 def _own_texts(folder: Path, classifier: Classifier) -> tuple[Dataset | None, str]:

@@ -27,14 +27,12 @@ _MOST_DIFFERENT = 0.02  # of the labels, whatever is rounded: more is a fault
 
 @contextmanager
 def new_output(out: Path) -> Iterator[Path]:
-    """Yields a path beside `out` for a file or folder, which gets the name `out` in the end.
+    """Yields a path beside `out`, which gets its name in the end; after an error nothing is left.
 
-    After an error nothing is left. UserError where there is something already, or no room.
+    UserError where there is something already, or no room.
     """
     if os.path.lexists(out):
         raise UserError(f"{out} exists already: give a new name, or remove it first")
-    if not out.parent.is_dir():
-        raise UserError(f"no folder {str(out.parent)!r} to write {out.name} into: make it first")
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         yield part
@@ -47,10 +45,7 @@ def new_output(out: Path) -> Iterator[Path]:
 
 
 def write_meaning(folder: Path, classifier: Classifier) -> None:
-    """Writes config.json, tokenizer.json with its options, and n-grams if any.
-
-    The configuration is the run's without paths, which are private.
-    """
+    """Writes config.json, without paths, which are private, and the tokenizer with its options."""
     config, labels = classifier.config, classifier.labels
     places: Any = dict.fromkeys(("test", "vocab", "cache_dir", "tfds_dir"))
     config = replace(

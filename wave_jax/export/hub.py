@@ -14,10 +14,7 @@ from wave_jax.inference import Classifier, load
 from wave_jax.models.weights import WEIGHTS, save_weights
 from wave_jax.runs.files import write_whole
 
-_RESULTS = (
-    *("test_accuracy", "test_macro_f1", "test_examples", "majority_share", "baseline_accuracy"),
-    *("validation_accuracy", "parameters"),
-)
+_RESULTS = "test_accuracy test_macro_f1 test_examples majority_share baseline_accuracy parameters"
 
 
 def write_hub(classifier: Classifier, folder: Path, summary: dict[str, Any]) -> Classifier:
@@ -45,7 +42,7 @@ def model_card(classifier: Classifier, summary: dict[str, Any]) -> str:
         metadata |= {"model_name": "Wave Network", "eval_results": [result]}
     network = f"{config.model.kind}, {config.model.dim} dimensions"
     facts = {"data": source, "seed": config.seed, "network": network, "wave_jax": __version__}
-    facts |= {name: summary[name] for name in _RESULTS if summary.get(name) is not None}
+    facts |= {name: summary[name] for name in _RESULTS.split() if summary.get(name) is not None}
     template = (files("wave_jax.export") / "assets" / "card.md").read_text("utf-8")
     return template.format(
         metadata=ModelCardData(**metadata).to_yaml(),

@@ -6,7 +6,6 @@ tokens are added up, padding with a weight of 0; n-grams and stems are ids as wo
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,12 +25,12 @@ FILE = "model.onnx"
 _MOST_BYTES = 2_000_000_000  # a protocol buffer has 2 GiB at most
 _AT_ONCE = 16  # texts, of whose tokens the rows are in memory together
 _OPSET, _IR = 20, 9  # the first that have Gelu
+_FLOAT, _INT64 = 1, 7  # of onnx.TensorProto
 _NORM_EPSILON = 1e-6  # Flax's
 _ACTIVATIONS = {"gelu": "Gelu", "relu": "Relu", "tanh": "Tanh"}
 _TO_END = np.iinfo(np.int64).max
 
-Value: TypeAlias = str | np.ndarray | np.generic
-"""The name of what a node gives, or a constant."""
+Value: TypeAlias = str | np.ndarray | np.generic  # the name of a node's output, or a constant
 
 
 class Graph:
@@ -57,10 +56,6 @@ class Graph:
         tensor = self.onnx.numpy_helper.from_array(np.ascontiguousarray(array), name)
         self.constants.append(tensor)
         return name
-
-    def to_float(self, x: str) -> str:
-        """Adds a node that turns whole numbers into float32."""
-        return self("Cast", x, to=self.onnx.TensorProto.FLOAT)
 
 
 def write_onnx(classifier: Classifier, folder: Path, kept: Kept = "float32") -> Logits:
@@ -101,17 +96,13 @@ def write_onnx(classifier: Classifier, folder: Path, kept: Kept = "float32") -> 
 
 
 def make_graph(classifier: Classifier, kept: Kept) -> Any:
-    """Returns the model of a network that a lookup table serves.
-
-    Its inputs are `input_ids` and `attention_mask`, int64 [batch, tokens], its output is `logits`,
-    float32 [batch, classes].
-    """
+    """Returns the model: `input_ids` and `attention_mask`, int64 [b, n], to `logits` [b, c]."""
     model, params = classifier.model, jax.device_get(classifier.params)
     assert isinstance(model, WaveClassifier)
     table = LookupTable(model, params, cls_id=classifier.tokenizer.cls_id, kept=kept).table
     rows, g = classifier.tokenizer.vocab_size, Graph()
     ids = g("Slice", "input_ids", [1], [_TO_END], [1])
-    real = g.to_float(g("Slice", "attention_mask", [1], [_TO_END], [1]))
+    real = g("Cast", g("Slice", "attention_mask", [1], [_TO_END], [1]), to=_FLOAT)
     rest = []
     for k in range(2):
         total = _total(g, table.variants, np.s_[:rows, k], ids, real, squares=True)
@@ -122,14 +113,14 @@ def make_graph(classifier: Classifier, kept: Kept) -> Any:
         total = _total(g, table.weights, np.s_[:rows], ids, real, squares=False)
         out = g("Add", out, g("Mul", total, g("Pow", count, np.float32(-0.25))))
     g("Identity", out, name="logits")
-    return _model(g, classifier.labels)
+    return _model(g, len(classifier.labels))
 
 
 def _total(g: Graph, bag: Bag, at: Any, ids: str, real: str, *, squares: bool) -> str:
     """Adds up each text's rows, [batch, columns]; int8 ones are scaled, and squared on demand."""
     rows = g("Gather", np.asarray(bag.values[at]), ids)
     if bag.scales is not None:
-        rows, scales = g.to_float(rows), np.asarray(bag.scales[at])
+        rows, scales = g("Cast", rows, to=_FLOAT), np.asarray(bag.scales[at])
         rows, scales = (g("Mul", rows, rows), scales**2) if squares else (rows, scales)
         real = g("Mul", real, g("Gather", scales, ids))
     return g("Squeeze", g("MatMul", g("Unsqueeze", real, [1]), rows), [1])
@@ -187,17 +178,15 @@ def _norm(g: Graph, x: Value, leaf: Any) -> str:
     return g("LayerNormalization", x, leaf["scale"], leaf["bias"], epsilon=_NORM_EPSILON)
 
 
-def _model(g: Graph, labels: tuple[str, ...]) -> Any:
-    helper, types = g.onnx.helper, g.onnx.TensorProto
-    names = ("input_ids", "attention_mask")
+def _model(g: Graph, classes: int) -> Any:
+    helper, shape = g.onnx.helper, ["batch", "tokens"]
     inputs = [
-        helper.make_tensor_value_info(name, types.INT64, ["batch", "tokens"]) for name in names
+        helper.make_tensor_value_info(name, _INT64, shape)
+        for name in ("input_ids", "attention_mask")
     ]
-    shape = ["batch", len(labels)]
-    output = helper.make_tensor_value_info("logits", types.FLOAT, shape)
+    output = helper.make_tensor_value_info("logits", _FLOAT, ["batch", classes])
     graph = helper.make_graph(g.nodes, "wave_network", inputs, [output], g.constants)
     opset = [helper.make_opsetid("", _OPSET)]
     model = helper.make_model(graph, opset_imports=opset, ir_version=_IR)
     model.producer_name, model.producer_version = "wave_jax", __version__
-    helper.set_model_props(model, {"labels": json.dumps(labels)})
     return model

@@ -21,7 +21,6 @@ from wave_jax.inference.lookup_table import Kept, LookupTable, supports, table_b
 from wave_jax.models import build_model, sizes, table_rows
 from wave_jax.models.weights import WEIGHTS, load_weights
 from wave_jax.probe.result import Of, TextProbe
-from wave_jax.runs.checkpoints import FOLDER as CHECKPOINTS
 from wave_jax.runs.checkpoints import restore_params
 from wave_jax.runs.files import load_config, load_labels, load_tokenizer
 from wave_jax.runs.workdir import final_folder
@@ -214,10 +213,10 @@ def load(
     config = load_config(folder)
     tokenizer = load_tokenizer(folder, config.data)
     labels = load_labels(folder)
-    if (folder / CHECKPOINTS).is_dir() or not (folder / WEIGHTS).is_file():
-        params, _ = restore_params(final_folder(folder) if refit else folder, checkpoint)
-    else:
+    if (folder / WEIGHTS).is_file():
         params = load_weights(folder / WEIGHTS)
+    else:
+        params, _ = restore_params(final_folder(folder) if refit else folder, checkpoint)
     longest = config.data.max_length
     model = build_model(
         config.model,

@@ -80,10 +80,7 @@ class Bag(NamedTuple):
 
 
 class Table(NamedTuple):
-    """What the logits are computed from, besides the parameters after the projection.
-
-    The last row of both bags is zero.
-    """
+    """What the logits are computed from, besides a head; the last row of both bags is zero."""
 
     variants: Bag  # [w, 2, d]: (u / scale)^2 of every token; in int8 u / scale
     weights: Bag  # [w, c], those in the linear path, if any
@@ -95,11 +92,7 @@ class LookupTable:
     """A model's variants of every token, and prediction from them.
 
     In int8, the products that follow have operands in bfloat16, with sums in float32: at 768
-    dimensions they are what takes the time.
-
-    Attributes:
-      table: see `Table`.
-      head: the parameters after the projection.
+    dimensions they are what takes the time. `head` holds the parameters after the projection.
     """
 
     def __init__(

@@ -46,10 +46,7 @@ def save_config(config: Config, workdir: Path) -> None:
 
 
 def load_config(workdir: Path) -> Config:
-    """Returns the configuration in `workdir/config.json`, a run's or that of an exported model.
-
-    UserError if there is none that fits.
-    """
+    """Returns the configuration in `workdir/config.json`; UserError if there is none that fits."""
     path = Path(workdir) / CONFIG_FILE
     values = _read_json(path)
     return config_from_dict(_exported(values, path).get("config", values), str(path))
@@ -115,10 +112,7 @@ def load_tokenizer(folder: Path, data: DataConfig) -> WordPiece:
 
 
 def load_labels(folder: Path) -> tuple[str, ...]:
-    """Reads the names of the classes, in the order of the logits; UserError where it cannot.
-
-    They are in labels.json or, of an exported model, in config.json.
-    """
+    """Reads the classes' names in the order of the logits; UserError where it cannot."""
     path = folder / CONFIG_FILE
     if path.is_file() and _exported(values := _read_json(path), path):
         names = values.get("id2label")
@@ -177,10 +171,7 @@ def _read_json(path: Path) -> Any:
 
 
 def _exported(values: Any, path: Path) -> dict[str, Any]:
-    """Returns what wave_jax wrote into the config.json of an exported model, {} for a run's.
-
-    UserError where another program, or a later version, has written it.
-    """
+    """Returns config.json's part on an exported model, {} for a run; UserError for others."""
     if not isinstance(values, dict) or (kind := values.get("model_type")) is None:
         return {}
     own = values.get(MODEL_TYPE)

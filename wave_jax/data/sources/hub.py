@@ -37,10 +37,7 @@ def read_hub(name: str, spec: ColumnSpec) -> tuple[dict[str, Table], str]:
 
 
 def locate(model: str | Path) -> Path:
-    """Returns the folder of a run or model; hf:OWNER/NAME is downloaded, and not executed.
-
-    UserError where neither the hub nor its cache has it.
-    """
+    """Returns the folder of a run or model, of hf:OWNER/NAME that in the cache; or UserError."""
     if not (name := str(model)).startswith(HUB):
         return Path(model)
     with _reaching(name, "model", "the folder of a run or of an exported model") as hub:
@@ -80,8 +77,7 @@ def _reaching(name: str, kind: str, advice: str) -> Iterator[Any]:
     try:
         yield hub
     except RepositoryNotFoundError:
-        example = " (expected a name like stanfordnlp/imdb)"
-        raise UserError(f"{name} is no {kind} of the hub, or private{example}") from None
+        raise UserError(f"{name} is no {kind} of the hub (hf:OWNER/NAME), or private") from None
     except LocalEntryNotFoundError as error:
         what = f"{name} is not in {HF_HUB_CACHE}, and there is no network"
         raise UserError(f"{what}: give {advice}") from error

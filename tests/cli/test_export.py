@@ -31,7 +31,7 @@ def test_a_folder_for_the_hub(
     trained: tuple[Path, Done], hub: Path, command: Command, tmp_path: Path
 ) -> None:
     names = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
-    assert {file.name for file in hub.iterdir()} == {*names, "README.md"}
+    assert {file.name for file in hub.iterdir()} == {*names, "ngrams.npz", "README.md"}
     own, exported = (command("predict", folder, stdin=WORDS) for folder in (trained[0], hub))
     assert own.status == 0
     assert exported.out == own.out

@@ -41,7 +41,7 @@ def test_a_folder_for_the_hub(
     assert first.startswith(f"Written: {tmp_path / 'again'} (")
     assert second.startswith("checked on 48 test texts: logits equal to the bit")
     assert second.endswith("after")
-    assert "test_accuracy: " in (hub / "README.md").read_text("utf-8")
+    assert '"test_accuracy": ' in (hub / "README.md").read_text("utf-8")
 
 
 def test_a_quantised_table_labels_alike(trained: tuple[Path, Done], command: Command) -> None:

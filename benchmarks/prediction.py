@@ -14,12 +14,14 @@ from benchmarks.step import TORCH
 from benchmarks.workers import take_turns, workers
 from wave_jax.data.tokenizer import Tokens
 from wave_jax.inference import Classifier
+from wave_jax.inference.lookup_table import Kept
 from wave_jax.models import ModelConfig, build_model
 from wave_jax.training.compilation import keep_freed_memory
 from wave_jax.training.config import Config
 
 PREDICTOR = "benchmarks.prediction:Predictor"
-_OURS = ("ours, folded", "ours, not folded")
+_FOLDED = ("ours, folded", "ours, folded in int8")
+_OURS = (*_FOLDED, "ours, not folded")
 _TEXTS, _SINGLES = 2000, 300
 _STREAMS = (50_000, 100_000)
 _WORDS, _CHUNK = 12, 8192  # words of a line of the stream, and lines of a chunk
@@ -29,8 +31,9 @@ def run(setting: Setting, repeats: int) -> Report:
     """Times batches of every implementation in turn, then single texts and streams of ours."""
     report, size = Report(), setting.batch_size
     wanted = {
-        _OURS[0]: (PREDICTOR, setting, True),
-        _OURS[1]: (PREDICTOR, setting, False),
+        _FOLDED[0]: (PREDICTOR, setting, True),
+        _FOLDED[1]: (PREDICTOR, setting, True, "int8"),
+        _OURS[-1]: (PREDICTOR, setting, False),
         f"PyTorch, padded to {USUAL_PADDING}": (TORCH, setting, USUAL_PADDING),
     }
     with workers(wanted, report.notes) as running:
@@ -40,9 +43,9 @@ def run(setting: Setting, repeats: int) -> Report:
         calls = {name: (worker, "predict", 0, size) for name, worker in running.items()}
         for name, values in take_turns(calls, 2 * repeats).items():
             report.add(f"{name}, batch of {size}", size / values, "texts/s")
-            if name != _OURS[0]:
-                ratio = f"{_OURS[0]} / {name.removeprefix('ours, ')}, batch of {size}"
-                report.add_ratio(ratio, f"{_OURS[0]}, batch of {size}", f"{name}, batch of {size}")
+            for fast in _FOLDED if name not in _FOLDED else ():
+                ratio = f"{fast} / {name.removeprefix('ours, ')}, batch of {size}"
+                report.add_ratio(ratio, f"{fast}, batch of {size}", f"{name}, batch of {size}")
         for name in _OURS:
             worker = running[name]
             worker.ask("single", _SINGLES)
@@ -51,8 +54,9 @@ def run(setting: Setting, repeats: int) -> Report:
             worker.ask("texts", _TEXTS)
             rates = [_TEXTS / worker.seconds("texts", _TEXTS) for _ in range(3)]
             report.add(f"{name}, tokenization included", rates, "texts/s")
-        folded = running[_OURS[0]]
-        report.facts["lookup table, MB"] = folded.ask("table_bytes") / 1e6
+        folded = running[_FOLDED[0]]
+        for name in _FOLDED:
+            report.facts[f"{name}, lookup table, MB"] = running[name].ask("table_bytes") / 1e6
         for count in _STREAMS:
             report.facts[f"stream of {count:,} short lines, s"] = folded.seconds("stream", count)
             peak = folded.peak_bytes() / 1e6
@@ -63,7 +67,7 @@ def run(setting: Setting, repeats: int) -> Report:
 class Predictor:
     """A classifier with random weights, otherwise as `wave_jax.load` returns it."""
 
-    def __init__(self, setting: Setting, fold: bool) -> None:
+    def __init__(self, setting: Setting, fold: bool, table: Kept = "float32") -> None:
         keep_freed_memory()
         texts = setting.tokenized
         config = Config(data=setting.data, model=ModelConfig(dim=setting.dim))
@@ -81,6 +85,7 @@ class Predictor:
             labels=texts.label_names,
             config=config,
             fold=fold,
+            table=table,
         )
         self._texts = setting.held_out().texts
         self._tokens = texts.splits["validation"].tokens

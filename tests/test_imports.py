@@ -13,16 +13,17 @@ import wave_jax
 
 ROOT = Path(wave_jax.__file__).parent
 # What each folder or module may import, besides itself and the package's version.
-LAYERS = ["errors", "ops", "models", "probe", "training", "runs", "inference", "experiments", "cli"]
+LAYERS = ["errors", "ops", "models", "probe", "training", "runs", "inference", "export"]
+LAYERS += ["experiments", "cli"]
 ALLOWED = {layer: set(LAYERS[:index]) for index, layer in enumerate(LAYERS)}
 ALLOWED["data"] = {"errors"}
-for upper in ("training", "runs", "inference", "experiments", "cli"):
+for upper in ("training", "runs", "inference", "export", "experiments", "cli"):
     ALLOWED[upper].add("data")
 ALLOWED["__main__"] = {"cli"}
 ALLOWED["__init__"] = {"ops", "models", "probe", "inference"}
 
 HEAVY = {"tensorflow_datasets", "tokenizers", "matplotlib", "orbax", "pyarrow", "tyro"}
-HEAVY |= {"tensorflow", "torch"}
+HEAVY |= {"tensorflow", "torch", "onnx", "onnxruntime", "huggingface_hub"}
 
 
 def _layer(path: Path) -> str:

@@ -8,15 +8,16 @@ import pytest
 
 from tests.inference.test_classifier import TOLERANCE, _classifier, _texts
 from wave_jax import ops
+from wave_jax.errors import UserError
 from wave_jax.inference import Classifier
 from wave_jax.inference import classifier as module
-from wave_jax.inference.lookup_table import LookupTable
+from wave_jax.inference.lookup_table import Kept, LookupTable
 from wave_jax.models import ModelConfig, table_rows
 
 TEXTS = [*_texts(300), "", "unseen wörds 水", "blue " * 500]
 
 
-def _with_fold(classifier: Classifier, fold: bool) -> Classifier:
+def _with_fold(classifier: Classifier, fold: bool, table: Kept = "float32") -> Classifier:
     return Classifier(
         classifier.model,
         classifier.params,
@@ -24,6 +25,7 @@ def _with_fold(classifier: Classifier, fold: bool) -> Classifier:
         labels=classifier.labels,
         config=classifier.config,
         fold=fold,
+        table=table,
     )
 
 
@@ -47,8 +49,18 @@ def test_equals_the_network_up_to_rounding(model: ModelConfig) -> None:
     expected, found = plain.logits(TEXTS), folded.logits(TEXTS)
     # float32 sums in another order, of up to 64 tokens
     assert np.abs(found - expected).max() <= TOLERANCE * np.abs(expected).max()
+    rounded = _with_fold(folded, fold=True, table="int8")
+    found = rounded.logits(TEXTS)
+    # half a step of 127 in each variant, added up over the tokens, and products in bfloat16
+    assert 0 < np.abs(found - expected).max() <= 0.03 * np.abs(expected).max()
+    assert rounded.folded_bytes == sum(leaf.nbytes for leaf in jax.tree.leaves(_bags(rounded)))
     one = folded.logits(TEXTS[5])
     assert np.abs(one - expected[5]).max() <= TOLERANCE * np.abs(expected).max()
+
+
+def _bags(classifier: Classifier) -> object:
+    assert classifier._table is not None
+    return classifier._table.table[:2]
 
 
 @pytest.mark.parametrize(
@@ -65,6 +77,10 @@ def test_other_networks_predict_without(changes: dict[str, object]) -> None:
     classifier = _classifier(ModelConfig(dim=8, op="both", **changes))  # type: ignore[arg-type]
     assert classifier.folded_bytes == 0
     assert classifier._table is None
+    with pytest.raises(
+        UserError, match=f"no table in int8: .* with --model.{next(iter(changes))} "
+    ):
+        _with_fold(classifier, fold=True, table="int8")
 
 
 def test_large_tables_are_made_only_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,13 +98,14 @@ def test_variants_of_any_scale(scale: float) -> None:
     variants = params["layer_0"]["variants"]
     params["layer_0"]["variants"] = {name: leaf * scale for name, leaf in variants.items()}
     table = LookupTable(small.model, params, cls_id=small.tokenizer.cls_id)
-    assert np.isfinite(table.squares).all()
-    assert np.any(table.squares)
+    squares, scale = table.table.variants.values, table.table.scale
+    assert np.isfinite(squares).all()
+    assert np.any(squares)
     cls = small.model.apply(
         {"params": params}, params["embed"]["embedding"][small.tokenizer.cls_id], method="project"
     )
-    np.testing.assert_allclose(table.cls, cls, rtol=1e-5)
+    np.testing.assert_allclose(table.table.cls, cls, rtol=1e-5)
     u = small.model.apply({"params": params}, params["embed"]["embedding"], method="project")
     rows = np.asarray(u, np.float64).reshape(len(u), -1)[[5, 7, 7, 9]]
-    found = ops.norm_from_squares(table.squares[np.array([5, 7, 7, 9])].sum(axis=0), table.scale)
-    np.testing.assert_allclose(found[0], np.sqrt((rows**2).sum(axis=0)), rtol=1e-6)
+    found = ops.norm_from_squares(squares[np.array([5, 7, 7, 9])].sum(axis=0), scale)
+    np.testing.assert_allclose(found.reshape(-1), np.sqrt((rows**2).sum(axis=0)), rtol=1e-6)

@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from wave_jax.errors import UserError
-from wave_jax.models import ModelConfig, bert, build_model, read_pretrained, table_rows
+from wave_jax.models import ModelConfig, build_model, read_pretrained, table_rows, weights
 from wave_jax.probe import cross_entropy
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "bert"  # made by golden/make_bert.py
@@ -156,7 +156,7 @@ def test_a_file_that_cannot_be_read_is_named(copied, monkeypatch):
     def refuse(path, framework):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(bert, "safe_open", refuse)
+    monkeypatch.setattr(weights, "safe_open", refuse)
     with pytest.raises(UserError, match=r"cannot read .*model.safetensors: .*Permission denied"):
         load(copied)
 

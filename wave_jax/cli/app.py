@@ -23,6 +23,7 @@ COMMANDS = {
     "evaluate": "accuracy, precision, recall, F1 and confusion matrix of a trained network",
     "predict": "label lines of text with a trained network",
     "reproduce": "measure and draw one of the papers' tables and figures, or all of them",
+    "export": "a trained network for others: Hugging Face layout, ONNX, or a web page",
     "probe": "gradients of a text through the magnitude and the phase of its waves",
 }
 """What each command does; the module wave_jax.cli.NAME has its `main(argv, prog)`."""

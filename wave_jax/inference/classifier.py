@@ -14,10 +14,12 @@ from flax import linen as nn
 
 from wave_jax.data.batches import EvalBatches
 from wave_jax.data.shapes import Shapes
+from wave_jax.data.sources.hub import locate
 from wave_jax.data.tokenizer import Tokens, WordPiece
 from wave_jax.errors import UserError
-from wave_jax.inference.lookup_table import LookupTable, supports, table_bytes
+from wave_jax.inference.lookup_table import Kept, LookupTable, supports, table_bytes, without_table
 from wave_jax.models import build_model, sizes, table_rows
+from wave_jax.models.weights import WEIGHTS, load_weights
 from wave_jax.probe.result import Of, TextProbe
 from wave_jax.runs.checkpoints import restore_params
 from wave_jax.runs.files import load_config, load_labels, load_tokenizer
@@ -65,6 +67,7 @@ class Classifier:
         config: Config,
         max_length: int | None = None,
         fold: bool | Literal["auto"] = "auto",
+        table: Kept = "float32",
     ) -> None:
         self.model = model
         self.params = jax.device_put(params)
@@ -74,12 +77,15 @@ class Classifier:
         self.max_length = config.data.max_length if max_length is None else max_length
         self._forward = jax.jit(partial(eval_step, model))
         self._rows = table_rows(tokenizer.vocab_size)
-        self._table, self.folded_bytes = None, 0
+        self._kept, self._table, self.folded_bytes = table, None, 0
         if fold and supports(model):
-            size = table_bytes(model, self._rows)
-            if fold != "auto" or size <= _MOST_TABLE_BYTES:
-                self._table = LookupTable(model, self.params, cls_id=tokenizer.cls_id)
+            size = table_bytes(model, self._rows, table)
+            if fold is True or table != "float32" or size <= _MOST_TABLE_BYTES:
+                self._table = LookupTable(model, self.params, cls_id=tokenizer.cls_id, kept=table)
                 self.folded_bytes = size
+        elif table != "float32":
+            why = without_table(model) if fold else "there is none with fold=False (--no-fold)"
+            raise UserError(f"no table in {table}: {why}")
         longest = tokenizer.longest(self.max_length)
         self._shapes = {size: Shapes.geometric(size, longest, self._rows) for size in _SIZES}
 
@@ -143,7 +149,7 @@ class Classifier:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles what it is made of; the lookup table and the programs are made anew."""
         kept = {k: getattr(self, k) for k in ("tokenizer", "labels", "config", "max_length")}
-        make = partial(type(self), **kept, fold=self._table is not None)
+        make = partial(type(self), **kept, fold=self._table is not None, table=self._kept)
         return make, (self.model, jax.device_get(self.params))
 
     def _encode(self, texts: Sequence[str]) -> Tokens:
@@ -183,27 +189,34 @@ def load(
     *,
     max_length: int | None = None,
     fold: bool | Literal["auto"] = "auto",
+    table: Kept = "float32",
     refit: bool = True,
 ) -> Classifier:
-    """Returns the trained classifier of a run.
+    """Returns the trained classifier of a run, or of a model that `export --format hub` wrote.
 
     Args:
-      workdir: the folder that training wrote.
+      workdir: the folder that training or export wrote, or 'hf:OWNER/NAME', a model on Hugging
+        Face's hub, or in its cache where there is no network. Nothing of it is executed.
       checkpoint: that of the best validation result, or the last one; the same after a refit.
       refit: whether a refit's parameters are taken, where there are any.
       max_length: tokens of a text that are read; by default as many as in training.
       fold: whether a lookup table replaces the projection where the model allows it: several times
         faster, for `Classifier.folded_bytes` of memory (188 MB for 30,522 tokens and 768
         dimensions); 'auto': up to 1 GiB.
+      table: 'int8' keeps the table in a quarter of the memory, and rounds what the rest multiplies
+        to bfloat16: faster, and a text in a thousand or so gets another label.
 
     Raises:
       UserError: the folder is not a run, has no checkpoint yet, or its files do not match.
     """
-    folder = Path(workdir)
+    folder = locate(workdir)
     config = load_config(folder)
     tokenizer = load_tokenizer(folder, config.data)
     labels = load_labels(folder)
-    params, _ = restore_params(final_folder(folder) if refit else folder, checkpoint)
+    if (folder / WEIGHTS).is_file():
+        params = load_weights(folder / WEIGHTS)
+    else:
+        params, _ = restore_params(final_folder(folder) if refit else folder, checkpoint)
     longest = config.data.max_length
     model = build_model(
         config.model,
@@ -220,7 +233,7 @@ def load(
     if learned and max_length is not None and max_length > longest:
         raise UserError(f"this network learned {longest} positions; got max_length {max_length}")
     fixed: dict[str, Any] = {"tokenizer": tokenizer, "labels": labels, "config": config}
-    return Classifier(model, params, **fixed, max_length=max_length, fold=fold)
+    return Classifier(model, params, **fixed, max_length=max_length, fold=fold, table=table)
 
 
 def checked(texts: Iterable[str]) -> list[str]:

@@ -4,26 +4,30 @@ Under [CLS] pooling, without positions and with the whole text as scope, a text'
 two vectors per variant: u_0 of [CLS], always the same, and r_0 = sqrt(sum_j u_j^2) over its other
 tokens. So the squares of every token's variants E W + b are computed once, and prediction is an
 embedding bag and a small feed-forward: the network's numbers, up to rounding. A linear path's
-weights are further columns of the same bag.
+weights are another bag. In int8 the variants themselves are kept, and squared when they are read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeGuard
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeGuard
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Num
 
 from wave_jax import ops
 from wave_jax.data.tokenizer import Tokens
+from wave_jax.inference.quantisation import quantise
 from wave_jax.models import WaveClassifier
 from wave_jax.models.base import scale_linear
 from wave_jax.training.compilation import matmul_precision
+
+Kept: TypeAlias = Literal["float32", "int8"]
+"""What a table's rows are kept in."""
 
 _UNROLLED = 4  # tokens of a text that are added per iteration
 _ROWS = (1, 64, 256)  # texts per batch
@@ -32,37 +36,76 @@ _SHORTEST = 32  # padded length; the others are 4, 16, ... times as long, as pad
 
 def supports(model: nn.Module) -> TypeGuard[WaveClassifier]:
     """Returns whether a model can predict from a lookup table."""
-    return (
-        isinstance(model, WaveClassifier)
-        and model.pooling == "cls"
-        and model.layers == 1
-        and model.position == "none"
-        and model.scopes == ("input", "input")
-    )
+    return without_table(model) is None
 
 
-def table_bytes(model: WaveClassifier, table_rows: int) -> int:
-    """Returns the memory of a lookup table, float32 for every row of the embedding table."""
-    columns = 2 * model.dim + model.linear_columns()
-    return np.dtype(np.float32).itemsize * columns * (table_rows + 1)
+def without_table(model: nn.Module) -> str | None:
+    """Returns why a model cannot predict from a lookup table, None where it can."""
+    serves = "a lookup table serves waves"
+    if not isinstance(model, WaveClassifier):
+        return f"{serves}, this network is a {type(model).__name__}"
+    needed = {"layers": 1, "pooling": "cls", "position": "none", "scopes": ("input", "input")}
+    for name, value in needed.items():
+        if (found := getattr(model, name)) != value:
+            return f"{serves} with --model.{name} {value}, this network has {found}"
+    return None
+
+
+def table_bytes(model: WaveClassifier, table_rows: int, kept: Kept = "float32") -> int:
+    """Returns the memory of a lookup table that has every row of the embedding table."""
+    columns, linear = 2 * model.dim + model.linear_columns(), model.linear_path
+    row = 4 * columns if kept == "float32" else columns + 4 * (2 + linear)
+    return row * (table_rows + 1)
+
+
+class Bag(NamedTuple):
+    """Rows to be added up: float32 values, or int8 ones with a scale for the last axis of each."""
+
+    values: Num[Array, "w ..."]
+    scales: Float[Array, "w ..."] | None = None
+
+    @classmethod
+    def of(cls, rows: Float[Array, "v ..."], kept: Kept) -> Bag:
+        """Returns the rows, with one of zeros at the end for padding."""
+        parts = (rows,) if kept == "float32" or not rows.shape[-1] else quantise(rows)
+        return cls(*(jnp.pad(part, ((0, 1), *[(0, 0)] * (part.ndim - 1))) for part in parts))
+
+    def read(self, ids: Int[Array, " b"]) -> Float[Array, "b ..."]:
+        """Returns these rows in float32."""
+        values = self.values.at[ids].get(mode="promise_in_bounds")
+        if self.scales is None:
+            return values
+        scales = self.scales.at[ids].get(mode="promise_in_bounds")
+        return values.astype(jnp.float32) * scales[..., None]
+
+
+class Table(NamedTuple):
+    """What the logits are computed from, besides a head; the last row of both bags is zero."""
+
+    variants: Bag  # [w, 2, d]: (u / scale)^2 of every token; in int8 u / scale
+    weights: Bag  # [w, c], those in the linear path, if any
+    scale: Float[Array, "2 d"]  # powers of two, so that no square overflows or vanishes
+    cls: Float[Array, "2 d"]  # the variants of [CLS]
 
 
 class LookupTable:
-    """A model's squared variants, and prediction from them.
+    """A model's variants of every token, and prediction from them.
 
-    Attributes:
-      squares: float32 [rows + 1, 2 d + c], (variants / scale)^2 of every token, and its weights in
-        the linear path, if any (else c is 0); the last row is zero.
-      scale: float32 [1, 2 d], powers of two, so that no square overflows or vanishes.
-      cls: float32 [2, d], the variants of [CLS].
+    In int8, the products that follow have operands in bfloat16, with sums in float32: at 768
+    dimensions they are what takes the time. `head` holds the parameters after the projection.
     """
 
-    def __init__(self, model: WaveClassifier, params: Any, *, cls_id: int) -> None:
+    def __init__(
+        self, model: WaveClassifier, params: Any, *, cls_id: int, kept: Kept = "float32"
+    ) -> None:
         """Computes the table of a model that `supports` one."""
-        self._head = {name: leaf for name, leaf in params.items() if name != "embed"}
-        make = jax.jit(partial(_make_table, model, cls_id))
+        self.head = {name: leaf for name, leaf in params.items() if name != "embed"}
+        make = jax.jit(partial(make_table, model, cls_id=cls_id, kept=kept))
         with matmul_precision("float32"):
-            self.squares, self.scale, self.cls = make(self._head, params["embed"]["embedding"])
+            self.table: Table = make(params)
+        if kept == "int8":
+            narrow = partial(jnp.asarray, dtype=jnp.bfloat16)
+            self.head = jax.tree.map(lambda x: narrow(x) if x.ndim == 2 else x, self.head)
         self._forward: Callable[..., jax.Array] = jax.jit(partial(_logits, model))
 
     def __call__(self, tokens: Tokens) -> np.ndarray:
@@ -81,44 +124,59 @@ class LookupTable:
         while width <= most:
             width *= 4
         rows = next(size for size in _ROWS if len(chosen) <= size)
-        ids = np.full((rows, width), self.squares.shape[0] - 1, np.int32)
+        ids = np.full((rows, width), self.table.variants.values.shape[0] - 1, np.int32)
         for row, text in enumerate(chosen.tolist()):
             end = tokens.offsets[text + 1]
             ids[row, : others[text]] = tokens.ids[end - others[text] : end]
-        table = self.squares, self.scale, self.cls
         with matmul_precision("float32"):
-            return self._forward(self._head, table, ids, -(-most // _UNROLLED))
+            return self._forward(self.head, self.table, ids, -(-most // _UNROLLED))
 
 
-_Table = tuple[Float[Array, "w 2d+c"], Float[Array, "1 2d"], Float[Array, "2 d"]]
-
-
-def _make_table(
-    model: WaveClassifier, cls_id: int, head: Any, embeddings: Float[Array, "v d"]
-) -> _Table:
+def make_table(model: WaveClassifier, params: Any, *, cls_id: int, kept: Kept) -> Table:
+    """Returns the table of a model that `supports` one, for every row of its embeddings."""
+    embeddings = params["embed"]["embedding"]
     embeddings, weights = jnp.split(embeddings, [embeddings.shape[1] - model.linear_columns()], 1)
-    variants: Any = model.apply({"params": head}, embeddings, method="project")
-    squares, scale = ops.scaled_squares(variants.reshape(embeddings.shape[0], -1))
-    table = jnp.concatenate([squares, weights], axis=1)
-    return jnp.pad(table, ((0, 1), (0, 0))), scale, variants[cls_id]
+    variants: Any = model.apply({"params": params}, embeddings, method="project")
+    squares, scale = (
+        each.reshape(-1, 2, model.dim)
+        for each in ops.scaled_squares(variants.reshape(len(variants), -1))
+    )
+    rows = squares if kept == "float32" else variants / scale
+    return Table(Bag.of(rows, kept), Bag.of(weights, kept), scale[0], variants[cls_id])
 
 
 def _logits(
-    model: WaveClassifier, head: Any, table: _Table, ids: Int[Array, "b n"], loops: Int[Array, ""]
+    model: WaveClassifier, head: Any, table: Table, ids: Int[Array, "b n"], loops: Int[Array, ""]
 ) -> Float[Array, "b c"]:
     """Sums the rows of each text's tokens, `_UNROLLED` per iteration, and runs the model's rest."""
-    squares, scale, cls = table
+    squared = table.variants.scales is None
 
-    def add(i: Array, total: Array) -> Array:
+    def add(i: Array, totals: tuple[Array, Array]) -> tuple[Array, Array]:
         at = jax.lax.dynamic_slice_in_dim(ids, i * _UNROLLED, _UNROLLED, axis=1)
-        rows = (squares.at[at[:, k]].get(mode="promise_in_bounds") for k in range(_UNROLLED))
-        return total + sum(rows)
+        rows = [table.variants.read(at[:, k]) for k in range(_UNROLLED)]
+        squares = sum(row if squared else row * row for row in rows)
+        weights = sum(table.weights.read(at[:, k]) for k in range(_UNROLLED))
+        return totals[0] + squares, totals[1] + weights
 
-    zeros = jnp.zeros((ids.shape[0], squares.shape[1]), squares.dtype)
-    total = jax.lax.fori_loop(0, loops, add, zeros)
-    total, weights = jnp.split(total, [cls.size], axis=1)
-    rest = ops.norm_from_squares(total, scale).reshape(-1, *cls.shape)
-    own = jnp.broadcast_to(cls, rest.shape)
-    linear = scale_linear(weights, jnp.sum(ids < squares.shape[0] - 1, axis=1))
-    found: Any = model.apply({"params": head}, own, rest, linear, method="logits_of_first")
+    shapes = table.cls.shape, table.weights.values.shape[1:]
+    zeros = tuple(jnp.zeros((len(ids), *shape), jnp.float32) for shape in shapes)
+    total, weights = jax.lax.fori_loop(0, loops, add, zeros)
+    rest = ops.norm_from_squares(total, table.scale)
+    own = jnp.broadcast_to(table.cls, rest.shape)
+    count = jnp.sum(ids < table.variants.values.shape[0] - 1, axis=1)
+    with nn.intercept_methods(_narrow_product):
+        linear = scale_linear(weights, count)
+        found: Any = model.apply({"params": head}, own, rest, linear, method="logits_of_first")
     return jnp.asarray(found, jnp.float32)
+
+
+def _narrow_product(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
+    """Multiplies by a kernel in bfloat16, which Flax would turn back into float32."""
+    if not isinstance(context.module, nn.Dense) or context.method_name != "__call__":
+        return call(*args, **kwargs)
+    kernel: Array = context.module.get_variable("params", "kernel")
+    if kernel.dtype == jnp.float32:
+        return call(*args, **kwargs)
+    x = args[0].astype(kernel.dtype)
+    product = jnp.dot(x, kernel, preferred_element_type=jnp.float32)
+    return product + context.module.get_variable("params", "bias")

@@ -9,13 +9,13 @@ from typing import Any
 
 import jax
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
-from wave_jax.errors import UserError, one_line, shorten
+from wave_jax.errors import UserError, shorten
 from wave_jax.models.baselines import NORM_EPSILON
 from wave_jax.models.config import ModelConfig, sizes
+from wave_jax.models.weights import WEIGHTS, open_weights
 
-WEIGHTS, CONFIG, VOCABULARY = "model.safetensors", "config.json", "vocab.txt"
+CONFIG, VOCABULARY = "config.json", "vocab.txt"
 
 Advice = Callable[[str, int], str]  # from an option and the value that fits, to what to do
 Params = dict[str, Any]
@@ -67,23 +67,16 @@ def read_pretrained(
     if config.kind == "bert":
         rows["position"] = _check_architecture(folder, config, max_length, advice)
         wanted = {module: like[module] for module in like if module != "classifier"}
-    try:
-        with safe_open(weights, framework="numpy") as file:
-            names = {_current(name): name for name in file.keys()}  # noqa: SIM118
+    with open_weights(weights) as file:
+        names = {_current(name): name for name in file.keys()}  # noqa: SIM118
 
-            def read(path: tuple, leaf: Any) -> np.ndarray:
-                name = _tensor_name([key.key for key in path])
-                found = file.get_tensor(names[name]) if name in names else None
-                most = rows.get(path[-2].key)
-                return _fitted(found, path[-1].key, leaf.shape, most, f"{weights}: tensor {name}")
+        def read(path: tuple, leaf: Any) -> np.ndarray:
+            name = _tensor_name([key.key for key in path])
+            found = file.get_tensor(names[name]) if name in names else None
+            most = rows.get(path[-2].key)
+            return _fitted(found, path[-1].key, leaf.shape, most, f"{weights}: tensor {name}")
 
-            params: Params = jax.tree_util.tree_map_with_path(read, wanted)
-    except SafetensorError as error:
-        raise UserError(
-            f"{weights} is not a whole safetensors file: {one_line(error)}; copy it again"
-        ) from None
-    except OSError as error:
-        raise UserError(f"cannot read {weights}: {one_line(error)}") from None
+        params: Params = jax.tree_util.tree_map_with_path(read, wanted)
     return params
 
 

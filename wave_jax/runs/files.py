@@ -26,6 +26,8 @@ from wave_jax.errors import UserError, nearest, nearest_path, one_line
 from wave_jax.training.config import Config
 
 CONFIG_FILE = "config.json"
+MODEL_TYPE = "wave_jax"  # of an exported model, whose
+EXPORT_FORMAT = 1  # is raised when what is read changes its meaning
 TOKENIZER_FILE, NGRAMS_FILE = "tokenizer.json", "ngrams.npz"
 
 # Fields that do not decide what a run computes: where it is, what it runs on, what else it logs.
@@ -46,13 +48,8 @@ def save_config(config: Config, workdir: Path) -> None:
 def load_config(workdir: Path) -> Config:
     """Returns the configuration in `workdir/config.json`; UserError if there is none that fits."""
     path = Path(workdir) / CONFIG_FILE
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(_no_run(path.parent)) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read as JSON: {error}") from None
-    return config_from_dict(values, str(path))
+    values = _read_json(path)
+    return config_from_dict(_exported(values, path).get("config", values), str(path))
 
 
 def config_from_dict(values: Any, where: str = CONFIG_FILE) -> Config:
@@ -115,7 +112,14 @@ def load_tokenizer(folder: Path, data: DataConfig) -> WordPiece:
 
 
 def load_labels(folder: Path) -> tuple[str, ...]:
-    """Reads the names of a run's classes, in the order of its logits; UserError where it cannot."""
+    """Reads the classes' names in the order of the logits; UserError where it cannot."""
+    path = folder / CONFIG_FILE
+    if path.is_file() and _exported(values := _read_json(path), path):
+        names = values.get("id2label")
+        found = [names.get(str(k)) for k in range(len(names))] if isinstance(names, dict) else []
+        if {type(name) for name in found} != {str} or len(set(found)) < len(found):
+            raise UserError(f"{path}: id2label must name the classes '0', '1', ... differently")
+        return tuple(map(str, found))
     return read_labels(Input.file(existing(folder / LABELS), name=f"{folder}/{LABELS}"), "strict")
 
 
@@ -155,6 +159,27 @@ def explaining_disk_errors(folder: Path, kept: str) -> Iterator[None]:
             f"cannot write to {folder}: {found[0]}; {kept}. Make room and give the same command "
             "again to resume"
         ) from error
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(_no_run(path.parent)) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read as JSON: {error}") from None
+
+
+def _exported(values: Any, path: Path) -> dict[str, Any]:
+    """Returns config.json's part on an exported model, {} for a run; UserError for others."""
+    if not isinstance(values, dict) or (kind := values.get("model_type")) is None:
+        return {}
+    own = values.get(MODEL_TYPE)
+    if kind != MODEL_TYPE or not isinstance(own, dict) or own.get("format") != EXPORT_FORMAT:
+        wrote = f"{kind!r:.40}, format {own.get('format') if isinstance(own, dict) else None!r:.20}"
+        known = f"{MODEL_TYPE!r}, format {EXPORT_FORMAT}"
+        raise UserError(f"{path}: the model's type is {wrote}; this wave_jax reads {known}")
+    return own
 
 
 def _no_run(workdir: Path) -> str:

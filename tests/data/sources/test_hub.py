@@ -121,7 +121,7 @@ class ReadTimeout(Exception):
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (None, "is no data set of the hub, or private"),
+        (None, "is no data set of the hub .*, or private"),
         (ReadTimeout("slow"), r"cannot be downloaded \(ReadTimeout: slow\)"),
         (OSError(28, "No space left on device"), "cannot be downloaded .OSError: .*No space left"),
     ],

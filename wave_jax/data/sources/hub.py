@@ -1,12 +1,14 @@
-"""Data sets of Hugging Face's hub, or of its cache where there is no network."""
+"""What Hugging Face's hub has, or its cache where there is no network: data sets and models."""
 
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from glob import escape
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from wave_jax.data.files import read_source
 from wave_jax.data.formats import FORMATS
@@ -15,6 +17,8 @@ from wave_jax.data.streams import COMPRESSED
 from wave_jax.data.table import ColumnSpec, Table
 from wave_jax.errors import UserError, one_line
 
+HUB = "hf:"
+_MODEL_FILES = ["*.json", "*.safetensors", "*.npz"]
 _ENDINGS = [f"{suffix}{end}" for suffix in (*FORMATS, ".txt") for end in ("", *COMPRESSED)]
 
 
@@ -32,20 +36,20 @@ def read_hub(name: str, spec: ColumnSpec) -> tuple[dict[str, Table], str]:
     return tables, description.replace(str(place), f"hf:{name} (commit {snapshot.name[:7]})", 1)
 
 
+def locate(model: str | Path) -> Path:
+    """Returns the folder of a run or model, of hf:OWNER/NAME that in the cache; or UserError."""
+    if not (name := str(model)).startswith(HUB):
+        return Path(model)
+    with _reaching(name, "model", "the folder of a run or of an exported model") as hub:
+        return Path(hub.snapshot_download(name[len(HUB) :], allow_patterns=_MODEL_FILES))
+
+
 def _download(repository: str, folder: str) -> Path:
     """Returns the folder in the cache that holds the newest commit, or else the one known."""
-    try:
-        import huggingface_hub as hub
-        from huggingface_hub.constants import HF_HUB_CACHE
-        from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
-        from huggingface_hub.utils import disable_progress_bars
-    except ImportError:
-        raise UserError("a source hf:NAME needs 'pip install huggingface_hub'") from None
-    if not sys.stderr.isatty():
-        disable_progress_bars()
     prefix, names = f"{folder}/" if folder else "", []
     patterns = [f"{prefix}*{ending}" for ending in _ENDINGS]
-    try:
+    advice = "local files with --data.source PATH"
+    with _reaching(f"hf:{repository}", "data set", advice) as hub:
         with suppress(Exception):  # which the download meets, too, unless the cache serves
             names = [file.rfilename for file in hub.dataset_info(repository).siblings or ()]
         if within := [name.removeprefix(prefix) for name in names if name.startswith(prefix)]:
@@ -56,14 +60,29 @@ def _download(repository: str, folder: str) -> Path:
             beside = (escape(f"{prefix}{layout.folder / file}") for file in (CLASSES, LABELS))
             patterns = [*files, *beside]
         return Path(hub.snapshot_download(repository, repo_type="dataset", allow_patterns=patterns))
+
+
+@contextmanager
+def _reaching(name: str, kind: str, advice: str) -> Iterator[Any]:
+    """Yields the package of the hub; what goes wrong with it becomes a UserError."""
+    try:
+        import huggingface_hub as hub
+        from huggingface_hub.constants import HF_HUB_CACHE
+        from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+        from huggingface_hub.utils import disable_progress_bars
+    except ImportError:
+        raise UserError(f"{name} needs 'pip install huggingface_hub'") from None
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    try:
+        yield hub
     except RepositoryNotFoundError:
-        what = "is no data set of the hub, or private (expected a name like stanfordnlp/imdb)"
-        raise UserError(f"hf:{repository} {what}") from None
+        raise UserError(f"{name} is no {kind} of the hub (hf:OWNER/NAME), or private") from None
     except LocalEntryNotFoundError as error:
-        what = f"hf:{repository} is not in {HF_HUB_CACHE}, and there is no network"
-        raise UserError(f"{what}: give local files with --data.source PATH") from error
+        what = f"{name} is not in {HF_HUB_CACHE}, and there is no network"
+        raise UserError(f"{what}: give {advice}") from error
     except UserError:
         raise
     except Exception as error:  # whatever else the hub, the network and the disk give
         reason = f"{type(error).__name__}: {one_line(error)}"
-        raise UserError(f"hf:{repository} cannot be downloaded ({reason})") from error
+        raise UserError(f"{name} cannot be downloaded ({reason})") from error

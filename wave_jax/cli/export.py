@@ -1,0 +1,118 @@
+"""`python -m wave_jax export`: a trained network in formats that others read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import tyro
+
+from wave_jax.cli.app import parse
+from wave_jax.data.dataset import Dataset, load_dataset
+from wave_jax.data.sources.hub import locate
+from wave_jax.errors import UserError, shorten
+from wave_jax.export.files import Logits, compare, new_output
+from wave_jax.inference import Classifier, load
+from wave_jax.inference.lookup_table import Kept
+from wave_jax.runs.workdir import SUMMARY_FILE, check_paths, check_unchanged, with_snapshot
+from wave_jax.training.compilation import enable_compilation_cache
+
+_DESCRIPTION = """Writes a trained network in a format that others read, and checks it on its texts.
+
+Examples:
+  python -m wave_jax export runs/ag ag_hub --format hub
+  python -m wave_jax export runs/ag ag_onnx --format onnx --table int8
+  python -m wave_jax export runs/ag ag.html --format web
+
+'hub' is a folder for `hf upload`, which wave_jax.load reads back; 'onnx' one that runs without JAX;
+'web' a page that runs the network in a browser, offline. See docs/EXPORT.md."""
+
+_MOST_TEXTS = 2000  # that are checked, evenly spread over the test texts
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to export, and how."""
+
+    workdir: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
+    """Folder of a trained run, or of a model that --format hub wrote (or hf:OWNER/NAME)."""
+    out: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
+    """Folder or page to write; it must not exist yet."""
+    format: Literal["hub", "onnx", "web"]
+    """What to write."""
+    table: Kept | None = None
+    """Numbers of the table in 'onnx': float32, or int8 in about a quarter of the size."""
+
+
+def main(argv: Sequence[str], *, prog: str) -> None:
+    """Writes the network and prints how what was written compares with it."""
+    blank: Any = tyro.MISSING
+    options = parse(Options(blank, blank, blank), argv, prog, _DESCRIPTION, "--format hub")
+    if options.table is not None and options.format != "onnx":
+        raise UserError("--table is for --format onnx: hub keeps float32, web int8")
+    enable_compilation_cache()
+    with new_output(out := Path(options.out)) as part:
+        folder = locate(options.workdir)
+        classifier = load(folder, fold=options.format == "hub" and "auto")
+        dataset, why = _own_texts(folder, classifier)
+        logits = _write(options, classifier, dataset, folder, part)
+        texts, labels = _checked_texts(dataset, classifier)
+        found = compare(classifier.logits(texts), logits(texts), labels)
+    what = "test texts" if labels is not None else f"texts of random tokens ({why})"
+    size = sum(file.stat().st_size for file in (out.iterdir() if out.is_dir() else [out]))
+    print(f"Written: {out} ({size / 1e6:.2f} MB)")
+    print(f"checked on {len(texts):,} {what}: {found}")
+
+
+def _write(
+    options: Options, classifier: Classifier, dataset: Dataset | None, folder: Path, part: Path
+) -> Logits:
+    """Writes `part`; returns a function from texts to the logits of what was written."""
+    if options.format == "onnx":
+        from wave_jax.export.onnx_graph import write_onnx
+
+        return write_onnx(classifier, part, options.table or "float32")
+    if options.format == "hub":
+        from wave_jax.export.hub import write_hub
+
+        path = folder / SUMMARY_FILE
+        summary = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+        return write_hub(classifier, part, summary).logits
+    try:
+        from wave_jax.export.web import write_web
+    except ImportError:
+        raise UserError("--format web is not in this version: give hub or onnx") from None
+    learned, tests = list[str](), list[str]()
+    if dataset is not None:
+        learned = [*dataset.train.texts, *dataset.validation.texts]
+        tests = [text for text in dataset.test.texts if len(text) <= 300]
+    return write_web(classifier, part, learned_from=learned, examples=tests[:6]).logits
+
+
+def _own_texts(folder: Path, classifier: Classifier) -> tuple[Dataset | None, str]:
+    """Returns the texts of the run, or None and why they cannot be read."""
+    data = classifier.config.data
+    try:
+        check_paths(data, folder)
+        dataset = load_dataset(with_snapshot(data, folder))
+        check_unchanged(folder, dataset)
+    except (UserError, KeyError) as error:  # an exported model has no record of them
+        return None, shorten(str(error), 120)
+    return dataset, "the run has no test texts"
+
+
+def _checked_texts(
+    dataset: Dataset | None, classifier: Classifier
+) -> tuple[list[str], np.ndarray | None]:
+    """Returns texts to check with, and their labels: the test's, or else tokens at random."""
+    if dataset is not None and (count := len(dataset.test)):
+        chosen = np.unique(np.linspace(0, count - 1, min(count, _MOST_TEXTS)).astype(int))
+        return [dataset.test.texts[i] for i in chosen], dataset.test.labels[chosen]
+    rng, tokenizer = np.random.default_rng(0), classifier.tokenizer
+    ids = rng.integers(tokenizer.vocab_size, size=(200, 64))
+    rows = (tokenizer.tokens(row[: rng.integers(64)]) for row in ids)
+    return [" ".join(row).replace(" ##", "") for row in rows], None

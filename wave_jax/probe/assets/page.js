@@ -1,6 +1,7 @@
 // The current selection; everything is redrawn when it changes.
 
 const element = (id) => document.getElementById(id);
+const texts = JSON.parse(element("data").textContent);
 const view = { textIndex: 0, layerIndex: 0, token: 0, measure: "integrated", variant: 0, part: "real", count: 64 };
 
 const grids = Object.fromEntries(Object.entries(maps).map(([id, map]) => [

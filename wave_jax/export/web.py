@@ -1,0 +1,184 @@
+"""A trained network as one HTML page that runs it: no server, no network, nothing to install.
+
+The page holds the table of variants that the lookup table squares, 8-bit with a scale a row, and
+the small rest of the network; JavaScript inside it tokenizes a text, computes the logits and their
+exact gradient at every keystroke, and draws both with the pictures of `wave_jax.probe.page`. Its
+data are one safetensors file, compressed and in base64, whose metadata say how to read it.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import html
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from safetensors.numpy import save
+
+from wave_jax import __version__
+from wave_jax.data.ngrams import NgramTokenizer
+from wave_jax.errors import UserError
+from wave_jax.inference import Classifier
+from wave_jax.inference.lookup_table import supports
+from wave_jax.models import WaveClassifier
+from wave_jax.probe.page import SHARED_SCRIPTS, asset, fill
+from wave_jax.runs.files import write_whole
+from wave_jax.training.compilation import matmul_precision
+
+_ENGINE = ("blake2b.js", "tokenizer.js", "layers.js", "network.js", "analysis.js")
+_PLAYGROUND = ("formulas.js", "dragging.js", "answer.js", "playground.js")
+_LARGEST = 127  # of an 8-bit number; -128 is left out, so that the scale is the same both ways
+
+
+def write_web(
+    classifier: Classifier,
+    out: Path,
+    *,
+    learned_from: Sequence[str] = (),
+    examples: Sequence[str] = (),
+) -> Classifier:
+    """Writes one HTML page that runs a trained Wave Network.
+
+    Args:
+      classifier: the network, one that a lookup table serves.
+      out: the file; it is written whole or not at all, and replaces another one.
+      learned_from: the texts that the network learned from. If there are any, tokens that none of
+        them has are left out: they have nothing learned, and the page counts them as zeros.
+      examples: texts that the page offers to start from; it opens with the first.
+
+    Returns:
+      The network of the page as a classifier: its logits are the page's, up to rounding.
+
+    Raises:
+      UserError: no lookup table serves the network, or the file cannot be written.
+    """
+    model = _served(classifier)
+    quantised, tensors = _quantised(classifier, model, learned_from)
+    description = json.dumps(_description(quantised, examples), ensure_ascii=False)
+    packed = gzip.compress(save(tensors, {"page": description}), mtime=0)
+    labels = ", ".join(classifier.labels[:8]) + (", ..." if len(classifier.labels) > 8 else "")
+    playground = "\n".join([*map(asset, SHARED_SCRIPTS), *map(_asset, _PLAYGROUND)])
+    page = fill(
+        _asset("playground.html"),
+        asset("page.css") + _asset("playground.css"),
+        _engine(),
+        f"(() => {{\n{playground}\n}})();",
+        TITLE=html.escape(labels),
+        VERSION=__version__,
+        DATA=base64.b64encode(packed).decode("ascii"),
+    )
+    try:
+        write_whole(Path(out), page)
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror}") from error
+    return quantised
+
+
+def _engine() -> str:
+    """Returns the script that computes, which needs no page: `engine.open(base64)`."""
+    library = f"const library = {{}};\n((exports, module) => {{{_asset('tokenizers.min.cjs')}\n"
+    library += "Object.assign(library, module.exports);})({}, {});"
+    parts = "\n".join(map(_asset, _ENGINE))
+    return f"const engine = (() => {{\n{library}\n{parts}\nreturn {{ open, Analysis }};\n}})();"
+
+
+def _served(classifier: Classifier) -> WaveClassifier:
+    model = classifier.model
+    if supports(model):
+        return model
+    needed = {"pooling": "cls", "layers": 1, "position": "none", "scopes": ("input", "input")}
+    differ = [f"{k} is {getattr(model, k)!r}" for k in needed if hasattr(model, k)]
+    why = "it is no Wave Network"
+    if isinstance(model, WaveClassifier):
+        why = ", ".join(f"--model.{k} {getattr(model, k)}" for k in needed
+                        if getattr(model, k) != needed[k])
+    raise UserError(f"a page runs {needed}; {why}{differ}")
+
+
+def _quantised(
+    classifier: Classifier, model: WaveClassifier, learned_from: Sequence[str]
+) -> tuple[Classifier, dict[str, np.ndarray]]:
+    """Returns the network with its table rounded to 8 bits, and the page's tensors."""
+    tokenizer, c = classifier.tokenizer, model.linear_columns()
+    params = jax.device_get(classifier.params)
+    head = {name: leaf for name, leaf in params.items() if name != "embed"}
+    rows = params["embed"]["embedding"]
+    embeddings, weights = np.split(rows, [rows.shape[1] - c], axis=1)
+    with matmul_precision("float32"):
+        project = jax.jit(lambda x: model.apply({"params": head}, x, method="project"))
+        variants = np.asarray(project(embeddings)).reshape(len(rows), 2 * model.dim)
+    kept = _tokens_to_keep(classifier, learned_from)
+    ids = np.flatnonzero(kept)
+    tensors: dict[str, Any] = {}
+    table = np.zeros((len(rows), 2 * model.dim + c), np.float32)
+    for name, part, at in (
+        ("variants", variants, slice(0, 2 * model.dim)),
+        ("weights", weights, slice(2 * model.dim, None)),
+    ):
+        if not part.shape[1]:
+            continue
+        scale = np.abs(part[ids]).max(axis=1, initial=0) / np.float32(_LARGEST)
+        scale[scale == 0] = 1
+        numbers = np.round(part[ids] / scale[:, None]).astype(np.int8)
+        table[ids, at] = numbers.astype(np.float32) * scale[:, None]
+        tensors |= {name: numbers, f"{name}_scale": scale}
+    pieces = getattr(tokenizer, "pieces", tokenizer.vocab_size)
+    tensors["rows"] = np.where(kept[:pieces], np.cumsum(kept[:pieces]) - 1, -1).astype(np.int32)
+    if isinstance(tokenizer, NgramTokenizer):
+        tensors["ngrams"] = tokenizer.kept[kept[pieces:]]
+    if model.variants == "dense":
+        head["layer_0"] = {k: v for k, v in head["layer_0"].items() if k != "variants"}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(head):
+        tensors[jax.tree_util.keystr(path, simple=True, separator="/")] = leaf
+    new = replace(classifier.config, model=replace(classifier.config.model, variants="table"))
+    found = Classifier(
+        model.clone(variants="table"),
+        {**head, "embed": {"embedding": table}},
+        tokenizer=tokenizer,
+        labels=classifier.labels,
+        config=new,
+        max_length=classifier.max_length,
+    )
+    return found, tensors
+
+
+def _tokens_to_keep(classifier: Classifier, learned_from: Sequence[str]) -> np.ndarray:
+    """Returns which tokens the page needs, bool [vocabulary]: special ones, and those learned."""
+    tokenizer = classifier.tokenizer
+    if not learned_from:
+        return np.ones(tokenizer.vocab_size, bool)
+    kept = np.zeros(tokenizer.vocab_size, bool)
+    kept[tokenizer.encode(learned_from, classifier.max_length).ids] = True
+    kept[[tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id]] = True
+    return kept
+
+
+def _description(classifier: Classifier, examples: Sequence[str]) -> dict[str, Any]:
+    """Returns what the page must know besides the arrays, as JSON's values."""
+    model, tokenizer, data = classifier.model, classifier.tokenizer, classifier.config.data
+    assert isinstance(model, WaveClassifier)
+    return {
+        "labels": classifier.labels,
+        "readouts": model.readouts,
+        "activation": model.activation,
+        "norms": model.norms if model.head == "ffn" else 0,
+        "dim": model.dim,
+        "max_length": classifier.max_length,
+        "special": {
+            name: getattr(tokenizer, f"{name}_id") for name in ("pad", "unk", "cls", "sep")
+        },
+        "ngrams": data.ngrams,
+        "stems": sorted(set(data.stems)),
+        "tokenizer": json.loads(tokenizer.to_json()),
+        "examples": list(examples),
+    }
+
+
+def _asset(name: str) -> str:
+    return asset(name, "wave_jax.export")

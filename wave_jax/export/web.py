@@ -32,7 +32,7 @@ from wave_jax.runs.files import write_whole
 from wave_jax.training.compilation import matmul_precision
 
 _ENGINE = ("blake2b.js", "tokenizer.js", "layers.js", "network.js", "analysis.js")
-_PLAYGROUND = ("formulas.js", "dragging.js", "answer.js", "playground.js")
+_PLAYGROUND = ("record.js", "dragging.js", "playground.js")
 _LARGEST = 127  # of an 8-bit number; -128 is left out, so that the scale is the same both ways
 
 

@@ -14,8 +14,8 @@ class Analysis {
     this.own = tokens.rows[0].subarray(0, this.columns);
     this.sums = this.sumSquares();
     this.rest = this.sums.others.map(Math.sqrt);
-    const weights = this.sumWeights((j) => tokens.rows[j]);
-    const { logits, back } = network.head(this.own, this.rest, weights, this.count);
+    this.weights = this.sumWeights((j) => tokens.rows[j]);
+    const { logits, back } = network.head(this.own, this.rest, this.weights, this.count);
     this.logits = logits;
     this.probabilities = softmax(logits);
     this.predicted = logits.indexOf(logits.reduce((a, b) => Math.max(a, b)));
@@ -54,6 +54,11 @@ class Analysis {
       for (let c = 0; c < total.length; c++) total[c] += row[columns + c];
     }
     return total;
+  }
+
+  // What the tokens' own weights add to the logit of a class.
+  linearPart(c) {
+    return this.weights[c] * Math.max(this.count, 1) ** -0.25;
   }
 
   // u: a token's number in a column, 0 where the token is dropped.

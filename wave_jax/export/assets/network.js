@@ -65,6 +65,16 @@ class Network {
     return found;
   }
 
+  vocabularySize() {
+    return this.arrays.variants.length / this.columns;
+  }
+
+  // Multiplications of the head, forwards.
+  headWork() {
+    const kernels = Object.entries(this.arrays).filter(([name]) => name.endsWith("kernel"));
+    return kernels.reduce((total, [, kernel]) => total + kernel.length, 10 * this.columns);
+  }
+
   // A text as tokens with their embeddings, which may be changed: see `Analysis`.
   read(text) {
     const tokens = this.tokenizer.encode(text);

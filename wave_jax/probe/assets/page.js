@@ -89,26 +89,6 @@ function describeText(text) {
     : `Integrated gradients do not add up ${from}: the gap is ${gap} after ${ig.evaluations} points.`;
 }
 
-function drawTable(text) {
-  const layers = text.layers.flatMap((layer, i) => {
-    const suffix = text.layers.length > 1 ? ` ${i + 1}` : "";
-    return [[`magnitude path${suffix}`, layer.magnitude_path], [`phase path${suffix}`, layer.phase_path]];
-  });
-  const columns = [
-    ["gradient", text.gradient], ...layers, ["gradient \u00d7 input", text.gradient_times_input],
-    ["integrated", text.integrated_gradients.tokens],
-  ];
-  const row = (kind, cells) => {
-    const line = document.createElement("tr");
-    line.append(...cells.map((cell) => Object.assign(document.createElement(kind), { textContent: cell })));
-    return line;
-  };
-  element("table").replaceChildren(
-    row("th", ["token", ...columns.map(([name]) => name)]),
-    ...text.tokens.map((token, i) => row("td", [token, ...columns.map(([, x]) => number(x[i]))])),
-  );
-}
-
 element("text-line").hidden = texts.length === 1;
 fillChoice("text-choice", texts.map((text, i) => [i, text.text.slice(0, 80)]), "textIndex", Number);
 fillChoice("measure-choice", Object.entries(measures).map(([key, m]) => [key, m.name]), "measure");

@@ -26,6 +26,7 @@ from wave_jax.data.ngrams import NgramTokenizer
 from wave_jax.errors import UserError
 from wave_jax.inference import Classifier
 from wave_jax.inference.lookup_table import supports
+from wave_jax.inference.quantisation import quantise
 from wave_jax.models import WaveClassifier
 from wave_jax.probe.page import SHARED_SCRIPTS, asset, fill
 from wave_jax.runs.files import write_whole
@@ -33,7 +34,9 @@ from wave_jax.training.compilation import matmul_precision
 
 _ENGINE = ("blake2b.js", "tokenizer.js", "layers.js", "network.js", "analysis.js")
 _PLAYGROUND = ("record.js", "dragging.js", "playground.js")
-_LARGEST = 127  # of an 8-bit number; -128 is left out, so that the scale is the same both ways
+_EXAMPLES = 6  # that the page offers
+_EXAMPLES_READ = 500  # texts among which they are looked for
+_READABLE = range(30, 240)  # characters of an example
 
 
 def write_web(
@@ -50,7 +53,8 @@ def write_web(
       out: the file; it is written whole or not at all, and replaces another one.
       learned_from: the texts that the network learned from. If there are any, tokens that none of
         them has are left out: they have nothing learned, and the page counts them as zeros.
-      examples: texts that the page offers to start from; it opens with the first.
+      examples: texts, of which the page offers some to start from: those that can be read at a
+        glance, one for each answer. It opens with the first.
 
     Returns:
       The network of the page as a classifier: its logits are the page's, up to rounding.
@@ -60,7 +64,9 @@ def write_web(
     """
     model = _served(classifier)
     quantised, tensors = _quantised(classifier, model, learned_from)
-    description = json.dumps(_description(quantised, examples), ensure_ascii=False)
+    description = json.dumps(
+        {**_description(quantised), "examples": _choose(quantised, examples)}, ensure_ascii=False
+    )
     packed = gzip.compress(save(tensors, {"page": description}), mtime=0)
     labels = ", ".join(classifier.labels[:8]) + (", ..." if len(classifier.labels) > 8 else "")
     playground = "\n".join([*map(asset, SHARED_SCRIPTS), *map(_asset, _PLAYGROUND)])
@@ -89,60 +95,60 @@ def _engine() -> str:
 
 
 def _served(classifier: Classifier) -> WaveClassifier:
+    """Returns the network; UserError with what differs, where no lookup table serves it."""
     model = classifier.model
     if supports(model):
         return model
     needed = {"pooling": "cls", "layers": 1, "position": "none", "scopes": ("input", "input")}
-    differ = [f"{k} is {getattr(model, k)!r}" for k in needed if hasattr(model, k)]
-    why = "it is no Wave Network"
+    found = f"this one is a {type(model).__name__}"
     if isinstance(model, WaveClassifier):
-        why = ", ".join(f"--model.{k} {getattr(model, k)}" for k in needed
-                        if getattr(model, k) != needed[k])
-    raise UserError(f"a page runs {needed}; {why}{differ}")
+        wrong = [name for name, value in needed.items() if getattr(model, name) != value]
+        found = "this one has " + ", ".join(f"{name} {getattr(model, name)}" for name in wrong)
+    raise UserError(
+        "a page runs Wave Networks of one layer, pooled at [CLS], without positions, whose scopes "
+        f"are the whole input; {found}"
+    )
 
 
 def _quantised(
     classifier: Classifier, model: WaveClassifier, learned_from: Sequence[str]
 ) -> tuple[Classifier, dict[str, np.ndarray]]:
     """Returns the network with its table rounded to 8 bits, and the page's tensors."""
-    tokenizer, c = classifier.tokenizer, model.linear_columns()
+    tokenizer = classifier.tokenizer
     params = jax.device_get(classifier.params)
     head = {name: leaf for name, leaf in params.items() if name != "embed"}
     rows = params["embed"]["embedding"]
-    embeddings, weights = np.split(rows, [rows.shape[1] - c], axis=1)
+    embeddings, weights = np.split(rows, [rows.shape[1] - model.linear_columns()], axis=1)
     with matmul_precision("float32"):
         project = jax.jit(lambda x: model.apply({"params": head}, x, method="project"))
-        variants = np.asarray(project(embeddings)).reshape(len(rows), 2 * model.dim)
+        parts = {"variants": project(embeddings)}
+    if model.linear_path:
+        parts["weights"] = weights
     kept = _tokens_to_keep(classifier, learned_from)
     ids = np.flatnonzero(kept)
-    tensors: dict[str, Any] = {}
-    table = np.zeros((len(rows), 2 * model.dim + c), np.float32)
-    for name, part, at in (
-        ("variants", variants, slice(0, 2 * model.dim)),
-        ("weights", weights, slice(2 * model.dim, None)),
-    ):
-        if not part.shape[1]:
-            continue
-        scale = np.abs(part[ids]).max(axis=1, initial=0) / np.float32(_LARGEST)
-        scale[scale == 0] = 1
-        numbers = np.round(part[ids] / scale[:, None]).astype(np.int8)
-        table[ids, at] = numbers.astype(np.float32) * scale[:, None]
-        tensors |= {name: numbers, f"{name}_scale": scale}
+    tensors: dict[str, np.ndarray] = {}
+    columns = []
+    for name, part in parts.items():
+        values, scales = map(np.asarray, quantise(part[ids]))
+        tensors |= {name: values, f"{name}_scale": scales}
+        columns.append((values * scales[..., None]).reshape(len(ids), -1))
+    table = np.zeros((len(rows), sum(part.shape[1] for part in columns)), np.float32)
+    table[ids] = np.concatenate(columns, axis=1)
     pieces = getattr(tokenizer, "pieces", tokenizer.vocab_size)
     tensors["rows"] = np.where(kept[:pieces], np.cumsum(kept[:pieces]) - 1, -1).astype(np.int32)
     if isinstance(tokenizer, NgramTokenizer):
         tensors["ngrams"] = tokenizer.kept[kept[pieces:]]
     if model.variants == "dense":
-        head["layer_0"] = {k: v for k, v in head["layer_0"].items() if k != "variants"}
+        head["layer_0"] = {k: leaf for k, leaf in head["layer_0"].items() if k != "variants"}
     for path, leaf in jax.tree_util.tree_leaves_with_path(head):
         tensors[jax.tree_util.keystr(path, simple=True, separator="/")] = leaf
-    new = replace(classifier.config, model=replace(classifier.config.model, variants="table"))
+    config = classifier.config
     found = Classifier(
         model.clone(variants="table"),
         {**head, "embed": {"embedding": table}},
         tokenizer=tokenizer,
         labels=classifier.labels,
-        config=new,
+        config=replace(config, model=replace(config.model, variants="table")),
         max_length=classifier.max_length,
     )
     return found, tensors
@@ -159,7 +165,17 @@ def _tokens_to_keep(classifier: Classifier, learned_from: Sequence[str]) -> np.n
     return kept
 
 
-def _description(classifier: Classifier, examples: Sequence[str]) -> dict[str, Any]:
+def _choose(classifier: Classifier, texts: Sequence[str]) -> list[str]:
+    """Returns a few of the texts, one for each predicted class, the others as far as there is room."""
+    short = [text for text in texts if len(text) in _READABLE] or list(texts)
+    short = short[:_EXAMPLES_READ]
+    labels = [found.label for found in classifier.predict(short)]
+    first = [labels.index(label) for label in dict.fromkeys(labels)]
+    order = dict.fromkeys([*first, *range(len(short))])
+    return [short[i] for i in list(order)[:_EXAMPLES]]
+
+
+def _description(classifier: Classifier) -> dict[str, Any]:
     """Returns what the page must know besides the arrays, as JSON's values."""
     model, tokenizer, data = classifier.model, classifier.tokenizer, classifier.config.data
     assert isinstance(model, WaveClassifier)
@@ -176,7 +192,6 @@ def _description(classifier: Classifier, examples: Sequence[str]) -> dict[str, A
         "ngrams": data.ngrams,
         "stems": sorted(set(data.stems)),
         "tokenizer": json.loads(tokenizer.to_json()),
-        "examples": list(examples),
     }
 
 

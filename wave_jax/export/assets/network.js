@@ -57,10 +57,12 @@ class Network {
     if (row < 0) return found;
     let at = 0;
     for (const name of this.linear ? ["variants", "weights"] : ["variants"]) {
-      const scale = this.arrays[`${name}_scale`][row];
-      const numbers = this.arrays[name];
-      const size = name === "variants" ? this.columns : this.width - this.columns;
-      for (let k = 0; k < size; k++) found[at++] = Math.fround(numbers[row * size + k] * scale);
+      const [numbers, scales] = [this.arrays[name], this.arrays[`${name}_scale`]];
+      const [size, each] = name === "variants" ? [this.columns, 2] : [this.classes, 1];
+      for (let k = 0; k < size; k++) {
+        const scale = scales[each * row + Math.floor((each * k) / size)];
+        found[at++] = Math.fround(numbers[row * size + k] * scale);
+      }
     }
     return found;
   }

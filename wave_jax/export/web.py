@@ -25,7 +25,7 @@ from wave_jax import __version__
 from wave_jax.data.ngrams import NgramTokenizer
 from wave_jax.errors import UserError
 from wave_jax.inference import Classifier
-from wave_jax.inference.lookup_table import supports
+from wave_jax.inference.lookup_table import supports, without_table
 from wave_jax.inference.quantisation import quantise
 from wave_jax.models import WaveClassifier
 from wave_jax.probe.page import SHARED_SCRIPTS, asset, fill
@@ -62,11 +62,12 @@ def write_web(
     Raises:
       UserError: no lookup table serves the network, or the file cannot be written.
     """
-    model = _served(classifier)
+    model = classifier.model
+    if not supports(model):
+        raise UserError(f"a page cannot run this network: {without_table(model)}")
     quantised, tensors = _quantised(classifier, model, learned_from)
-    description = json.dumps(
-        {**_description(quantised), "examples": _choose(quantised, examples)}, ensure_ascii=False
-    )
+    about = {**_description(quantised), "examples": _choose(quantised, examples)}
+    description = json.dumps(about, ensure_ascii=False)
     packed = gzip.compress(save(tensors, {"page": description}), mtime=0)
     labels = ", ".join(classifier.labels[:8]) + (", ..." if len(classifier.labels) > 8 else "")
     playground = "\n".join([*map(asset, SHARED_SCRIPTS), *map(_asset, _PLAYGROUND)])
@@ -88,26 +89,11 @@ def write_web(
 
 def _engine() -> str:
     """Returns the script that computes, which needs no page: `engine.open(base64)`."""
-    library = f"const library = {{}};\n((exports, module) => {{{_asset('tokenizers.min.cjs')}\n"
+    library = "/*! @huggingface/tokenizers 0.2.0, Copyright Hugging Face, Apache License 2.0 */\n"
+    library += f"const library = {{}};\n((exports, module) => {{{_asset('tokenizers.min.cjs')}\n"
     library += "Object.assign(library, module.exports);})({}, {});"
     parts = "\n".join(map(_asset, _ENGINE))
     return f"const engine = (() => {{\n{library}\n{parts}\nreturn {{ open, Analysis }};\n}})();"
-
-
-def _served(classifier: Classifier) -> WaveClassifier:
-    """Returns the network; UserError with what differs, where no lookup table serves it."""
-    model = classifier.model
-    if supports(model):
-        return model
-    needed = {"pooling": "cls", "layers": 1, "position": "none", "scopes": ("input", "input")}
-    found = f"this one is a {type(model).__name__}"
-    if isinstance(model, WaveClassifier):
-        wrong = [name for name, value in needed.items() if getattr(model, name) != value]
-        found = "this one has " + ", ".join(f"{name} {getattr(model, name)}" for name in wrong)
-    raise UserError(
-        "a page runs Wave Networks of one layer, pooled at [CLS], without positions, whose scopes "
-        f"are the whole input; {found}"
-    )
 
 
 def _quantised(
@@ -137,7 +123,7 @@ def _quantised(
     pieces = getattr(tokenizer, "pieces", tokenizer.vocab_size)
     tensors["rows"] = np.where(kept[:pieces], np.cumsum(kept[:pieces]) - 1, -1).astype(np.int32)
     if isinstance(tokenizer, NgramTokenizer):
-        tensors["ngrams"] = tokenizer.kept[kept[pieces:]]
+        tensors["ngrams"] = tokenizer.kept
     if model.variants == "dense":
         head["layer_0"] = {k: leaf for k, leaf in head["layer_0"].items() if k != "variants"}
     for path, leaf in jax.tree_util.tree_leaves_with_path(head):
@@ -155,18 +141,17 @@ def _quantised(
 
 
 def _tokens_to_keep(classifier: Classifier, learned_from: Sequence[str]) -> np.ndarray:
-    """Returns which tokens the page needs, bool [vocabulary]: special ones, and those learned."""
+    """Returns which tokens have something learned, bool [vocabulary]; special ones are kept too."""
     tokenizer = classifier.tokenizer
-    if not learned_from:
-        return np.ones(tokenizer.vocab_size, bool)
-    kept = np.zeros(tokenizer.vocab_size, bool)
-    kept[tokenizer.encode(learned_from, classifier.max_length).ids] = True
+    kept = np.full(tokenizer.vocab_size, not learned_from)
+    kept[getattr(tokenizer, "pieces", tokenizer.vocab_size) :] = True  # n-grams: two texts have each
     kept[[tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id]] = True
+    kept[tokenizer.encode(learned_from, classifier.max_length).ids] = True
     return kept
 
 
 def _choose(classifier: Classifier, texts: Sequence[str]) -> list[str]:
-    """Returns a few of the texts, one for each predicted class, the others as far as there is room."""
+    """Returns a few of the texts: the first of each predicted class, then others."""
     short = [text for text in texts if len(text) in _READABLE] or list(texts)
     short = short[:_EXAMPLES_READ]
     labels = [found.label for found in classifier.predict(short)]

@@ -53,8 +53,8 @@ def write_web(
       out: the file; it is written whole or not at all, and replaces another one.
       learned_from: the texts that the network learned from. If there are any, tokens that none of
         them has are left out: they have nothing learned, and the page counts them as zeros.
-      examples: texts, of which the page offers some to start from: those that can be read at a
-        glance, one for each answer. It opens with the first.
+      examples: texts, of which the page offers a few to start from: short ones, for each class
+        one that is surely taken for it. It opens with the surest.
 
     Returns:
       The network of the page as a classifier: its logits are the page's, up to rounding.
@@ -151,13 +151,13 @@ def _tokens_to_keep(classifier: Classifier, learned_from: Sequence[str]) -> np.n
 
 
 def _choose(classifier: Classifier, texts: Sequence[str]) -> list[str]:
-    """Returns a few of the texts: the first of each predicted class, then others."""
-    short = [text for text in texts if len(text) in _READABLE] or list(texts)
-    short = short[:_EXAMPLES_READ]
-    labels = [found.label for found in classifier.predict(short)]
-    first = [labels.index(label) for label in dict.fromkeys(labels)]
-    order = dict.fromkeys([*first, *range(len(short))])
-    return [short[i] for i in list(order)[:_EXAMPLES]]
+    """Returns a few of the texts: the surest one of each predicted class, then others."""
+    short = ([text for text in texts if len(text) in _READABLE] or list(texts))[:_EXAMPLES_READ]
+    found = classifier.predict(short)
+    order = sorted(range(len(short)), key=lambda i: -max(found[i].probabilities.values()))
+    surest = {found[i].label: i for i in reversed(order)}
+    chosen = sorted(surest.values(), key=order.index)
+    return [short[i] for i in list(dict.fromkeys([*chosen, *order]))[:_EXAMPLES]]
 
 
 def _description(classifier: Classifier) -> dict[str, Any]:

@@ -85,7 +85,7 @@ function makeSliders(box, { hold, change }) {
     const label = document.createElement("label");
     label.className = kind;
     const input = Object.assign(document.createElement("input"), { type: "range", min: 0, step: "any" });
-    const output = document.createElement("output");
+    const output = document.createElement("span");
     label.append(`variant ${v + 1}: ${name}`, output, input);
     box.append(label);
     return { input, output, v, part };

@@ -90,6 +90,8 @@ function draw() {
   for (const span of document.querySelectorAll(".scalar")) span.textContent = view.of;
   element("explained").textContent = network.about.labels[analysis.label];
   element("both-name").textContent = `${view.operation} (its own scale)`;
+  element("phase-note").textContent = view.token === 0 ? "The network reads the phases of this token alone." :
+    `The network reads the phases of ${input.names[0]} alone: turning those of others moves the answer little.`;
   drawDials();
   drawPaths();
   drawNotes();

@@ -155,8 +155,7 @@ def test_a_dragged_arrow_changes_the_answer(page, browser, kind):
 def test_turning_keeps_the_magnitude_and_stretching_the_phase(page, browser):
     page(SENTENCES[0])
     values = (
-        "return [...document.querySelectorAll('#sliders span')]"
-        ".map(e => parseFloat(e.textContent))"
+        "return [...document.querySelectorAll('#sliders span')].map(e => parseFloat(e.textContent))"
     )
     move = (
         "const s = document.querySelectorAll('#sliders input')[arguments[0]];"

@@ -36,6 +36,7 @@ _ENGINE = ("blake2b.js", "tokenizer.js", "layers.js", "network.js", "analysis.js
 _PLAYGROUND = ("record.js", "dragging.js", "playground.js")
 _EXAMPLES = 6  # that the page offers
 _EXAMPLES_READ = 500  # texts among which they are looked for
+_SURE = 0.8  # probability of an example's answer, so that a word or two can change it
 _READABLE = range(30, 240)  # characters of an example
 
 
@@ -53,8 +54,8 @@ def write_web(
       out: the file; it is written whole or not at all, and replaces another one.
       learned_from: the texts that the network learned from. If there are any, tokens that none of
         them has are left out: they have nothing learned, and the page counts them as zeros.
-      examples: texts, of which the page offers a few to start from: short ones, for each class
-        one that is surely taken for it. It opens with the surest.
+      examples: texts, of which the page offers a few to start from: short ones of different
+        classes, each with a clear answer that a word or two can still change.
 
     Returns:
       The network of the page as a classifier: its logits are the page's, up to rounding.
@@ -144,19 +145,22 @@ def _tokens_to_keep(classifier: Classifier, learned_from: Sequence[str]) -> np.n
     """Returns which tokens have something learned, bool [vocabulary]; special ones are kept too."""
     tokenizer = classifier.tokenizer
     kept = np.full(tokenizer.vocab_size, not learned_from)
-    kept[getattr(tokenizer, "pieces", tokenizer.vocab_size) :] = True  # n-grams: two texts have each
+    kept[getattr(tokenizer, "pieces", tokenizer.vocab_size) :] = (
+        True  # n-grams: two texts have each
+    )
     kept[[tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id]] = True
     kept[tokenizer.encode(learned_from, classifier.max_length).ids] = True
     return kept
 
 
 def _choose(classifier: Classifier, texts: Sequence[str]) -> list[str]:
-    """Returns a few of the texts: the surest one of each predicted class, then others."""
+    """Returns a few texts, first one of each predicted class: about as sure as `_SURE`."""
     short = ([text for text in texts if len(text) in _READABLE] or list(texts))[:_EXAMPLES_READ]
     found = classifier.predict(short)
-    order = sorted(range(len(short)), key=lambda i: -max(found[i].probabilities.values()))
-    surest = {found[i].label: i for i in reversed(order)}
-    chosen = sorted(surest.values(), key=order.index)
+    doubt = [abs(max(each.probabilities.values()) - _SURE) for each in found]
+    order = sorted(range(len(short)), key=doubt.__getitem__)
+    nearest = {found[i].label: i for i in reversed(order)}
+    chosen = sorted(nearest.values(), key=order.index)
     return [short[i] for i in list(dict.fromkeys([*chosen, *order]))[:_EXAMPLES]]
 
 

@@ -107,6 +107,12 @@ class Browser:
         steps = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
         self._call("/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": steps}]})
 
+    def busy(self):
+        """Seconds that the page's thread has computed since the first call, waits left out."""
+        self._cdp("Performance.enable", timeDomain="threadTicks")
+        found = self._cdp("Performance.getMetrics")["metrics"]
+        return next(each["value"] for each in found if each["name"] == "TaskDuration")
+
     def _cdp(self, name, **parameters):
         return self._call("/goog/cdp/execute", {"cmd": name, "params": parameters})
 

@@ -103,8 +103,9 @@ def main(argv: Sequence[str], *, prog: str) -> None:
             test = "" if summary.test_examples else " --data.test FILE"
             print(f"Next:\n  python -m wave_jax evaluate {folder}{test}")
             print(f'  python -m wave_jax predict {folder} --text "any text"')
-            shape = {"vocab_size": 1, "num_classes": 2, "max_length": config.data.max_length}
-            if supports(build_model(config.model, **shape)):
+            length = config.data.max_length
+            model = build_model(config.model, vocab_size=1, num_classes=2, max_length=length)
+            if supports(model):
                 page = "(a page that runs the network, to type into and to send to others)"
                 print(f"  python -m wave_jax export {folder} demo.html --format web    {page}")
             print(f"  {prog} --data.source YOUR.csv    (--help explains every option)")

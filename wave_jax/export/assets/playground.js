@@ -26,7 +26,7 @@ function readText() {
   const before = view.text?.tokens[view.token];
   input = network.read(element("text").value);
   view.textIndex++;
-  unchanged = null;
+  view.held = unchanged = null;
   analyse(true);
   unchanged = analysis;
   const shares = measures[view.measure].values(view).map(Math.abs);
@@ -37,7 +37,7 @@ function readText() {
 
 function analyse(anew = false) {
   analysis = new engine.Analysis(network, input, view.of, view.explain);
-  if (anew || !view.held) view.order = influentialOrder(analysis);
+  if (anew) view.order = influentialOrder(analysis);
   const head = network.headWork();
   view.text = makeRecord(analysis, view.order, Math.min(1024, Math.max(8, HEAD_WORK / head)));
   view.layer = view.text.layers[0];
@@ -55,6 +55,7 @@ function chooseToken(index) {
   if (index === view.token) return;
   view.token = index;
   view.dial = 0;
+  view.held = null;
   draw();
 }
 
@@ -64,14 +65,14 @@ function dropToken(index) {
   update();
 }
 
-// While an arrow moves, dials and scales stay.
+// A token's dials stay where they are; while an arrow moves, so does their scale.
 function hold(on) {
-  view.held = on ? view.shown : null;
+  view.dragged = on;
   if (!on) update();
 }
 
 function moveWave(variant, u, r) {
-  const k = view.order[view.shown.columns[view.dial]];
+  const k = view.order[view.held.columns[view.dial]];
   if (input.dropped.has(view.token)) return;
   input.moved = true;
   setWave(analysis, view.token, variant * network.about.dim + k, u, r);
@@ -100,7 +101,7 @@ function draw() {
 function drawDials() {
   const pulls = [];
   const hooks = {
-    tell: (figure) => { if (!view.held) chooseDial(figure); },
+    tell: (figure) => { if (!view.dragged) chooseDial(figure); },
     made: (figure) => makeDraggable(figure, { choose: chooseDial, hold, change: moveWave }),
     moved: (figure) => {
       const k = view.order[figure.waves.column];
@@ -108,7 +109,8 @@ function drawDials() {
       pulls.push([figure, own]);
     },
   };
-  view.shown = drawPhasors(view, hooks);
+  if (!view.dragged && view.held) view.held.scales = null;
+  view.held = drawPhasors(view, hooks);
   const longest = largestOf(pulls.flatMap(([, own]) => own.map((pull) => Math.hypot(...pull))));
   for (const [figure, own] of pulls) followTips(figure, own, longest);
   view.dial = Math.min(view.dial, pulls.length - 1);
@@ -171,8 +173,9 @@ function drawClasses() {
     shareText.textContent = percent(share);
     button.querySelector(".bar").style.transform = `scaleX(${share})`;
     const mark = button.querySelector(".before");
-    mark.hidden = !changed || !unchanged;
-    if (!mark.hidden) mark.style.left = `${100 * unchanged.probabilities[c]}%`;
+    const before = changed && unchanged ? unchanged.probabilities[c] : share;
+    mark.hidden = Math.abs(before - share) < 0.005;
+    mark.style.left = `${100 * before}%`;
   });
   element("class-numbers").textContent = classFormula(analysis, view.hovered ?? analysis.label);
   speak();
@@ -256,7 +259,7 @@ function setUp() {
   fill("measure-choice", Object.entries(measures).map(([key, m]) => [key, m.name]), "measure", draw);
   fill("of-choice", ["margin", "logit", "loss"].map((name) => [name, name]), "of", update);
   view.operation = readouts[0][0];
-  fill("operation-choice", readouts.map(([op]) => [op, op]), "operation", draw);
+  fill("operation-choice", readouts.map(([op]) => [op, op]), "operation", () => { view.held = null; draw(); });
   element("operation-line").hidden = readouts.length === 1;
   element("examples").hidden = !examples.length;
   element("examples").append(...examples.map((text) => {
@@ -271,7 +274,7 @@ function setUp() {
     asked = true;
     requestAnimationFrame(() => { asked = false; readText(); writeLink(); });
   };
-  element("undo").onclick = () => { view.held = null; readText(); };
+  element("undo").onclick = readText;
   element("variant-choice").onchange = (event) => { view.variant = Number(event.target.value); draw(); };
   element("numbers").ontoggle = drawPaths;
   new IntersectionObserver(([entry]) => {

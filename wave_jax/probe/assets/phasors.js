@@ -7,8 +7,8 @@ const SVG = "http://www.w3.org/2000/svg";
 
 // hooks, all optional: tell(figure) describes a dial under the pointer or in focus; made(figure)
 // adds to a new dial; moved(figure) follows when its arrows have been drawn. A figure has a `name`,
-// its `waves`, and the `scales`, the longest arrow of each kind. While `view.held`
-// keeps { columns, scales }, the same dials stay, as they are.
+// its `waves`, and the `scales`, the longest arrow of each kind. What is returned,
+// { columns, scales }, keeps the dials as they are if it is passed in as `view.held`.
 function drawPhasors(view, hooks = {}) {
   const { layer, operation, token } = view;
   const columns = view.held?.columns ?? influentialColumns(view);

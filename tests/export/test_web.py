@@ -237,5 +237,4 @@ def test_a_thousand_real_texts_and_a_hundred_odd_ones(tmp_path):
     )  # fmt: skip
     classifier = write_web(network, page)
     assert_equal_numbers(page, classifier, rows[:1000])
-    for text in odd_texts():  # one by one: some are long
-        assert_equal_numbers(page, classifier, [text])
+    assert_equal_numbers(page, classifier, odd_texts())

@@ -254,8 +254,8 @@ function fill(id, names, key, act) {
 function setUp() {
   const { labels, dim, examples, readouts } = network.about;
   const tokens = network.vocabularySize().toLocaleString("en");
-  element("about").textContent = `The whole network is inside this page and runs offline: ${tokens} tokens as two waves of ` +
-    `${dim} dimensions, in 8 bits each, and ${labels.length} classes. Nothing that you type leaves it.`;
+  element("about").textContent = `The whole network is inside this page and runs offline: ${tokens} tokens, each as two waves ` +
+    `of ${dim} dimensions in 8-bit numbers, and ${labels.length} classes. Nothing that you type leaves it.`;
   fill("measure-choice", Object.entries(measures).map(([key, m]) => [key, m.name]), "measure", draw);
   fill("of-choice", ["margin", "logit", "loss"].map((name) => [name, name]), "of", update);
   view.operation = readouts[0][0];

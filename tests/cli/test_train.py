@@ -26,6 +26,7 @@ def test_a_run_tells_what_matters(trained: tuple[Path, Done]) -> None:
     folder, done = trained
     for part in ("test accuracy", "majority class", "device", str(folder), "Next:", "predict"):
         assert part in done.out
+    assert f"python -m wave_jax export {folder} demo.html --format web" in done.out
     for name in FILES.split():
         assert (folder / name).is_file(), name
     assert any((folder / "checkpoints").iterdir())

@@ -12,7 +12,8 @@ FLAGS = [
     *["--disable-background-networking", "--disable-component-update", "--disable-sync"],
     *["--hide-scrollbars", "--force-device-scale-factor=1"],
 ]
-KEYS = {"right": "\ue014", "down": "\ue015", "left": "\ue012", "tab": "\ue004", "enter": "\ue007"}
+KEYS = {"right": "\ue014", "down": "\ue015", "left": "\ue012", "tab": "\ue004", "enter": "\ue007",
+        "delete": "\ue017", "end": "\ue010", "space": " "}  # fmt: skip
 
 
 def missing():
@@ -85,18 +86,32 @@ class Browser:
             selector,
         )
         place = {"x": round(box[0] + x * box[2]), "y": round(box[1] + y * box[3])}
-        steps = [{"type": "pointerMove", "duration": 0, "origin": "viewport", **place}]
-        if click:
-            steps += [{"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}]
+        self._point([place], press=click)
+
+    def drag(self, places, *, kind="mouse"):
+        """Presses at the first place of the window, [x, y], moves to the others, and lets go."""
+        self._point([{"x": round(x), "y": round(y)} for x, y in places], press=True, kind=kind)
+
+    def _point(self, places, *, press, kind="mouse"):
+        steps = [{"type": "pointerMove", "duration": 0, "origin": "viewport", **p} for p in places]
+        if press:
+            steps.insert(1, {"type": "pointerDown", "button": 0})
+            steps.append({"type": "pointerUp", "button": 0})
         self._call("/actions", {"actions": [
-            {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"},
-             "actions": steps},
+            {"type": "pointer", "id": kind, "parameters": {"pointerType": kind}, "actions": steps},
         ]})  # fmt: skip
 
     def press(self, *names):
-        keys = [KEYS[name] for name in names]
+        """Presses keys: those named in KEYS, others as they are."""
+        keys = [KEYS.get(name, name) for name in names]
         steps = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
         self._call("/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": steps}]})
+
+    def busy(self):
+        """Seconds that the page's thread has computed since the first call, waits left out."""
+        self._cdp("Performance.enable", timeDomain="threadTicks")
+        found = self._cdp("Performance.getMetrics")["metrics"]
+        return next(each["value"] for each in found if each["name"] == "TaskDuration")
 
     def _cdp(self, name, **parameters):
         return self._call("/goog/cdp/execute", {"cmd": name, "params": parameters})

@@ -82,15 +82,13 @@ def _write(
         path = folder / SUMMARY_FILE
         summary = json.loads(path.read_text("utf-8")) if path.is_file() else {}
         return write_hub(classifier, part, summary).logits
-    try:
-        from wave_jax.export.web import write_web
-    except ImportError:
-        raise UserError("--format web is not in this version: give hub or onnx") from None
+    from wave_jax.export.web import write_web
+
     learned, tests = list[str](), list[str]()
     if dataset is not None:
         learned = [*dataset.train.texts, *dataset.validation.texts]
-        tests = [text for text in dataset.test.texts if len(text) <= 300]
-    return write_web(classifier, part, learned_from=learned, examples=tests[:6]).logits
+        tests = list(dataset.test.texts)
+    return write_web(classifier, part, learned_from=learned, examples=tests).logits
 
 
 def _own_texts(folder: Path, classifier: Classifier) -> tuple[Dataset | None, str]:

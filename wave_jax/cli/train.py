@@ -18,7 +18,7 @@ import tyro
 
 from wave_jax.cli.app import FAILED, USER_ERROR, fields_of, parse, report
 from wave_jax.errors import Interrupted, PeerLost, UserError
-from wave_jax.models.build import for_kind
+from wave_jax.models.build import build_model, for_kind
 from wave_jax.runs.recipes import load_recipe
 from wave_jax.training.config import Config, check_config
 
@@ -79,6 +79,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     with join_processes(arguments.distributed):
         from rich.console import Console
 
+        from wave_jax.inference.lookup_table import supports
         from wave_jax.runs.job import train
         from wave_jax.training.distributed import alone, is_primary, on_primary
 
@@ -102,6 +103,11 @@ def main(argv: Sequence[str], *, prog: str) -> None:
             test = "" if summary.test_examples else " --data.test FILE"
             print(f"Next:\n  python -m wave_jax evaluate {folder}{test}")
             print(f'  python -m wave_jax predict {folder} --text "any text"')
+            length = config.data.max_length
+            model = build_model(config.model, vocab_size=1, num_classes=2, max_length=length)
+            if supports(model):
+                page = "(a page that runs the network, to type into and to send to others)"
+                print(f"  python -m wave_jax export {folder} demo.html --format web    {page}")
             print(f"  {prog} --data.source YOUR.csv    (--help explains every option)")
 
 

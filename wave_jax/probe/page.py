@@ -23,7 +23,8 @@ from wave_jax.probe.gradients import LayerGradients
 from wave_jax.probe.result import TextProbe, probe_record
 
 _MOST_BYTES = 1_800_000  # of embedded arrays, base64 included; the page around them is about 40 kB
-_SCRIPTS = ("data.js", "colours.js", "grid.js", "pictures.js", "phasors.js", "page.js")
+SHARED_SCRIPTS = ("data.js", "colours.js", "grid.js", "pictures.js", "phasors.js")
+"""What draws the pictures; `wave_jax.export.web` has them too."""
 
 
 def render_page(probes: Sequence[TextProbe]) -> str:
@@ -37,14 +38,29 @@ def render_page(probes: Sequence[TextProbe]) -> str:
     data = json.dumps([_text_data(probe, budget) for probe in probes], separators=(",", ":"))
     for mark in "<>&":  # so that nothing in the data can be taken for, or end, an element
         data = data.replace(mark, f"\\u{ord(mark):04x}")
-    style, script = _asset("page.css"), "\n".join(map(_asset, _SCRIPTS))
-    script = f'"use strict";\n(() => {{\n{script}\n}})();'
-    policy = f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'"
     title = probes[0].text[:80] if len(probes) == 1 else f"{len(probes)} texts"
-    values = {"TITLE": html.escape(title), "POLICY": html.escape(policy)}
-    values |= {"STYLE": style, "SCRIPT": script, "DATA": data}
-    parts = _asset("page.html").split("%%")  # text, name, text, name, ..., text
+    script = "\n".join(map(asset, (*SHARED_SCRIPTS, "page.js")))
+    values = {"TITLE": html.escape(title), "DATA": data}
+    return fill(asset("page.html"), asset("page.css"), f"(() => {{\n{script}\n}})();", **values)
+
+
+def fill(template: str, style: str, *scripts: str, **values: str) -> str:
+    """Returns a page: a template whose %%NAME%% are replaced by HTML.
+
+    %%STYLE%% and %%SCRIPTS%% are elements, strict and in this order; %%POLICY%% allows these alone.
+    """
+    scripts = tuple(f'"use strict";\n{script}' for script in scripts)
+    allowed = " ".join(f"'{_digest(script)}'" for script in scripts)
+    policy = f"default-src 'none'; style-src '{_digest(style)}'; script-src {allowed}"
+    values |= {"POLICY": html.escape(policy), "STYLE": f"<style>{style}</style>"}
+    values |= {"SCRIPTS": "\n".join(f"<script>{script}</script>" for script in scripts)}
+    parts = template.split("%%")  # text, name, text, name, ..., text
     return "".join(values[part] if i % 2 else part for i, part in enumerate(parts))
+
+
+def asset(name: str, package: str = "wave_jax.probe") -> str:
+    """Returns the text of a file in a package's folder of assets."""
+    return resources.files(package).joinpath("assets", name).read_text(encoding="utf-8")
 
 
 def _text_data(probe: TextProbe, budget: int) -> dict[str, Any]:
@@ -97,10 +113,6 @@ def _phases(x: ArrayLike) -> dict[str, Any]:
 def _encoded(x: np.ndarray, kind: str, scale: float) -> dict[str, Any]:
     data = _base64(np.ascontiguousarray(x).tobytes())
     return {"rows": x.shape[0], "columns": x.shape[1], "kind": kind, "scale": scale, "data": data}
-
-
-def _asset(name: str) -> str:
-    return resources.files("wave_jax.probe").joinpath("assets", name).read_text(encoding="utf-8")
 
 
 def _digest(source: str) -> str:

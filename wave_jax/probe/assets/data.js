@@ -1,6 +1,4 @@
-// The embedded texts, and their arrays decoded when they are first looked at.
-
-const texts = JSON.parse(document.getElementById("data").textContent);
+// Arrays, decoded when they are first looked at, and the waves and numbers made of them.
 
 // Arrays of 16-bit floats or integers, as { rows, columns, at(row, column), largest }.
 function decode(packed) {

@@ -1,6 +1,7 @@
 // The current selection; everything is redrawn when it changes.
 
 const element = (id) => document.getElementById(id);
+const texts = JSON.parse(element("data").textContent);
 const view = { textIndex: 0, layerIndex: 0, token: 0, measure: "integrated", variant: 0, part: "real", count: 64 };
 
 const grids = Object.fromEntries(Object.entries(maps).map(([id, map]) => [
@@ -86,26 +87,6 @@ function describeText(text) {
   element("completeness").textContent = ig.converged
     ? `Integrated gradients add up ${from} to within ${gap} (${ig.evaluations} points of the path).`
     : `Integrated gradients do not add up ${from}: the gap is ${gap} after ${ig.evaluations} points.`;
-}
-
-function drawTable(text) {
-  const layers = text.layers.flatMap((layer, i) => {
-    const suffix = text.layers.length > 1 ? ` ${i + 1}` : "";
-    return [[`magnitude path${suffix}`, layer.magnitude_path], [`phase path${suffix}`, layer.phase_path]];
-  });
-  const columns = [
-    ["gradient", text.gradient], ...layers, ["gradient \u00d7 input", text.gradient_times_input],
-    ["integrated", text.integrated_gradients.tokens],
-  ];
-  const row = (kind, cells) => {
-    const line = document.createElement("tr");
-    line.append(...cells.map((cell) => Object.assign(document.createElement(kind), { textContent: cell })));
-    return line;
-  };
-  element("table").replaceChildren(
-    row("th", ["token", ...columns.map(([name]) => name)]),
-    ...text.tokens.map((token, i) => row("td", [token, ...columns.map(([, x]) => number(x[i]))])),
-  );
 }
 
 element("text-line").hidden = texts.length === 1;

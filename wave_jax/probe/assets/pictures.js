@@ -31,50 +31,66 @@ const measures = {
 
 const largestOf = (values) => values.reduce((top, x) => Math.max(top, Math.abs(x)), 0);
 
-function drawTokens(view, choose) {
+// `act(i)`, if there is one, is what a click on the chosen token does, Enter and Delete too.
+function drawTokens(view, choose, act) {
   const measure = measures[view.measure];
   const kind = measure.kind || "size";
   const values = measure.values(view);
   const largest = largestOf(values);
   const box = document.getElementById("tokens");
-  if (box.childElementCount !== values.length || box.dataset.text !== String(view.textIndex)) {
+  if (box.dataset.text !== String(view.textIndex)) {
     box.dataset.text = view.textIndex;
-    box.replaceChildren(...view.text.tokens.map((name, i) => tokenButton(name, i, choose)));
+    box.replaceChildren(...view.text.tokens.flatMap((name, i) => tokenButton(view, i, choose, act)));
   }
-  [...box.children].forEach((button, i) => {
+  box.querySelectorAll(".token").forEach((button, i) => {
     const rgb = colour(kind, values[i] / (largest || 1));
     button.style.backgroundColor = css(rgb);
     button.style.color = ink(rgb);
     button.setAttribute("aria-selected", i === view.token);
     button.tabIndex = i === view.token ? 0 : -1;
-    const tell = () => {
-      document.getElementById("tokens-numbers").textContent = tokenNumbers(view, i);
-    };
-    button.onpointerenter = tell;
-    button.onfocus = () => { tell(); choose(i); };
   });
-  document.getElementById("tokens-numbers").textContent = tokenNumbers(view, view.token);
+  showToken(view, view.token);
   document.getElementById("measure-meaning").textContent =
     measure.meaning.replace("SCALAR", view.text.of);
   drawLegend(kind, largest);
 }
 
-function tokenButton(name, i, choose) {
+// A token; before the first one of a group the group's name, where there are groups.
+function tokenButton(view, i, choose, act) {
   const button = document.createElement("button");
   button.className = "token";
   button.type = "button";
   button.setAttribute("role", "option");
-  button.textContent = name;
-  button.addEventListener("click", () => choose(i));
-  button.addEventListener("keydown", (event) => rove(event, button));
-  return button;
+  button.textContent = view.text.tokens[i];
+  let chosen = false; // already, before this click
+  button.addEventListener("pointerdown", () => { chosen = i === view.token; });
+  button.addEventListener("click", (event) => {
+    if (act && (chosen || event.detail === 0)) act(i);
+    else choose(i);
+  });
+  button.addEventListener("keydown", (event) => {
+    if (act && ["Delete", "Backspace"].includes(event.key)) act(i);
+    else rove(event, button);
+  });
+  button.addEventListener("pointerenter", () => showToken(view, i));
+  button.addEventListener("focus", () => choose(i));
+  const group = view.text.groups?.[i];
+  if (group === undefined || group === view.text.groups[i - 1]) return [button];
+  const name = Object.assign(document.createElement("span"), { className: "group", textContent: group });
+  name.setAttribute("role", "presentation");
+  return [name, button];
+}
+
+function showToken(view, i) {
+  document.getElementById("tokens-numbers").textContent = tokenNumbers(view, i);
 }
 
 function tokenNumbers(view, i) {
   const parts = Object.values(measures).map(
     (m) => `${m.name} ${number(m.values(view)[i], m.kind === "sign")}`,
   );
-  return `${view.text.tokens[i]}: ${parts.join(", ")}`;
+  const more = view.text.more?.(i) ?? "";
+  return `${view.text.tokens[i]}: ${parts.join(", ")}${more}`;
 }
 
 function drawLegend(kind, largest) {
@@ -139,4 +155,24 @@ function describeCoupling(part, view, row, column) {
   const { tokens } = view.text;
   const value = decode(view.layer.couplings[view.operation][part]).at(row, column);
   return `the wave of ${tokens[row]} (row ${row}) by ${tokens[column]} (column ${column}): ${number(value)}`;
+}
+
+function drawTable(text) {
+  const layers = text.layers.flatMap((layer, i) => {
+    const suffix = text.layers.length > 1 ? ` ${i + 1}` : "";
+    return [[`magnitude path${suffix}`, layer.magnitude_path], [`phase path${suffix}`, layer.phase_path]];
+  });
+  const columns = [
+    ["gradient", text.gradient], ...layers, ["gradient \u00d7 input", text.gradient_times_input],
+    ["integrated", text.integrated_gradients.tokens],
+  ];
+  const row = (kind, cells) => {
+    const line = document.createElement("tr");
+    line.append(...cells.map((cell) => Object.assign(document.createElement(kind), { textContent: cell })));
+    return line;
+  };
+  document.getElementById("table").replaceChildren(
+    row("th", ["token", ...columns.map(([name]) => name)]),
+    ...text.tokens.map((token, i) => row("td", [token, ...columns.map(([, x]) => number(x[i]))])),
+  );
 }

@@ -35,13 +35,18 @@ def _with_fold(classifier: Classifier, fold: bool) -> Classifier:
         # Narrower and not trained, this one turns a rounding into 2e-5 of its logits.
         ModelConfig(dim=64, op="both"),
         ModelConfig(dim=16, variants="table", head="linear", linear_path=True),
+        ModelConfig(dim=64, norms=1, position="sinusoidal"),
+        ModelConfig(dim=16, op="interference", position="learned", linear_path=True),
     ],
-    ids=lambda model: f"{model.op} {model.readout}",
+    ids=lambda model: f"{model.op} {model.readout} {model.position}",
 )
 def test_equals_the_network_up_to_rounding(model: ModelConfig) -> None:
     folded = _classifier(model)
-    columns = 2 * model.dim + len(folded.labels) * model.linear_path
-    assert folded.folded_bytes == 4 * columns * (table_rows(folded.tokenizer.vocab_size) + 1)
+    columns, rows = 2 * model.dim, table_rows(folded.tokenizer.vocab_size) + 1
+    numbers = (columns + len(folded.labels) * model.linear_path) * rows
+    if model.position != "auto":
+        numbers += columns * folded.max_length
+    assert folded.folded_bytes == 4 * numbers
     plain = _with_fold(folded, fold=False)
     assert plain.folded_bytes == 0
     expected, found = plain.logits(TEXTS), folded.logits(TEXTS)
@@ -55,7 +60,6 @@ def test_equals_the_network_up_to_rounding(model: ModelConfig) -> None:
     "changes",
     [
         {"pooling": "mean"},
-        {"position": "learned"},
         {"layers": 2},
         {"scopes": ("sentence", "input")},
     ],
@@ -81,14 +85,14 @@ def test_variants_of_any_scale(scale: float) -> None:
     params = jax.tree.map(lambda leaf: leaf, small.params)
     variants = params["layer_0"]["variants"]
     params["layer_0"]["variants"] = {name: leaf * scale for name, leaf in variants.items()}
-    table = LookupTable(small.model, params, cls_id=small.tokenizer.cls_id)
-    assert np.isfinite(table.squares).all()
-    assert np.any(table.squares)
+    table = LookupTable(small.model, params, cls_id=small.tokenizer.cls_id, longest=64).table
+    assert np.isfinite(table.rows).all()
+    assert np.any(table.rows)
     cls = small.model.apply(
         {"params": params}, params["embed"]["embedding"][small.tokenizer.cls_id], method="project"
     )
     np.testing.assert_allclose(table.cls, cls, rtol=1e-5)
     u = small.model.apply({"params": params}, params["embed"]["embedding"], method="project")
     rows = np.asarray(u, np.float64).reshape(len(u), -1)[[5, 7, 7, 9]]
-    found = ops.norm_from_squares(table.squares[np.array([5, 7, 7, 9])].sum(axis=0), table.scale)
+    found = ops.norm_from_squares(table.rows[np.array([5, 7, 7, 9])].sum(axis=0), table.scale)
     np.testing.assert_allclose(found[0], np.sqrt((rows**2).sum(axis=0)), rtol=1e-6)

@@ -43,8 +43,9 @@ class Recipe:
     """Recipe installed with the package (ag_news, dbpedia14, default, imdb, sst2), or the path of a
     Python file with get_config(preset), which is executed."""
     preset: str | None = None
-    """Variant of the recipe: 'paper' or 'best' for the installed ones. The recipe 'default' takes
-    'best' by default, and 'paper' for --model.kind transformer, bert and fnet."""
+    """Variant of the recipe: 'paper' (to the letter), 'adapted' (see docs/CHOICES.md) or 'best' for
+    the installed ones. The recipe 'default' takes 'best' by default, and 'adapted' for --model.kind
+    transformer, bert and fnet."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def read_arguments(argv: Sequence[str], *, prog: str) -> Arguments:
     default = Arguments(**fields_of(Recipe, recipe), **fields_of(Config, config))
     found = parse(default, argv, prog, _DESCRIPTION.format(prog=prog), "--data.source")
     if recipe == Recipe() and found.model.kind in ("transformer", "bert", "fnet"):
-        return read_arguments([*argv, "--preset", "paper"], prog=prog)
+        return read_arguments([*argv, "--preset", "adapted"], prog=prog)
     return replace(found, model=for_kind(found.model, default.model))
 
 

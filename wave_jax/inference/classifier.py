@@ -75,12 +75,13 @@ class Classifier:
         self._forward = jax.jit(partial(eval_step, model))
         self._rows = table_rows(tokenizer.vocab_size)
         self._table, self.folded_bytes = None, 0
-        if fold and supports(model):
-            size = table_bytes(model, self._rows)
-            if fold != "auto" or size <= _MOST_TABLE_BYTES:
-                self._table = LookupTable(model, self.params, cls_id=tokenizer.cls_id)
-                self.folded_bytes = size
         longest = tokenizer.longest(self.max_length)
+        if fold and supports(model):
+            size = table_bytes(model, self._rows, longest)
+            if fold != "auto" or size <= _MOST_TABLE_BYTES:
+                chosen = {"cls_id": tokenizer.cls_id, "longest": longest}
+                self._table = LookupTable(model, self.params, **chosen)
+                self.folded_bytes = size
         self._shapes = {size: Shapes.geometric(size, longest, self._rows) for size in _SIZES}
 
     @overload

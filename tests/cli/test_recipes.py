@@ -157,6 +157,15 @@ def test_without_config_the_default_recipe_is_used() -> None:
     expected = replace(load_recipe("default"), seed=3)
     assert {each.name: getattr(arguments, each.name) for each in fields(Config)} == vars(expected)
     assert read_arguments(["--preset", "paper"], prog="train").train.epochs == 4
+    other = read_arguments(["--model.kind", "transformer"], prog="train").model
+    assert other == replace(load_recipe("default", "adapted").model, kind="transformer", norms=2)
+
+
+def test_what_a_preset_states_is_left_out_where_it_has_no_effect() -> None:
+    for argv in (["--model.head", "linear"], ["--model.kind", "mean"], ["--model.kind", "bert"]):
+        config = read_arguments(["--config", "ag_news", *argv], prog="train").model
+        build_model(config, vocab_size=128, num_classes=4, max_length=128)
+        assert config.norms == 2
 
 
 def test_the_wheel_has_every_package_and_the_recipes() -> None:

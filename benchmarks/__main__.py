@@ -3,7 +3,7 @@
     python -m benchmarks                                  # on the embedded texts
     python -m benchmarks --data ag_news_csv --vocab vocab.txt --json out.json
     python -m benchmarks --list
-    python -m benchmarks --only step --only parts --repeats 5
+    python -m benchmarks --only step --only parts --repeats 5 --preset paper
     python -m benchmarks --only baselines --data-root FOLDER      # accuracy, see --help
 
 Implementations take turns, each in a process of its own, so that all of them suffer alike from
@@ -21,7 +21,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 
@@ -60,6 +60,8 @@ class Options:
     """Folder or file of labelled texts; by default the embedded ones."""
     vocab: str | None = None
     """Vocabulary (vocab.txt) for them; by default one is learned."""
+    preset: Literal["paper", "adapted"] = "adapted"
+    """The network of the paper to the letter (positions, one norm), or of `--preset adapted`."""
     dim: int = 768
     """Dimensions of an embedding."""
     batch_size: int = 64
@@ -83,7 +85,8 @@ def main(options: Options) -> int:
         if name not in BENCHMARKS:
             raise UserError(f"no benchmark {name!r}{nearest(name, tuple(BENCHMARKS))}; see --list")
     data = DataConfig(source=options.data or DataConfig().source, vocab=options.vocab)
-    setting = Setting(dim=options.dim, batch_size=options.batch_size, data=data)
+    sizes = {"dim": options.dim, "batch_size": options.batch_size}
+    setting = Setting(**sizes, preset=options.preset, data=data)
     results: dict[str, Any] = {"machine": _machine()}
     if set(names) != {_BASELINES}:  # which have texts of their own
         results["texts"] = setting.tokenized.description

@@ -21,13 +21,13 @@ def train(
     """Trains on the setting's texts; returns the seconds that the command took.
 
     Args:
-        setting: of which the data counts.
+        setting: of which data and preset count.
         workdir: a new folder.
         options: more options of the training.
         command: the module to run, and its first arguments.
     """
     data = setting.data
-    given = ["--preset", "paper", "--train.no-baseline", "--data.source", data.source]
+    given = ["--preset", setting.preset, "--train.no-baseline", "--data.source", data.source]
     given += ["--workdir", str(workdir), *options]
     if data.vocab is not None:
         given += ["--data.vocab", str(data.vocab)]

@@ -70,7 +70,7 @@ class Predictor:
     def __init__(self, setting: Setting, fold: bool, table: Kept = "float32") -> None:
         keep_freed_memory()
         texts = setting.tokenized
-        config = Config(data=setting.data, model=ModelConfig(dim=setting.dim))
+        config = Config(data=setting.data, model=ModelConfig(dim=setting.dim, **setting.waves()))
         model = build_model(
             config.model,
             vocab_size=texts.tokenizer.vocab_size,

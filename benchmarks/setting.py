@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,12 +24,22 @@ class Setting:
     """What is measured, on which texts; picklable, as every implementation has its own process."""
 
     dim: int = 768
+    preset: Literal["paper", "adapted"] = "adapted"
     batch_size: int = 64
     data: DataConfig = field(default_factory=DataConfig)
     dropout: float = 0.5
     word_dropout: float = 0.0
     precision: str = "float32"
     table_optimizer: str = "rows"
+
+    @property
+    def paper(self) -> bool:
+        """Whether networks are the paper's to the letter: positions, and one norm."""
+        return self.preset == "paper"
+
+    def waves(self) -> dict[str, Any]:
+        """Returns the fields of ModelConfig that make waves those of the preset."""
+        return {"norms": 1, "position": "sinusoidal"} if self.paper else {}
 
     @cached_property
     def tokenized(self) -> TokenizedDataset:

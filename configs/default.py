@@ -17,7 +17,7 @@ from wave_jax.models.config import ModelConfig
 from wave_jax.training.config import Config, TrainConfig
 
 
-def get_config(preset: Literal["paper", "best"] = "best") -> Config:
+def get_config(preset: Literal["paper", "adapted", "best"] = "best") -> Config:
     """Returns the papers' layer, a third as wide; 'best' learns longer, with word dropout."""
     config = Config(
         data=DataConfig(
@@ -35,20 +35,21 @@ def get_config(preset: Literal["paper", "best"] = "best") -> Config:
             kind="wave",
             op="modulation",
             variants="dense",
-            readout="auto",  # by op: the one that validated best
+            readout="auto",  # open; by op: the one that validated best
             scopes=("input", "input"),
             head="ffn",
+            norms=1,
             linear_path=False,
             gradient="both",  # paths that the variants learn from
-            pooling="cls",
-            position="auto",  # by kind: none for waves
+            pooling="cls",  # open
+            position="sinusoidal",  # the kind is open
             dim=256,
-            table_scale=None,  # 1/sqrt(dim)
-            ffn_dim=None,  # by kind: dim for waves
+            table_scale=None,  # open: 1/sqrt(dim)
+            ffn_dim=None,  # open; by kind: dim for waves
             layers=None,  # by kind: 1 for waves
-            activation="gelu",
-            dropout=None,  # by kind: 0.5 for waves
-            word_dropout=None,  # by kind: 0.4 for waves
+            activation="gelu",  # open
+            dropout=None,  # open; by kind: 0.5 for waves
+            word_dropout=0.0,
         ),
         train=TrainConfig(
             epochs=4,
@@ -69,6 +70,9 @@ def get_config(preset: Literal["paper", "best"] = "best") -> Config:
         ),
         seed=0,
     )
+    if preset != "paper":
+        by_kind = {"position": "auto", "word_dropout": None}  # none and 0.4 for waves
+        config = replace(config, model=replace(config.model, norms=2, **by_kind))
     if preset == "best":
         data = replace(config.data, max_length=1024, ngrams=2, stems=(4,))
         model = replace(

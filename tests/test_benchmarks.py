@@ -14,6 +14,7 @@ import pytest
 from benchmarks import accuracy
 from benchmarks.__main__ import BENCHMARKS, Options, main
 from benchmarks.guards import KINDS, add_step_unchecked
+from benchmarks.implementations import sinusoids
 from benchmarks.implementations.literal import LiteralWaves
 from benchmarks.parts import PARTS, part_of
 from benchmarks.report import Figure, Report
@@ -158,12 +159,11 @@ def test_ids_are_padded_and_truncated(batches):
         assert kept.sum() == mask[:, :length].sum()
 
 
-@pytest.fixture(scope="module")
-def network(batches):
-    """A wave network: ids, mask, parameters by name, logits."""
-    model = build_model(
-        ModelConfig(dim=16, ffn_dim=16), vocab_size=128, num_classes=3, max_length=12
-    )
+@pytest.fixture(scope="module", params=["adapted", "paper"])
+def network(batches, request):
+    """A wave network: ids, mask, parameters by name, logits; with and without positions."""
+    config = ModelConfig(dim=16, ffn_dim=16, **Setting(preset=request.param).waves())
+    model = build_model(config, vocab_size=128, num_classes=3, max_length=12)
     ids, mask = ids_and_mask(batches.batch(0), 12)
     params = model.init(jax.random.key(0), ids, mask)["params"]
     rng = np.random.default_rng(1)
@@ -195,8 +195,12 @@ def test_the_literal_network_computes_the_same(network):
         "LayerNorm_1": "norm_out",
         "Dense_4": "classifier",
     }
+    paper = "norm_in_0" not in parts
+    if paper:
+        names = {k: v for k, v in names.items() if v != "norm_in_0"} | {"LayerNorm_0": "norm_out"}
+        del names["LayerNorm_1"]
     literal = {name: parts[ours] for name, ours in names.items()}
-    found = LiteralWaves(128, 3, 16, 0.5).apply({"params": literal}, ids, mask)
+    found = LiteralWaves(128, 3, 16, 0.5, paper).apply({"params": literal}, ids, mask)
     np.testing.assert_allclose(found, expected, **CLOSE)
 
 
@@ -205,7 +209,11 @@ def test_the_pytorch_network_computes_the_same(network):
     from benchmarks.implementations.torch_wave import WaveNetwork
 
     ids, mask, parts, expected = network
-    plain = WaveNetwork(128, 3, 16, 0.5).eval()
+    norms = {"norm_in": "norm_in_0", "norm_out": "norm_out"}
+    paper = "norm_in_0" not in parts
+    if paper:
+        del norms["norm_in"]
+    plain = WaveNetwork(128, 3, 16, 0.5, sinusoids(12, 16) if paper else None).eval()
     linear = {
         "first": "variant_0",
         "second": "variant_1",
@@ -216,7 +224,7 @@ def test_the_pytorch_network_computes_the_same(network):
     state = {"embedding.weight": parts["embed"]["embedding"]}
     for name, ours in linear.items():
         state |= {f"{name}.weight": parts[ours]["kernel"].T, f"{name}.bias": parts[ours]["bias"]}
-    for name, ours in {"norm_in": "norm_in_0", "norm_out": "norm_out"}.items():
+    for name, ours in norms.items():
         state |= {f"{name}.weight": parts[ours]["scale"], f"{name}.bias": parts[ours]["bias"]}
     plain.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
     with torch.no_grad():

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from benchmarks.implementations import program_costs
+from benchmarks.implementations import program_costs, sinusoids
 from benchmarks.setting import Setting, ids_and_mask
 from wave_jax.training.compilation import enable_compilation_cache, keep_freed_memory
 
@@ -22,20 +22,27 @@ _SMALL = 1e-8
 
 
 class LiteralWaves(nn.Module):
-    """Embedding -> two linear variants -> waves -> product -> norm -> feed-forward -> head."""
+    """Embedding -> two linear variants -> waves -> product -> norm -> feed-forward -> norm -> head.
+
+    `paper`: positions are added to the embeddings, and there is no norm before the feed-forward.
+    """
 
     vocab_size: int
     num_classes: int
     dim: int
     dropout: float
+    paper: bool = False
 
     @nn.compact
     def __call__(self, ids: jax.Array, mask: jax.Array, deterministic: bool = True) -> jax.Array:
         kept = mask[..., None]
         x = nn.Embed(self.vocab_size, self.dim)(ids)
+        if self.paper:
+            x = x + sinusoids(ids.shape[1], self.dim)
         waves = [_wave(jnp.where(kept, nn.Dense(self.dim)(x), 0)) for _ in range(2)]
         drop = nn.Dropout(self.dropout, deterministic=deterministic)
-        x = nn.LayerNorm()(jnp.real(waves[0] * waves[1]))
+        x = jnp.real(waves[0] * waves[1])
+        x = x if self.paper else nn.LayerNorm()(x)
         hidden = drop(nn.gelu(nn.Dense(self.dim)(x), approximate=False))
         x = drop(nn.LayerNorm()(nn.Dense(self.dim)(hidden)))
         return nn.Dense(self.num_classes)(x[:, 0])
@@ -57,9 +64,8 @@ class LiteralTraining:
         keep_freed_memory()
         texts = setting.tokenized
         self._batches = setting.batches()
-        self._model = LiteralWaves(
-            texts.tokenizer.vocab_size, len(texts.label_names), setting.dim, setting.dropout
-        )
+        sizes = texts.tokenizer.vocab_size, len(texts.label_names), setting.dim
+        self._model = LiteralWaves(*sizes, setting.dropout, setting.paper)
         self._optimizer = optax.chain(
             optax.clip_by_global_norm(1.0), optax.adamw(1e-3, weight_decay=0.01)
         )

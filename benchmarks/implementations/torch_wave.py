@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.implementations import sinusoids
 from benchmarks.setting import USUAL_PADDING, Setting, ids_and_mask
 from benchmarks.workers import NotInstalled
 
@@ -24,13 +25,27 @@ _SMALL = 1e-8
 
 
 class WaveNetwork(nn.Module):
-    """Embedding -> two linear variants -> waves -> product -> norm -> feed-forward -> head."""
+    """Embedding -> two linear variants -> waves -> product -> norm -> feed-forward -> norm -> head.
 
-    def __init__(self, vocab_size: int, num_classes: int, dim: int, dropout: float) -> None:
+    With positions, [length, dim], as in the paper: they are added to the embeddings, and there is
+    no norm before the feed-forward.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        num_classes: int,
+        dim: int,
+        dropout: float,
+        positions: np.ndarray | None = None,
+    ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, dim, padding_idx=0)
+        given = None if positions is None else torch.from_numpy(positions)
+        self.register_buffer("positions", given, persistent=False)
         self.first, self.second = nn.Linear(dim, dim), nn.Linear(dim, dim)
-        self.norm_in, self.norm_out = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.norm_in = nn.LayerNorm(dim) if given is None else nn.Identity()
+        self.norm_out = nn.LayerNorm(dim)
         self.feed_forward = nn.Sequential(
             nn.Linear(dim, dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(dim, dim)
         )
@@ -40,6 +55,8 @@ class WaveNetwork(nn.Module):
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Returns logits [b, c] for ids [b, n] and mask [b, n]."""
         x = self.embedding(ids)
+        if self.positions is not None:
+            x = x + self.positions[: ids.shape[1]]
         kept = mask.unsqueeze(-1)
         first, second = _wave(self.first(x) * kept), _wave(self.second(x) * kept)
         x = self.norm_in((first * second).real)
@@ -67,9 +84,10 @@ class TorchTraining:
         texts = setting.tokenized
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._batches, self._padding = setting.batches(), padding
-        self._model = WaveNetwork(
-            texts.tokenizer.vocab_size, len(texts.label_names), setting.dim, setting.dropout
-        ).to(self._device)
+        sizes = texts.tokenizer.vocab_size, len(texts.label_names), setting.dim
+        positions = sinusoids(setting.data.max_length, setting.dim) if setting.paper else None
+        network = WaveNetwork(*sizes, setting.dropout, positions)
+        self._model = network.to(self._device)
         self._optimizer = torch.optim.AdamW(self._model.parameters(), lr=1e-3, weight_decay=0.01)
         self._loss = nn.CrossEntropyLoss()
         self._example = self._inputs(self._batches.batch(setting.example))

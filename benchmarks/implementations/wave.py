@@ -104,7 +104,9 @@ def make_task(
     validation: Any = None,
 ) -> Task:
     """Returns the training of a model on one device; its batches may drop words, not the model."""
-    fields = {"dim": setting.dim, "dropout": setting.dropout, "word_dropout": 0.0}
+    fields: dict[str, Any] = {"dim": setting.dim, "dropout": setting.dropout, "word_dropout": 0.0}
+    if (changes or {}).get("kind", "wave") == "wave":
+        fields |= setting.waves()
     texts = setting.tokenized
     return Task(
         config=TrainConfig(

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import os
 import tomllib
 from dataclasses import fields, replace
 from pathlib import Path
 
+import jax
 import pytest
 
 from wave_jax.cli.train import read_arguments
 from wave_jax.data.config import DataConfig
 from wave_jax.errors import UserError
-from wave_jax.models.config import ModelConfig
+from wave_jax.models.build import build_model
+from wave_jax.models.config import ModelConfig, sizes
 from wave_jax.runs import recipes
 from wave_jax.runs.job import train
 from wave_jax.runs.recipes import find_recipe, load_recipe, recipe_folder
@@ -32,7 +35,7 @@ LEFT_OUT = {
     DataConfig: {"text_columns", "columns", "test", "label_column", "on_unlabelled", "errors"}
     | {"tfds_dir", "tfds_manual_dir", "vocab", "cache_dir", "group_column"}
     | {"delimiter", "encoding"},
-    ModelConfig: {"heads", "pretrained"},
+    ModelConfig: {"heads", "pool", "pretrained"},
     TrainConfig: {
         "steps",
         "eval_every",
@@ -90,13 +93,31 @@ def test_a_wrong_file_is_named_with_its_line(tmp_path: Path, text: str, parts: l
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_presets(name: str) -> None:
-    paper, best = load_recipe(name, "paper"), load_recipe(name, "best")
+    paper, adapted, best = (load_recipe(name, preset) for preset in ("paper", "adapted", "best"))
     assert paper.train.learning_rate == 1e-3, "the papers' settings"
     assert (paper.train.batch_size, paper.model.op) == (64, "modulation")
     assert paper.train.epochs == 4
+    assert sizes(paper.model) == replace(
+        sizes(adapted.model), position="sinusoidal", word_dropout=0
+    )
+    assert (paper.model.norms, adapted.model.norms) == (1, 2)
+    assert (sizes(adapted.model).position, sizes(adapted.model).word_dropout) == ("none", 0.4)
+    assert (adapted.data, adapted.train) == (paper.data, paper.train)
     assert best.data.source == paper.data.source, "'best' learns from the same texts"
-    with pytest.raises(UserError, match="no preset 'bset', only paper, best, did you mean 'best'"):
+    with pytest.raises(
+        UserError, match="no preset 'bset', only paper, adapted, best, did you mean 'best'"
+    ):
         load_recipe(name, "bset")
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "default"])
+def test_the_papers_network_has_its_number_of_parameters(name: str) -> None:
+    """2.4 million for 4 classes, the embedding table left out: with one norm 2,366,980."""
+    config = load_recipe(name, "paper").model
+    model = build_model(config, vocab_size=30_522, num_classes=4, max_length=128)
+    ids = jax.ShapeDtypeStruct((1, 4), "int32"), jax.ShapeDtypeStruct((1, 4), "bool")
+    params = jax.eval_shape(model.init, jax.random.key(0), *ids)["params"]
+    assert sum(x.size for x in jax.tree.leaves(params | {"embed": ()})) == 2_366_980
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -112,8 +133,9 @@ def test_a_recipe_states_its_whole_run(name: str) -> None:
     assert "seed" in calls["Config"]
 
 
-@pytest.mark.parametrize("preset", ["paper", "best"])
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(
+    ("name", "preset"), [*itertools.product(RECIPES, ("paper", "best")), ("imdb", "adapted")]
+)
 def test_one_step(name: str, preset: str, tmp_path: Path) -> None:
     config = load_recipe(name, preset)
     source = str(write_texts(tmp_path / "texts.csv", 100))
@@ -135,6 +157,15 @@ def test_without_config_the_default_recipe_is_used() -> None:
     expected = replace(load_recipe("default"), seed=3)
     assert {each.name: getattr(arguments, each.name) for each in fields(Config)} == vars(expected)
     assert read_arguments(["--preset", "paper"], prog="train").train.epochs == 4
+    other = read_arguments(["--model.kind", "transformer"], prog="train").model
+    assert other == replace(load_recipe("default", "adapted").model, kind="transformer", norms=2)
+
+
+def test_what_a_preset_states_is_left_out_where_it_has_no_effect() -> None:
+    for argv in (["--model.head", "linear"], ["--model.kind", "mean"], ["--model.kind", "bert"]):
+        config = read_arguments(["--config", "ag_news", *argv], prog="train").model
+        build_model(config, vocab_size=128, num_classes=4, max_length=128)
+        assert config.norms == 2
 
 
 def test_the_wheel_has_every_package_and_the_recipes() -> None:

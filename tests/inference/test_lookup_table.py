@@ -37,13 +37,18 @@ def _with_fold(classifier: Classifier, fold: bool, table: Kept = "float32") -> C
         # Narrower and not trained, this one turns a rounding into 2e-5 of its logits.
         ModelConfig(dim=64, op="both"),
         ModelConfig(dim=16, variants="table", head="linear", linear_path=True),
+        ModelConfig(dim=64, norms=1, position="sinusoidal"),
+        ModelConfig(dim=16, op="interference", position="learned", linear_path=True),
     ],
-    ids=lambda model: f"{model.op} {model.readout}",
+    ids=lambda model: f"{model.op} {model.readout} {model.position}",
 )
 def test_equals_the_network_up_to_rounding(model: ModelConfig) -> None:
     folded = _classifier(model)
-    columns = 2 * model.dim + len(folded.labels) * model.linear_path
-    assert folded.folded_bytes == 4 * columns * (table_rows(folded.tokenizer.vocab_size) + 1)
+    columns, rows = 2 * model.dim, table_rows(folded.tokenizer.vocab_size) + 1
+    numbers = (columns + len(folded.labels) * model.linear_path) * rows
+    if model.position != "auto":
+        numbers += columns * folded.max_length
+    assert folded.folded_bytes == 4 * numbers
     plain = _with_fold(folded, fold=False)
     assert plain.folded_bytes == 0
     expected, found = plain.logits(TEXTS), folded.logits(TEXTS)
@@ -67,7 +72,6 @@ def _bags(classifier: Classifier) -> object:
     "changes",
     [
         {"pooling": "mean"},
-        {"position": "learned"},
         {"layers": 2},
         {"scopes": ("sentence", "input")},
     ],
@@ -97,7 +101,7 @@ def test_variants_of_any_scale(scale: float) -> None:
     params = jax.tree.map(lambda leaf: leaf, small.params)
     variants = params["layer_0"]["variants"]
     params["layer_0"]["variants"] = {name: leaf * scale for name, leaf in variants.items()}
-    table = LookupTable(small.model, params, cls_id=small.tokenizer.cls_id)
+    table = LookupTable(small.model, params, cls_id=small.tokenizer.cls_id, longest=64)
     squares, scale = table.table.variants.values, table.table.scale
     assert np.isfinite(squares).all()
     assert np.any(squares)

@@ -68,6 +68,8 @@ def combinations():
     ops = ("modulation", "interference", "both")
     for op, scopes in zip(ops, SCOPES, strict=True):
         yield {"op": op, "scopes": scopes}
+    yield {"op": "modulation", "position": "sinusoidal", "norms": 1}
+    yield {"op": "both", "position": "learned", "scopes": SCOPES[1], "linear_path": True}
     short = {"variants": "table", "head": "linear", "linear_path": True, "ffn_dim": None}
     yield {"op": "modulation", **short}
     yield {"op": "both", "pooling": "mean", **short}
@@ -116,6 +118,26 @@ def test_both_paths_give_one_loss_and_one_gradient(options, batch):
         jax.tree.leaves(fast_grads), jax.tree.leaves(plain_grads), strict=True
     ):
         np.testing.assert_allclose(got, expected, atol=1e-10 * max(np.abs(expected).max(), 1))
+
+
+def test_positions_are_summed_up_by_text_on_cpus_and_at_once_elsewhere(batch, monkeypatch):
+    model = build(position="learned", norms=1, scopes=("sentence", "input"))
+    params = initialised(model, batch)
+    values, inverse = distinct(batch[0])
+    found = {}
+    for backend in ("cpu", "gpu"):
+        monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
+
+        def logits(params):
+            inputs = values, inverse, batch[1]
+            return model.apply({"params": params}, *inputs, method="logits_from_distinct")
+
+        found[backend] = np.asarray(jit(logits)(params))
+        whole = f"f32[4,{LENGTH},2,8]" in str(jax.make_jaxpr(logits)(params))
+        assert whole == (backend == "gpu"), "an array over texts x tokens x dimensions"
+    expected = model.apply({"params": params}, *batch)
+    for logits in found.values():
+        np.testing.assert_allclose(logits, expected, atol=TOLERANCE * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean", "max"])

@@ -43,8 +43,9 @@ class Recipe:
     """Recipe installed with the package (ag_news, dbpedia14, default, imdb, sst2), or the path of a
     Python file with get_config(preset), which is executed."""
     preset: str | None = None
-    """Variant of the recipe: 'paper' or 'best' for the installed ones. The recipe 'default' takes
-    'best' by default, and 'paper' for --model.kind transformer, bert and fnet."""
+    """Variant of the recipe: 'paper' (to the letter), 'adapted' (see docs/CHOICES.md) or 'best' for
+    the installed ones. The recipe 'default' takes 'best' by default, and 'adapted' for --model.kind
+    transformer, bert and fnet."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     with join_processes(arguments.distributed):
         from rich.console import Console
 
-        from wave_jax.inference.lookup_table import supports
+        from wave_jax.inference.lookup_table import without_table
         from wave_jax.runs.job import train
         from wave_jax.training.distributed import alone, is_primary, on_primary
 
@@ -105,7 +106,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
             print(f'  python -m wave_jax predict {folder} --text "any text"')
             length = config.data.max_length
             model = build_model(config.model, vocab_size=1, num_classes=2, max_length=length)
-            if supports(model):
+            if without_table(model, position="none") is None:
                 page = "(a page that runs the network, to type into and to send to others)"
                 print(f"  python -m wave_jax export {folder} demo.html --format web    {page}")
             print(f"  {prog} --data.source YOUR.csv    (--help explains every option)")
@@ -147,7 +148,7 @@ def read_arguments(argv: Sequence[str], *, prog: str) -> Arguments:
     default = Arguments(**fields_of(Recipe, recipe), **fields_of(Config, config))
     found = parse(default, argv, prog, _DESCRIPTION.format(prog=prog), "--data.source")
     if recipe == Recipe() and found.model.kind in ("transformer", "bert", "fnet"):
-        return read_arguments([*argv, "--preset", "paper"], prog=prog)
+        return read_arguments([*argv, "--preset", "adapted"], prog=prog)
     return replace(found, model=for_kind(found.model, default.model))
 
 

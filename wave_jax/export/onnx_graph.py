@@ -66,7 +66,7 @@ def write_onnx(classifier: Classifier, folder: Path, kept: Kept = "float32") -> 
     Raises:
       UserError: no lookup table serves the network, it is too large, or a package is missing.
     """
-    if why_not := without_table(classifier.model):
+    if why_not := without_table(classifier.model, position="none"):
         raise UserError(f"--format onnx writes a lookup table: {why_not}")
     try:
         import onnx
@@ -99,7 +99,8 @@ def make_graph(classifier: Classifier, kept: Kept) -> Any:
     """Returns the model: `input_ids` and `attention_mask`, int64 [b, n], to `logits` [b, c]."""
     model, params = classifier.model, jax.device_get(classifier.params)
     assert isinstance(model, WaveClassifier)
-    table = LookupTable(model, params, cls_id=classifier.tokenizer.cls_id, kept=kept).table
+    at = {"cls_id": classifier.tokenizer.cls_id, "longest": 1}  # without positions
+    table = LookupTable(model, params, **at, kept=kept).table
     rows, g = classifier.tokenizer.vocab_size, Graph()
     ids = g("Slice", "input_ids", [1], [_TO_END], [1])
     real = g("Cast", g("Slice", "attention_mask", [1], [_TO_END], [1]), to=_FLOAT)

@@ -64,8 +64,8 @@ def write_web(
       UserError: no lookup table serves the network, or the file cannot be written.
     """
     model = classifier.model
-    if not supports(model):
-        raise UserError(f"a page cannot run this network: {without_table(model)}")
+    if (why_not := without_table(model, position="none")) or not supports(model):
+        raise UserError(f"a page cannot run this network: {why_not}")
     quantised, tensors = _quantised(classifier, model, learned_from)
     about = {**_description(quantised), "examples": _choose(quantised, examples)}
     description = json.dumps(about, ensure_ascii=False)

@@ -77,16 +77,17 @@ class Classifier:
         self.max_length = config.data.max_length if max_length is None else max_length
         self._forward = jax.jit(partial(eval_step, model))
         self._rows = table_rows(tokenizer.vocab_size)
+        longest = tokenizer.longest(self.max_length)
         self._kept, self._table, self.folded_bytes = table, None, 0
         if fold and supports(model):
-            size = table_bytes(model, self._rows, table)
+            size = table_bytes(model, self._rows, longest, table)
             if fold is True or table != "float32" or size <= _MOST_TABLE_BYTES:
-                self._table = LookupTable(model, self.params, cls_id=tokenizer.cls_id, kept=table)
+                chosen: dict[str, Any] = {"cls_id": tokenizer.cls_id, "longest": longest}
+                self._table = LookupTable(model, self.params, **chosen, kept=table)
                 self.folded_bytes = size
         elif table != "float32":
             why = without_table(model) if fold else "there is none with fold=False (--no-fold)"
             raise UserError(f"no table in {table}: {why}")
-        longest = tokenizer.longest(self.max_length)
         self._shapes = {size: Shapes.geometric(size, longest, self._rows) for size in _SIZES}
 
     @overload

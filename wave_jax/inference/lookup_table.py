@@ -1,10 +1,11 @@
 """Prediction of a one-layer network from a table of squared variants, without the projection.
 
-Under [CLS] pooling, without positions and with the whole text as scope, a text's logits depend on
-two vectors per variant: u_0 of [CLS], always the same, and r_0 = sqrt(sum_j u_j^2) over its other
-tokens. So the squares of every token's variants E W + b are computed once, and prediction is an
-embedding bag and a small feed-forward: the network's numbers, up to rounding. A linear path's
-weights are another bag. In int8 the variants themselves are kept, and squared when they are read.
+Under [CLS] pooling and with the whole text as scope, a text's logits depend on two vectors per
+variant: u_0 of [CLS], always the same, and r_0 = sqrt(sum_j u_j^2) over its other tokens. So the
+squares of every token's variants E W + b are computed once, and prediction is an embedding bag and
+a small feed-forward: the network's numbers, up to rounding. A linear path's weights are another
+bag. In int8 the variants themselves are kept, and squared when they are read; so they are with
+positions, where u_j is (E W + b) + P W, of which the second depends on j alone.
 """
 
 from __future__ import annotations
@@ -39,23 +40,26 @@ def supports(model: nn.Module) -> TypeGuard[WaveClassifier]:
     return without_table(model) is None
 
 
-def without_table(model: nn.Module) -> str | None:
-    """Returns why a model cannot predict from a lookup table, None where it can."""
+def without_table(model: nn.Module, **more: Any) -> str | None:
+    """Returns why a model cannot predict from a lookup table, None where it can.
+
+    `more` are fields of the model, and what else they have to be.
+    """
     serves = "a lookup table serves waves"
     if not isinstance(model, WaveClassifier):
         return f"{serves}, this network is a {type(model).__name__}"
-    needed = {"layers": 1, "pooling": "cls", "position": "none", "scopes": ("input", "input")}
+    needed = {"layers": 1, "pooling": "cls", "scopes": ("input", "input"), **more}
     for name, value in needed.items():
         if (found := getattr(model, name)) != value:
             return f"{serves} with --model.{name} {value}, this network has {found}"
     return None
 
 
-def table_bytes(model: WaveClassifier, table_rows: int, kept: Kept = "float32") -> int:
-    """Returns the memory of a lookup table that has every row of the embedding table."""
+def table_bytes(model: WaveClassifier, table_rows: int, longest: int, kept: Kept) -> int:
+    """Returns the memory of a lookup table that has every row and position."""
     columns, linear = 2 * model.dim + model.linear_columns(), model.linear_path
     row = 4 * columns if kept == "float32" else columns + 4 * (2 + linear)
-    return row * (table_rows + 1)
+    return row * (table_rows + 1) + 8 * model.dim * longest * (model.position != "none")
 
 
 class Bag(NamedTuple):
@@ -82,10 +86,11 @@ class Bag(NamedTuple):
 class Table(NamedTuple):
     """What the logits are computed from, besides a head; the last row of both bags is zero."""
 
-    variants: Bag  # [w, 2, d]: (u / scale)^2 of every token; in int8 u / scale
+    variants: Bag  # [w, 2, d]: (u / scale)^2 of every token; in int8 or with positions u / scale
     weights: Bag  # [w, c], those in the linear path, if any
     scale: Float[Array, "2 d"]  # powers of two, so that no square overflows or vanishes
     cls: Float[Array, "2 d"]  # the variants of [CLS]
+    places: Float[Array, "n 2 d"] | None  # what positions add to u / scale
 
 
 class LookupTable:
@@ -96,11 +101,17 @@ class LookupTable:
     """
 
     def __init__(
-        self, model: WaveClassifier, params: Any, *, cls_id: int, kept: Kept = "float32"
+        self,
+        model: WaveClassifier,
+        params: Any,
+        *,
+        cls_id: int,
+        longest: int,
+        kept: Kept = "float32",
     ) -> None:
-        """Computes the table of a model that `supports` one."""
+        """Computes the table of a model that `supports` one, for texts of `longest` tokens."""
         self.head = {name: leaf for name, leaf in params.items() if name != "embed"}
-        make = jax.jit(partial(make_table, model, cls_id=cls_id, kept=kept))
+        make = jax.jit(partial(make_table, model, cls_id=cls_id, longest=longest, kept=kept))
         with matmul_precision("float32"):
             self.table: Table = make(params)
         if kept == "int8":
@@ -132,38 +143,55 @@ class LookupTable:
             return self._forward(self.head, self.table, ids, -(-most // _UNROLLED))
 
 
-def make_table(model: WaveClassifier, params: Any, *, cls_id: int, kept: Kept) -> Table:
+def make_table(
+    model: WaveClassifier, params: Any, *, cls_id: int, longest: int, kept: Kept
+) -> Table:
     """Returns the table of a model that `supports` one, for every row of its embeddings."""
+
+    def run(method: str, argument: Any) -> Any:
+        return model.apply({"params": params}, argument, method=method)
+
     embeddings = params["embed"]["embedding"]
     embeddings, weights = jnp.split(embeddings, [embeddings.shape[1] - model.linear_columns()], 1)
-    variants: Any = model.apply({"params": params}, embeddings, method="project")
+    variants, positions = run("project", embeddings), run("positions", longest)
+    every, cls, places = variants, variants[cls_id], None
+    if positions is not None:
+        places = run("project_positions", positions)
+        every, cls = jnp.concatenate([variants, places]), cls + places[0]
     squares, scale = (
-        each.reshape(-1, 2, model.dim)
-        for each in ops.scaled_squares(variants.reshape(len(variants), -1))
+        each.reshape(-1, 2, model.dim) for each in ops.scaled_squares(every.reshape(len(every), -1))
     )
-    rows = squares if kept == "float32" else variants / scale
-    return Table(Bag.of(rows, kept), Bag.of(weights, kept), scale[0], variants[cls_id])
+    squared = kept == "float32" and places is None
+    rows = Bag.of(squares if squared else variants / scale, kept)
+    places = None if places is None else places / scale
+    return Table(rows, Bag.of(weights, kept), scale[0], cls, places)
 
 
 def _logits(
     model: WaveClassifier, head: Any, table: Table, ids: Int[Array, "b n"], loops: Int[Array, ""]
 ) -> Float[Array, "b c"]:
     """Sums the rows of each text's tokens, `_UNROLLED` per iteration, and runs the model's rest."""
-    squared = table.variants.scales is None
+    places, padding = table.places, table.variants.values.shape[0] - 1
+
+    def squares(at: Int[Array, " b"], place: Array) -> Float[Array, "b 2 d"]:
+        row = table.variants.read(at)
+        if places is not None:
+            there = row + places.at[place].get(mode="clip")
+            return jnp.where((at < padding)[:, None, None], there, 0) ** 2
+        return row if table.variants.scales is None else row**2
 
     def add(i: Array, totals: tuple[Array, Array]) -> tuple[Array, Array]:
         at = jax.lax.dynamic_slice_in_dim(ids, i * _UNROLLED, _UNROLLED, axis=1)
-        rows = [table.variants.read(at[:, k]) for k in range(_UNROLLED)]
-        squares = sum(row if squared else row * row for row in rows)
+        waves = sum(squares(at[:, k], 1 + i * _UNROLLED + k) for k in range(_UNROLLED))
         weights = sum(table.weights.read(at[:, k]) for k in range(_UNROLLED))
-        return totals[0] + squares, totals[1] + weights
+        return totals[0] + waves, totals[1] + weights
 
     shapes = table.cls.shape, table.weights.values.shape[1:]
     zeros = tuple(jnp.zeros((len(ids), *shape), jnp.float32) for shape in shapes)
     total, weights = jax.lax.fori_loop(0, loops, add, zeros)
     rest = ops.norm_from_squares(total, table.scale)
     own = jnp.broadcast_to(table.cls, rest.shape)
-    count = jnp.sum(ids < table.variants.values.shape[0] - 1, axis=1)
+    count = jnp.sum(ids < padding, axis=1)
     with nn.intercept_methods(_narrow_product):
         linear = scale_linear(weights, count)
         found: Any = model.apply({"params": head}, own, rest, linear, method="logits_of_first")

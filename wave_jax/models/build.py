@@ -90,7 +90,7 @@ def for_kind(config: ModelConfig, defaults: ModelConfig) -> ModelConfig:
     unused: dict[str, Any] = {
         field.name: field.default
         for field in dataclasses.fields(config)
-        if field.name in _WITHOUT_EFFECT[config.kind]
+        if field.name in _without_effect(config)
         and getattr(config, field.name) == getattr(defaults, field.name)
     }
     return dataclasses.replace(config, **unused)
@@ -115,14 +115,18 @@ def _readouts(config: ModelConfig) -> tuple[tuple[Superposition, ReadoutKind], .
     return tuple((op, config.readout) for op in ops)
 
 
+def _without_effect(config: ModelConfig) -> tuple[str, ...]:
+    linear = config.kind in ("wave", "pool") and config.head == "linear"
+    return _WITHOUT_EFFECT[config.kind] + ("ffn_dim", "activation", "norms") * linear
+
+
 def _check(config: ModelConfig, size: Sizes) -> None:
     def option(name: str) -> str:
         return f"--model.{name.replace('_', '-')}"
 
-    unused = _WITHOUT_EFFECT[config.kind]
-    why = f"--model.kind {config.kind}"
-    if config.kind in ("wave", "pool") and config.head == "linear":
-        unused, why = (*unused, "ffn_dim", "activation", "norms"), f"{why} --model.head linear"
+    unused, why = _without_effect(config), f"--model.kind {config.kind}"
+    if unused != _WITHOUT_EFFECT[config.kind]:
+        why += " --model.head linear"
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if field.name in unused and value != field.default:

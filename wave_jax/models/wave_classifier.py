@@ -7,6 +7,7 @@ from typing import Literal
 
 import chex
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
@@ -97,7 +98,8 @@ class WaveClassifier(DistinctTokensClassifier):
     ) -> Logits:
         """See `DistinctTokensClassifier`; under [CLS] pooling the last layer makes one wave a text.
 
-        Without positions, a single layer needs no array over texts x tokens x dimensions.
+        A single layer then needs no array over texts x tokens x dimensions. With positions that is
+        a loop over texts, for CPUs: it would keep other devices waiting.
         """
         check_batch(inverse, mask)
         ids = distinct[inverse]
@@ -105,27 +107,26 @@ class WaveClassifier(DistinctTokensClassifier):
         scopes = self.branch_segments(self.segment_ids(ids, mask), kept)
         rows, weights = jnp.split(rows, [self._dims()], axis=-1)
         linear = linear_logits_by_counts(weights, inverse, kept)
-        u = self.layer[0].project(rows)
-        summed = self.pooling == "cls" and self.position == "none" and self.gradient == "both"
-        if summed and self.layers == 1:
+        u, positions = self.layer[0].project(rows), self.positions(inverse.shape[1])
+        places = () if positions is None else (self.project_positions(positions),)
+        summed = self.pooling == "cls" and self.gradient == "both" and self.layers == 1
+        if summed and (positions is None or jax.default_backend() == "cpu"):
             rest = self._norm_of_others(
-                u, kept, scopes, lambda u, others: ops.first_token_norm(u, inverse, others)
+                lambda others, u, *p: ops.first_token_norm(u, inverse, others, *p),
+                *(kept, scopes, u, *places),
             )
-            own = u[inverse[:, 0]]
+            own = sum((place[0] for place in places), u[inverse[:, 0]])
             return self.logits_of_first(own, rest, linear, deterministic=deterministic)
-        u, x = u[inverse], rows[inverse]
-        positions = self.positions(inverse.shape[1])
+        u, x = sum(places, u[inverse]), rows[inverse]
         if positions is not None:
             x = x + positions
-            bias = self.layer[0].project(jnp.zeros_like(positions[:1]))
-            u = u + (self.layer[0].project(positions) - bias)
         for i, layer in enumerate(self.layer):
             if i > 0:
                 u = layer.project(x)
             if self.pooling == "cls" and i == self.layers - 1:
                 u = layer.keep_path(u, kept, scopes)
                 rest = self._norm_of_others(
-                    u, kept, scopes, lambda u, others: ops.magnitude(u, mask=others)[:, 0]
+                    lambda others, u: ops.magnitude(u, mask=others)[:, 0], kept, scopes, u
                 )
                 first = u[:, 0], rest, linear, x[:, 0]
                 return self.logits_of_first(*first, deterministic=deterministic)
@@ -187,6 +188,11 @@ class WaveClassifier(DistinctTokensClassifier):
         """Returns the two variants that the first layer makes of token embeddings."""
         return self.layer[0].project(x)
 
+    def project_positions(self, positions: Float[Array, "n d"]) -> Variants:
+        """Returns what positions add to the variants of the first layer, [n, 2, d]."""
+        nothing = jnp.zeros_like(positions[:1])
+        return self.layer[0].project(positions) - self.layer[0].project(nothing)
+
     def segment_ids(self, ids: Ids, mask: Mask) -> Ids | None:
         """Returns each token's sentence (0 at padding), or None where no scope is 'sentence'."""
         if "sentence" not in self.scopes:
@@ -204,13 +210,15 @@ class WaveClassifier(DistinctTokensClassifier):
         return first, second
 
     def _norm_of_others(
-        self, u: Variants, mask: Mask, scopes: Scopes, norm: Callable[[Array, Mask], Array]
+        self, norm: Callable[..., Array], mask: Mask, scopes: Scopes, *u: Variants
     ) -> Variants:
-        """Returns r_0 of both variants by `norm`; with equal scopes from one call."""
-        others = [ops.others_of_first(mask, segments) for segments in scopes]
+        """Returns r_0 of both variants, `norm(others, *u)`; with equal scopes from one call."""
+        segments = list(scopes)
         if self.scopes[0] == self.scopes[1]:
-            return norm(u.reshape(*u.shape[:-2], -1), others[0]).reshape(-1, 2, self.dim)
-        return jnp.stack([norm(u[..., v, :], others[v]) for v in range(2)], axis=1)
+            segments, u = segments[:1], tuple(x.reshape(*x.shape[:-2], 1, -1) for x in u)
+        others = [ops.others_of_first(mask, each) for each in segments]
+        norms = [norm(kept, *(x[..., v, :] for x in u)) for v, kept in enumerate(others)]
+        return jnp.concatenate(norms, axis=-1).reshape(-1, 2, self.dim)
 
     def _connect(self, i: int, x: Array | None, out: Array, deterministic: bool) -> Array:
         """Returns the output after layer `i`; several layers are residual blocks (eq. 8)."""

@@ -99,7 +99,7 @@ def with_vocabulary(config: Config) -> DataConfig:
     if config.data.has_ngrams and reason:
         raise UserError(
             f"--data.ngrams and --data.stems add tokens without a place in the text, but {reason}: "
-            "use --data.ngrams 1 --data.stems, or --preset paper"
+            "use --data.ngrams 1 --data.stems, or --preset adapted"
         )
     if folder is None:
         return config.data

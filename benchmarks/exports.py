@@ -109,7 +109,7 @@ def _write(workdir: Path, dataset: Any, folder: Path) -> dict[str, tuple[Path, s
         lines += [f"__label__{label} {' '.join(text.split())}\n" for text, label in rows]
     source = folder / "texts.txt"
     source.write_text("".join(lines), encoding="utf-8")
-    options = {"wordNgrams": 2, "epoch": 25, "thread": 1, "verbose": 0, "bucket": 200_000}
+    options = {"lr": 0.5, "epoch": 25, "wordNgrams": 2, "seed": 0, "thread": 1, "verbose": 0}
     model = load_library().train_supervised(str(source), **options)
     model.save_model(str(folder / "model.bin"))
     model.quantize(input=str(source), retrain=True, cutoff=100_000, qnorm=True, thread=1)

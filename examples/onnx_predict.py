@@ -42,9 +42,11 @@ class Predictor:
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
         self.tokenizer.encode_special_tokens = True  # a typed "[SEP]" is text
+        vocabulary = self.tokenizer.get_vocab()
+        self.tokens = {index: token for token, index in vocabulary.items()}
         data = config["wave_jax"]["config"]["data"]
         self.ngrams, self.stems = data["ngrams"], sorted(set(data["stems"]))
-        self.kept = np.zeros(0, np.uint64)
+        self.kept, self.first = np.zeros(0, np.uint64), max(vocabulary.values()) + 1
         if (folder / "ngrams.npz").is_file():
             self.kept = np.load(folder / "ngrams.npz", allow_pickle=False)["kept"]
 
@@ -65,7 +67,7 @@ class Predictor:
 
     def extra_ids(self, pieces: list[int]) -> list[int]:
         """Returns the ids of runs of words and of beginnings of words, by their hashes."""
-        hashes, first = [], max(self.tokenizer.get_vocab().values()) + 1
+        hashes: list[int] = []
         for run in self.runs(pieces):  # words with nothing unknown between them
             words = [mix(sum(mix(k, place) for place, k in enumerate(word))) for word in run]
             for n in range(2, self.ngrams + 1):
@@ -73,17 +75,19 @@ class Predictor:
                     parts = (mix(w, k and k + 1) for k, w in enumerate(words[at : at + n]))
                     hashes.append(mix(sum(parts)))
             for word in run:
-                letters = "".join(self.token(k).removeprefix("##") for k in word)
+                letters = "".join(self.tokens[k].removeprefix("##") for k in word)
                 hashes += [stem(letters[:size]) for size in self.stems if len(letters) > size]
         places = np.searchsorted(self.kept, np.array(hashes, np.uint64))
         pairs = zip(places.tolist(), hashes, strict=True)
-        return [first + at for at, h in pairs if at < len(self.kept) and int(self.kept[at]) == h]
+        return [
+            self.first + at for at, h in pairs if at < len(self.kept) and int(self.kept[at]) == h
+        ]
 
     def runs(self, pieces: list[int]) -> list[list[list[int]]]:
         """Returns the words of each stretch without special tokens, each as its pieces."""
         found: list[list[list[int]]] = [[]]
         for k in pieces:
-            token, run = self.token(k), found[-1]
+            token, run = self.tokens[k], found[-1]
             if token in SPECIAL:
                 found.append([])
             elif token.startswith("##") and run:
@@ -91,10 +95,6 @@ class Predictor:
             else:
                 run.append([k])
         return found
-
-    def token(self, index: int) -> str:
-        """Returns a piece as it is spelled."""
-        return self.tokenizer.id_to_token(index)
 
 
 def mix(value: int, salt: int = 0) -> int:

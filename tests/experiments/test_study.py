@@ -14,10 +14,9 @@ from wave_jax.data.dataset import load_dataset
 from wave_jax.experiments import study
 from wave_jax.experiments.command import ITEMS
 from wave_jax.experiments.interventions import examine, shuffled_words
-from wave_jax.experiments.paired import Difference, difference, right
 from wave_jax.experiments.paper_report import write_report
 from wave_jax.experiments.sources import prepare_source
-from wave_jax.experiments.study_report import expected_best
+from wave_jax.experiments.study_report import Difference, difference, expected_best, right
 from wave_jax.models import build_model
 from wave_jax.models.build import for_kind
 from wave_jax.runs.job import train

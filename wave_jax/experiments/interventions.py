@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from wave_jax.data.dataset import Dataset, Split, load_dataset
-from wave_jax.experiments.paired import packed
 from wave_jax.inference import Classifier, load
 from wave_jax.training.config import Config
 
@@ -37,6 +36,11 @@ def examine(config: Config, shuffle: bool, workdir: Path) -> dict[str, Any]:
     elif config.model.kind == "wave" and config.model.head == "linear":
         found["phases"] = _other_phases(classifier, test)
     return found
+
+
+def packed(right: np.ndarray) -> str:
+    """Returns bool [texts] as a bit each, in hexadecimal."""
+    return np.packbits(right).tobytes().hex()
 
 
 def shuffled_words(texts: Sequence[str]) -> list[str]:
@@ -77,7 +81,7 @@ def _other_phases(classifier: Classifier, test: Split) -> dict[str, float]:
 
     def accuracy(phase: np.ndarray) -> float:
         waves = magnitude, phase, ids, mask
-        logits = classifier.model.apply(variables, *waves, method="logits_from_polar")
+        logits: Any = classifier.model.apply(variables, *waves, method="logits_from_polar")
         return float(jnp.mean(jnp.argmax(logits, axis=1) == test.labels[: len(ids)]))
 
     return {name: accuracy(phases) for name, phases in turned.items()}

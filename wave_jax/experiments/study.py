@@ -19,8 +19,7 @@ from wave_jax.data.config import DataConfig
 from wave_jax.data.dataset import load_dataset
 from wave_jax.errors import UserError
 from wave_jax.experiments.costs import cost_job
-from wave_jax.experiments.interventions import examine, shuffled_dataset
-from wave_jax.experiments.paired import packed
+from wave_jax.experiments.interventions import examine, packed, shuffled_dataset
 from wave_jax.experiments.plan import PAPER_RUN, Job, Jobs, Plan
 from wave_jax.experiments.sources import PreparedSource, prepare_source
 from wave_jax.experiments.training_runs import run_job

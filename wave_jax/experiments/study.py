@@ -1,13 +1,15 @@
 """The study: is it a wave? What is measured to tell waves from the pooling of norms.
 
-Contenders share head, table and tokens; the rate of each is tried on the validation texts with seed
-0, and the best one is run with every seed. All runs of a set are tested on the same texts, and
-records keep which of them were right, so that contenders are compared text by text.
+Contenders share head, table and tokens; rates are tried on the validation texts with seed 0, and
+the smallest one within a standard error of the best is run with every seed. All runs of a set are
+tested on the same texts, and records keep which of them were right, so that contenders are compared
+text by text.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -150,10 +152,19 @@ def study_jobs(plan: Plan) -> Jobs:
 
 
 def best_rate(plan: Plan, data: PreparedSource, each: Contender) -> float | None:
-    """Returns the rate with the best validation accuracy, None while trials are missing."""
+    """Returns the rate to run with every seed, None while trials are missing.
+
+    The smallest of those whose validation accuracy is within a standard error of the best one: what
+    is best by less is best by chance.
+    """
     found = [plan.find(_run(data, each, rate, 0)) for rate in each.rates]
     scores = [record["result"]["validation_accuracy"] for record in found if record is not None]
-    return each.rates[scores.index(max(scores))] if len(scores) == len(each.rates) else None
+    if len(scores) < len(each.rates):
+        return None
+    error = math.sqrt(max(scores) * (1 - max(scores)) / data.validation)
+    return next(
+        r for r, score in zip(each.rates, scores, strict=True) if score >= max(scores) - error
+    )
 
 
 def _tfidf(data: PreparedSource) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from tests.experiments.conftest import NEWS, about, tiny_plan
 from wave_jax.data.dataset import load_dataset
 from wave_jax.experiments import study
 from wave_jax.experiments.command import ITEMS
-from wave_jax.experiments.interventions import examine, shuffled_words
+from wave_jax.experiments.interventions import PHASES, examine, shuffled_words
 from wave_jax.experiments.paper_report import write_report
 from wave_jax.experiments.sources import prepare_source
 from wave_jax.experiments.study_report import Difference, difference, expected_best, right
@@ -40,7 +40,7 @@ def fabricated(plan, job):
         "validation_accuracy": good, "test_accuracy": float(answers.mean()), "steps": 10,
         "test_examples": NEWS.test, "right": np.packbits(answers).tobytes().hex(),
         "shuffled_accuracy": 0.5, "rows": [row | {"step": step} for step in (0, 20, 40)],
-        "phases": {"as they are": 0.8, "right angles": 0.7, "in a text": 0.6, "across texts": 0.5},
+        "phases": dict(zip(PHASES, (0.8, 0.7, 0.6, 0.5), strict=True)),
     }  # fmt: skip
     plan.records.save(
         job.key, config=job.config, seed=job.seed, result=result, time={"total_seconds": 1.0}
@@ -79,6 +79,8 @@ def test_runs_follow_their_trials_and_the_report_has_every_part(tmp_path):
     for picture in ("pooling", "transformer", "backpropagation"):
         assert (tmp_path / "figures" / f"study-{picture}.png").is_file()
     assert "missing" not in report
+    rows = "80.00 ± 0.00 | 70.00 ± 0.00 | 60.00 ± 0.00 | 50.00 ± 0.00"
+    assert f"| cls | {rows} |" in report, "in the order of the table's head"
     assert re.search(r"\| TF-IDF \+ LR \| \d+\.\d\d \| [+-]\d+\.\d\d \[[^|]*\|", report)
 
 
@@ -101,7 +103,7 @@ def test_a_trained_network_is_examined(tmp_path):
     assert right([record]).mean() == pytest.approx(summary.test_accuracy)
     phases = found["phases"]
     assert phases["as they are"] == pytest.approx(summary.test_accuracy)
-    assert set(phases) == {"as they are", "right angles", "in a text", "across texts"}
+    assert tuple(phases) == PHASES
     shuffled = examine(config, True, tmp_path / "run")
     assert set(shuffled) == {"right", "shuffled_accuracy"}
     assert shuffled["right"] == found["right"]

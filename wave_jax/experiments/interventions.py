@@ -14,6 +14,7 @@ from wave_jax.data.dataset import Dataset, Split, load_dataset
 from wave_jax.inference import Classifier, load
 from wave_jax.training.config import Config
 
+PHASES = ("as they are", "right angles", "in a text", "across texts")
 _PHASES_OF = 1_000  # texts whose phases are tampered with
 
 
@@ -72,16 +73,12 @@ def _other_phases(classifier: Classifier, test: Split) -> dict[str, float]:
     across[mask] = rng.permutation(phase[mask])
     for row, real in zip(inside, np.asarray(mask), strict=True):
         row[real] = rng.permutation(row[real])
-    turned = {
-        "as they are": phase,
-        "right angles": np.full_like(phase, np.pi / 2),
-        "in a text": inside,
-        "across texts": across,
-    }
+    right_angles = np.full_like(phase, np.pi / 2)
 
     def accuracy(phase: np.ndarray) -> float:
         waves = magnitude, phase, ids, mask
         logits: Any = classifier.model.apply(variables, *waves, method="logits_from_polar")
         return float(jnp.mean(jnp.argmax(logits, axis=1) == test.labels[: len(ids)]))
 
-    return {name: accuracy(phases) for name, phases in turned.items()}
+    turned = phase, right_angles, inside, across
+    return dict(zip(PHASES, map(accuracy, turned), strict=True))

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from wave_jax.experiments import study
+from wave_jax.experiments.interventions import PHASES
 from wave_jax.experiments.paper_report import LABELS, STYLE, Section, finish, spread, subplots
 from wave_jax.experiments.plan import Found, Plan, Record
 
@@ -143,8 +144,8 @@ def _phases(found: Found, data: str) -> Rows:
     for pooling in study.TEXT_POOLINGS:
         records = found.get(("paths", data, pooling, "both", "runs"), [])
         cases = [record["result"]["phases"] for record in records]
-        names = cases[0] if cases else ()
-        yield [pooling, *(spread([100 * case[name] for case in cases]) for name in names)]
+        values = [[100 * case[name] for case in cases] for name in PHASES] if cases else []
+        yield [pooling, *map(spread, values)]
 
 
 def _orders(found: Found, data: str) -> Rows:

@@ -110,6 +110,7 @@ def _write(workdir: Path, dataset: Any, folder: Path) -> dict[str, tuple[Path, s
         rows = zip(split.texts, split.labels.tolist(), strict=True)
         lines += [f"__label__{label} {spaced(text)}\n" for text, label in rows]
     source = folder / "texts.txt"
+    np.random.default_rng(0).shuffle(lines)  # fastText reads them in order, epoch after epoch
     source.write_text("".join(lines), encoding="utf-8")
     options = {"lr": 0.5, "epoch": 25, "wordNgrams": 2, "seed": 0}
     options |= {"bucket": 200_000, "thread": 1, "verbose": 0}

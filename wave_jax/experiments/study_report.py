@@ -224,7 +224,7 @@ def _draw_poolings(found: Found, sets: list[str]) -> Figure | None:
                     error = [[mean - low], [high - mean]]
                     panel.errorbar(mean, place + shift, xerr=error, fmt="o", ms=4, color=colour)
         panel.set_yticks(range(len(_OTHERS)), _OTHERS if panel is axes[0, 0] else [])
-        panel.invert_yaxis()
+        panel.set_ylim(len(_OTHERS) - 0.5, -0.5)
         panel.set_title(data, fontsize=10)
         finish(panel, "points ahead of modulation", "", legend=False)
     for head, colour in zip(study.HEADS, _COLOURS, strict=True):

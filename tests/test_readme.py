@@ -113,6 +113,7 @@ def test_the_readme_from_top_to_bottom(readme: list[dict[str, Any]], folder: Pat
     assert (folder / "waves.html").stat().st_size > 20_000
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("readme")
 def test_a_run_on_own_data(folder: Path) -> None:
     shutil.copytree("runs/mean", "runs/mine")
@@ -127,6 +128,7 @@ def test_a_run_on_own_data(folder: Path) -> None:
     assert mathematics["real"].shape == (5, 64)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("folder")
 def test_training_from_python() -> None:
     estimator, module = run("docs/TRAINING.md", ["python"])
@@ -162,7 +164,8 @@ def test_every_command_has_the_options_it_shows(page: str, command: str) -> None
         tyro.cli(importlib.import_module("benchmarks.__main__").Options, args=argv[3:])
     elif argv[3:]:
         module = importlib.import_module(f"wave_jax.cli.{argv[3]}")
-        default = module.Options() if argv[3] == "reproduce" else module.Options(tyro.MISSING)
+        needed = {"reproduce": 0, "export": 3}.get(argv[3], 1)
+        default = module.Options(*[tyro.MISSING] * needed)
         rest = argv[4:] or ["WORKDIR"]
         parse(default, rest, "wave_jax", "", "--input")
 

@@ -156,9 +156,12 @@ def _run(
     if config.train.baseline and test:
         _say(console, "Fitting TF-IDF to compare with" if find_spec("sklearn") else None)
         pairs = learned.texts, learned.labels, dataset.test.texts, dataset.test.labels
-        found = distributed.on_primary(lambda: tfidf_right(*pairs))
-        accuracy = None if found is None else float(found.mean())
-        summary = dataclasses.replace(summary, baseline_accuracy=accuracy)
+
+        def accuracy() -> float | None:
+            right = tfidf_right(*pairs)
+            return None if right is None else float(right.mean())
+
+        summary = dataclasses.replace(summary, baseline_accuracy=distributed.on_primary(accuracy))
         if distributed.is_primary():
             summary.save()
     return summary

@@ -133,8 +133,12 @@ def test_a_recipe_states_its_whole_run(name: str) -> None:
     assert "seed" in calls["Config"]
 
 
+QUICK = [("ag_news", "paper"), ("default", "best"), ("imdb", "adapted")]
+OTHERS = sorted(set(itertools.product(RECIPES, ("paper", "adapted", "best"))) - set(QUICK))
+
+
 @pytest.mark.parametrize(
-    ("name", "preset"), [*itertools.product(RECIPES, ("paper", "best")), ("imdb", "adapted")]
+    ("name", "preset"), [*QUICK, *(pytest.param(*each, marks=pytest.mark.slow) for each in OTHERS)]
 )
 def test_one_step(name: str, preset: str, tmp_path: Path) -> None:
     config = load_recipe(name, preset)

@@ -160,6 +160,8 @@ def test_every_command_has_the_options_it_shows(page: str, command: str) -> None
     argv = shlex.split(command)
     if argv[1] == "train.py":
         read_arguments(argv[2:], prog="train")
+    elif argv[2] == "benchmarks.exports":
+        assert len(argv) == 4, "a run is all that it takes"
     elif argv[2] == "benchmarks":
         tyro.cli(importlib.import_module("benchmarks.__main__").Options, args=argv[3:])
     elif argv[3:]:

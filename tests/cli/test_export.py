@@ -6,10 +6,12 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.cli.conftest import Command, Done, assert_refused
 from tests.inference.test_classifier import _classifier
+from wave_jax.errors import UserError
 from wave_jax.export import files
 from wave_jax.export.hub import write_hub
 from wave_jax.models import ModelConfig
@@ -98,6 +100,17 @@ def test_nothing_is_kept_of_what_says_something_else(
     hub: Path, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "_MOST_DIFFERENT", -1.0)
+    monkeypatch.setattr(files, "_TIES", -1)
     done = command("export", hub, tmp_path / "out", "--format", "hub")
     assert_refused(done, "it was not kept, this network cannot be exported in this format")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_few_ties_are_no_reason_to_refuse() -> None:
+    expected = np.tile(np.array([[0.5, 0.4999]]), (10, 1))
+    found = expected.copy()
+    found[:2] = [0.4999, 0.5]
+    assert "labels of 80.00%" in files.compare(expected, found, None)
+    found[2] = [0.4999, 0.5]
+    with pytest.raises(UserError, match="70.0% of 10 texts"):
+        files.compare(expected, found, None)

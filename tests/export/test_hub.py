@@ -35,7 +35,10 @@ MARKUP = ("<script>alert(1)</script>", "a\n---\n# b", "{c} `d` | 水")
 def make_classifier() -> Classifier:
     """Returns one of the default recipe's kind, with pairs of words and stems, untrained."""
     shape = ModelConfig(dim=8, variants="table", head="linear", linear_path=True)
-    data = DataConfig(source="/home/me/secret/sea.csv", max_length=64, ngrams=2, stems=(4,))
+    paths = {name: f"/home/me/{name}" for name in ("test", "vocab", "cache_dir")}
+    paths |= {name: f"/home/me/{name}" for name in ("tfds_dir", "tfds_manual_dir")}
+    sizes = {"max_length": 64, "ngrams": 2, "stems": (4,)}
+    data = DataConfig(source="/home/me/secret/sea.csv", **paths, **sizes)
     pieces = _classifier(ModelConfig(dim=8)).tokenizer
     tokenizer = NgramTokenizer.learn(pieces, _texts(40), 2, (4,), 64)
     model = build_model(shape, vocab_size=tokenizer.vocab_size, num_classes=3, max_length=64)

@@ -87,6 +87,8 @@ def test_other_networks_predict_without(changes: dict[str, object]) -> None:
         UserError, match=f"no table in int8: .* with --model.{next(iter(changes))} "
     ):
         _with_fold(classifier, fold=True, table="int8")
+    with pytest.raises(UserError, match="table is 'int4', expected one of float32, int8"):
+        _with_fold(classifier, fold=True, table="int4")
 
 
 def test_large_tables_are_made_only_on_request(monkeypatch: pytest.MonkeyPatch) -> None:

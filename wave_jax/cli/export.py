@@ -45,7 +45,9 @@ class Options:
     format: Literal["hub", "onnx", "web"]
     """What to write."""
     table: Kept | None = None
-    """Numbers of the table in 'onnx': float32, or int8 in about a quarter of the size."""
+    """Numbers of the table in 'onnx': float32, or int8 in a quarter to a third of the size."""
+    examples: bool = True
+    """Puts a few of the run's test texts into 'web', to start from."""
 
 
 def main(argv: Sequence[str], *, prog: str) -> None:
@@ -66,6 +68,8 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     size = sum(file.stat().st_size for file in (out.iterdir() if out.is_dir() else [out]))
     print(f"Written: {out} ({size / 1e6:.2f} MB)")
     print(f"checked on {len(texts):,} {what}: {found}")
+    if options.format == "web" and options.examples and labels is not None:
+        print("It shows a few of the run's test texts (--no-examples leaves them out)")
 
 
 def _write(
@@ -87,7 +91,7 @@ def _write(
     learned, tests = list[str](), list[str]()
     if dataset is not None:
         learned = [*dataset.train.texts, *dataset.validation.texts]
-        tests = list(dataset.test.texts)
+        tests = list(dataset.test.texts) if options.examples else []
     return write_web(classifier, part, learned_from=learned, examples=tests).logits
 
 

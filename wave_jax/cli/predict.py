@@ -60,8 +60,8 @@ class Options(TextOptions):
     with_text: bool = False
     """Write the text beside its label, as `text`."""
     table: Kept = "float32"
-    """Numbers of that table: 'int8' takes a quarter of the memory and is faster, for another label
-    of a text in a thousand or so."""
+    """Numbers of that table: 'int8' takes a quarter to a third of the memory and is faster, for
+    another label of a text in a thousand or so."""
     fold: bool = True
     """Precompute the projection of every token as a lookup table of at most 1 GiB: several times as
     fast, for 6 kB of memory a token of the vocabulary at 768 dimensions. Networks that need every

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, get_args, overload
 
 import jax
 import numpy as np
@@ -79,6 +79,8 @@ class Classifier:
         self._rows = table_rows(tokenizer.vocab_size)
         longest = tokenizer.longest(self.max_length)
         self._kept, self._table, self.folded_bytes = table, None, 0
+        if table not in get_args(Kept):
+            raise UserError(f"table is {table!r}, expected one of {', '.join(get_args(Kept))}")
         if fold and supports(model):
             size = table_bytes(model, self._rows, longest, table)
             if fold is True or table != "float32" or size <= _MOST_TABLE_BYTES:
@@ -204,8 +206,8 @@ def load(
       fold: whether a lookup table replaces the projection where the model allows it: several times
         faster, for `Classifier.folded_bytes` of memory (188 MB for 30,522 tokens and 768
         dimensions); 'auto': up to 1 GiB.
-      table: 'int8' keeps the table in a quarter of the memory, and rounds what the rest multiplies
-        to bfloat16: faster, and a text in a thousand or so gets another label.
+      table: 'int8' keeps the table in a quarter to a third of the memory, and rounds what the rest
+        multiplies to bfloat16: faster, and a text in a thousand or so gets another label.
 
     Raises:
       UserError: the folder is not a run, has no checkpoint yet, or its files do not match.

@@ -151,7 +151,7 @@ def test_zero_is_the_subgradient_without_others():
         np.testing.assert_array_equal(grad, jnp.zeros((2, 4)))
 
 
-@pytest.mark.parametrize("modes", [["fwd"], ["rev"]])
+@pytest.mark.parametrize("modes", [["rev"], pytest.param(["fwd"], marks=pytest.mark.slow)])
 def test_derivatives_to_second_order(modes):
     u = np.random.default_rng(1).standard_normal((2, 5, 3))
     inverse, mask = texts_of(5, seed=2)

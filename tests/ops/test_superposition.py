@@ -90,7 +90,7 @@ def test_gradients_are_those_of_the_polar_formula(op, kind, pair):
 
 
 @pytest.mark.parametrize("op", sorted(OPS))
-@pytest.mark.parametrize("modes", [["fwd"], ["rev"]])
+@pytest.mark.parametrize("modes", [["rev"], pytest.param(["fwd"], marks=pytest.mark.slow)])
 def test_superpose_derivatives_to_second_order(op, modes, pair):
     with jax.enable_x64(True):
         a, b = (jnp.asarray(u[:, :2], jnp.float64) for u in pair)

@@ -210,3 +210,17 @@ def _wait_for_rows(path: Path, running: subprocess.Popen[str]) -> None:
 def _steps(folder: Path) -> list[int]:
     rows = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
     return [row["step"] for row in rows if row["split"] == "train"]
+
+
+def test_scopes_of_sentences_are_no_obstacle_to_what_comes_next(
+    command: Command, tmp_path: Path
+) -> None:
+    rows = [f"{name} {i}. And {name} again.,{name}" for i in range(20) for name in ("sea", "land")]
+    texts = tmp_path / "texts.csv"
+    texts.write_text("\n".join(["text,label", *rows]), "utf-8")
+    shape = ("--model.scopes", "sentence", "input", "--data.ngrams", "1", "--data.stems")
+    options = [*TINY, "--train.steps", "2", *shape, "--workdir", tmp_path / "run"]
+    done = command("train", "--data.source", texts, *options)
+    assert done.status == 0, done.err
+    assert "wave_jax predict" in done.out
+    assert "demo.html" not in done.out, "a page cannot run it"

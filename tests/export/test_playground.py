@@ -10,7 +10,6 @@ import pytest
 
 from tests.export.test_web import KINDS
 from tests.export.web_networks import LABELS, SENTENCES, make, odd_texts
-from tests.probe.browser import Browser, missing
 from wave_jax.export.web import write_web
 
 COUNT = itertools.count()
@@ -21,14 +20,6 @@ SHARES = (
     "return [...document.querySelectorAll('.class .share')].map(e => parseFloat(e.textContent))"
 )
 TOKENS = "return [...document.querySelectorAll('.token')].map(e => e.textContent)"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if missing():
-        pytest.skip(f"needs {missing()}")
-    with Browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

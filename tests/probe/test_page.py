@@ -6,7 +6,6 @@ import re
 import numpy as np
 import pytest
 
-from tests.probe.browser import Browser, missing
 from tests.probe.fabricated import fabricate
 from wave_jax.probe.page import render_page
 
@@ -61,14 +60,6 @@ def test_the_most_influential_dimensions_come_first():
     order = embedded(render_page([probed]))[0]["layers"][0]["order"]
     influence = np.sqrt(total).sum(axis=0)[order]
     assert (np.diff(influence) <= 0).all()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if missing():
-        pytest.skip(f"needs {missing()}")
-    with Browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

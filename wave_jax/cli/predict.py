@@ -16,6 +16,7 @@ from io import BufferedIOBase
 from itertools import chain
 from math import inf
 from operator import itemgetter
+from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -71,6 +72,7 @@ class Options(TextOptions):
 def main(argv: Sequence[str], *, prog: str) -> None:
     """Writes the predictions."""
     options = parse(Options(tyro.MISSING), argv, prog, _DESCRIPTION, "--input")
+    options = replace(options, workdir=str(locate(options.workdir)))
     options.check(*(["--id-column"] if options.id_column is not None else []))
     if options.text and options.input is not None:
         raise UserError("--text and --input exclude each other: give the texts one way")
@@ -92,8 +94,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         enable_compilation_cache()
         keep_freed_memory()
         fold: Literal["auto", False] = "auto" if options.fold else False
-        folder = locate(options.workdir)
-        classifier = load(folder, options.checkpoint, fold=fold, table=options.table)
+        classifier = load(options.workdir, options.checkpoint, fold=fold, table=options.table)
         words = UnknownWords(classifier.tokenizer)
         if options.format == "csv":
             options = replace(options, top=min(options.top or 1, len(classifier.labels)))
@@ -141,7 +142,7 @@ def _chunks(options: Options) -> Iterator[Iterable[list[tuple[str, Any]]]]:
     if options.text:
         yield [[(text, None) for text in options.text]]
     elif options.input is not None:
-        trained_on = load_config(locate(options.workdir)).data
+        trained_on = load_config(Path(options.workdir)).data
         with open_with_ids(options, trained_on, options.id_column) as chunks:
             yield chunks
     else:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -104,8 +104,8 @@ def main(argv: Sequence[str], *, prog: str) -> None:
             test = "" if summary.test_examples else " --data.test FILE"
             print(f"Next:\n  python -m wave_jax evaluate {folder}{test}")
             print(f'  python -m wave_jax predict {folder} --text "any text"')
-            length = config.data.max_length
-            model = build_model(config.model, vocab_size=1, num_classes=2, max_length=length)
+            shape: dict[str, Any] = {"vocab_size": 1, "num_classes": 2, "sentence_end_ids": (0,)}
+            model = build_model(config.model, **shape, max_length=config.data.max_length)
             if without_table(model, position="none") is None:
                 page = "(a page that runs the network, to type into and to send to others)"
                 print(f"  python -m wave_jax export {folder} demo.html --format web    {page}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+TFDS, HUB = "tfds:", "hf:"  # how sources from elsewhere begin
+
 
 @dataclass(frozen=True)
 class ColumnsConfig:

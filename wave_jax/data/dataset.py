@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from wave_jax.data.config import ColumnsConfig, DataConfig
+from wave_jax.data.config import HUB, TFDS, ColumnsConfig, DataConfig
 from wave_jax.data.files import read_file, read_source
 from wave_jax.data.layouts import LABELS
 from wave_jax.data.sources.docstrings import read_docstrings
@@ -22,7 +22,6 @@ from wave_jax.data.table import ColumnSpec, Table, class_names, folded, remarks
 from wave_jax.errors import UserError, listed, nearest, nearest_path, shorten
 
 DOCSTRINGS, MEMORY = "docstrings", "memory"  # the second of what `TextClassifier.save` writes
-TFDS, HUB = "tfds:", "hf:"
 _REPEATS = 50  # of which one text is a repeat: more are said
 _MOST_CLASSES = 12  # that a line lists
 _FEW_ROWS = 20  # fewer rows may well have a different label each

@@ -15,11 +15,10 @@ from wave_jax.data.streams import user_path
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.errors import Interrupted, UserError, nearest
 from wave_jax.experiments import Options, costs, figures, resources, study, study_report, tables
-from wave_jax.experiments.paper_report import CONTENT, Item, write_report
+from wave_jax.experiments.paper_report import CONTENT, STUDY, Item, write_report
 from wave_jax.experiments.plan import SCALES, Checkpoint, Job, Plan, Scale, measure, model_config
 from wave_jax.experiments.records import ABOUT, Records, environment
 from wave_jax.experiments.sources import PreparedSource, prepare_source
-from wave_jax.experiments.study import prepare_study
 from wave_jax.models.bert import WEIGHTS, lowercases, read_pretrained, vocabulary_file
 
 ITEMS = {item.name: item for item in (
@@ -37,11 +36,8 @@ ITEMS = {item.name: item for item in (
     Item("bp-parameters", resources.parameter_jobs, resources.draw_parameters),
     Item("bp-resources", resources.step_jobs, resources.draw_steps),
     Item("ablations", tables.ablation_jobs, tables.draw_ablations),
-    Item("study", study.study_jobs, study_report.draw_study),
+    Item(STUDY, study.study_jobs, study_report.draw_study),
 )}  # fmt: skip
-
-
-STUDY = "study"  # hours long, and so not among 'all'
 
 
 def list_items(name: str = "all") -> list[str]:
@@ -87,7 +83,7 @@ def reproduce(options: Options, console: Console) -> Path:
 
 def _find(name: str) -> list[Item]:
     if name == "all":
-        return [item for item in ITEMS.values() if item.name != STUDY]
+        return [item for item in ITEMS.values() if item.name != STUDY]  # hours long
     if name not in ITEMS:
         near = nearest(name.lower(), ["all", *ITEMS])
         raise UserError(f"no item {name!r}{near}; --list shows them: all, {', '.join(ITEMS)}")
@@ -113,7 +109,7 @@ def _new_plan(records: Records, options: Options) -> Plan:
     if not options.data:
         raise UserError("--data needs a value: a source of texts, or several")
     if options.name == STUDY:
-        datasets = prepare_study(options.data, work, size.texts)
+        datasets = study.prepare_study(options.data, work, size.texts)
     else:
         limits = size.texts, size.test_texts
         datasets = [prepare_source(text, work, *limits) for text in options.data]

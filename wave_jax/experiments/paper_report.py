@@ -20,6 +20,7 @@ from wave_jax.models.config import sizes
 
 CONTENT = tomllib.loads((Path(__file__).parent / "report.toml").read_text("utf-8"))
 LABELS: dict[str, str] = CONTENT["labels"]
+STUDY = "study"  # the item that is not of the papers
 
 # Okabe and Ito's palette, from dark to light, which survives colour blindness and greyscale; line
 # style and marker differ too.
@@ -93,7 +94,7 @@ def write_report(plan: Plan, items: Sequence[Item], records: Sequence[Record]) -
     """Writes report.md and figures/ of items, those without records too; sums `records` up."""
     folder = plan.records.folder
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    papers = any(item.name != "study" for item in items)  # which says by itself what it trains
+    papers = any(item.name != STUDY for item in items)  # which says by itself what it trains
     general = _deviations(plan, CONTENT["general"]) if papers else ()
     lines = [_head(plan, records), *(f"- {line}" for line in general)]
     for item in items:

@@ -80,7 +80,8 @@ def prepare_source(
     path = user_path(source)
     if not source.startswith((TFDS, HUB)):  # the name of '.' and '..' too
         source = os.path.basename(os.path.abspath(path)) or source
-    name = paper_name(source) or paper_name(path.resolve().parent.name) or source
+    beside = path.resolve().parent.name if path.is_file() else ""  # imdb/train.parquet
+    name = paper_name(source) or paper_name(beside) or source
     return PreparedSource(
         name=name + note,
         source=source,

@@ -11,7 +11,13 @@ from typing import Any
 from wave_jax.experiments import resources
 from wave_jax.experiments.paper_report import CONTENT, Section, label, spread
 from wave_jax.experiments.plan import Found, Jobs, Plan, Record
-from wave_jax.experiments.training_runs import best_runs, rate_trials, runs, training
+from wave_jax.experiments.training_runs import (
+    BERT_RATE_FROM_SCRATCH,
+    best_runs,
+    rate_trials,
+    runs,
+    training,
+)
 
 _PAPERS = CONTENT["papers"]
 _MODELS_1 = ("interference", "modulation", "transformer")
@@ -53,7 +59,7 @@ def table2_jobs(plan: Plan) -> Jobs:
 def draw_table2(plan: Plan, found: Found) -> Section:
     tables = []
     settings = dict.fromkeys(_MODELS_2, "paper's rate")
-    settings["bert"] = "paper's rate" if plan.pretrained else "rate 0.0003"
+    settings["bert"] = "paper's rate" if plan.pretrained else f"rate {BERT_RATE_FROM_SCRATCH:g}"
     for data in plan.datasets:
         of_data = {(n, setting): found.get((data.name, n), []) for n, setting in settings.items()}
         measured = {key: records for key, records in of_data.items() if records}

@@ -31,7 +31,7 @@ from wave_jax.training.state import Params
 from wave_jax.training.task import Task
 
 _BERT_RATE = 2e-5  # of the papers, for fine-tuning
-_BERT_RATE_FROM_SCRATCH = 3e-4  # a random BERT learns next to nothing at 2e-5
+BERT_RATE_FROM_SCRATCH = 3e-4  # a random BERT learns next to nothing at 2e-5
 _MEAN_FACTOR = 10  # a mean has no layer between table and classifier and takes larger steps
 _RESULTS = (
     "steps", "best_step", "validation_accuracy", "test_accuracy", "test_loss", "test_examples",
@@ -67,7 +67,7 @@ def training(
     folder, label = plan.pretrained if plan.pretrained and wanted else (None, None)
     usual: dict[str, Any] = {"epochs": scale.epochs}
     if name == "bert":
-        rate = _BERT_RATE if label else _BERT_RATE_FROM_SCRATCH
+        rate = _BERT_RATE if label else BERT_RATE_FROM_SCRATCH
         usual |= {"batch_size": 32, "learning_rate": rate}
     sizes: dict[str, Any] = {"max_length": scale.max_length, "vocab_size": scale.vocab_size}
     model = replace(model_config(name, scale), pretrained=folder, **changes or {})

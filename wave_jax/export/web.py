@@ -145,9 +145,8 @@ def _tokens_to_keep(classifier: Classifier, learned_from: Sequence[str]) -> np.n
     """Returns which tokens have something learned, bool [vocabulary]; special ones are kept too."""
     tokenizer = classifier.tokenizer
     kept = np.full(tokenizer.vocab_size, not learned_from)
-    kept[getattr(tokenizer, "pieces", tokenizer.vocab_size) :] = (
-        True  # n-grams: two texts have each
-    )
+    # Every n-gram: two texts or more have each.
+    kept[getattr(tokenizer, "pieces", tokenizer.vocab_size) :] = True
     kept[[tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id]] = True
     kept[tokenizer.encode(learned_from, classifier.max_length).ids] = True
     return kept

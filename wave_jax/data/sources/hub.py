@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from wave_jax.data.config import HUB
 from wave_jax.data.files import read_source
 from wave_jax.data.formats import FORMATS
 from wave_jax.data.layouts import CLASSES, LABELS, find_layout
@@ -17,7 +18,6 @@ from wave_jax.data.streams import COMPRESSED
 from wave_jax.data.table import ColumnSpec, Table
 from wave_jax.errors import UserError, one_line
 
-HUB = "hf:"
 _MODEL_FILES = ["*.json", "*.safetensors", "*.npz"]
 _ENDINGS = [f"{suffix}{end}" for suffix in (*FORMATS, ".txt") for end in ("", *COMPRESSED)]
 

@@ -50,6 +50,13 @@ def test_a_sample_is_the_same_every_time(tmp_path: Path, texts: Path) -> None:
     assert again.fingerprint == first.fingerprint, "the copy is the same source"
 
 
+def test_the_test_file_and_the_groups_are_kept_without_paths(tmp_path: Path, texts: Path) -> None:
+    data = prepare_source(f"{texts},test={texts},group=text", tmp_path / "work")
+    assert data.source + data.options == "plain.csv,test=plain.csv,group=text"
+    assert data.about()["options"] == data.options, "the report's command names them"
+    assert prepare_source(str(texts), tmp_path / "work").options == ""
+
+
 def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path, texts: Path) -> None:
     (tmp_path / "work").write_text("mine")
     with pytest.raises(UserError, match="cannot be written: Not a directory"):

@@ -34,6 +34,7 @@ def fabricated(plan, job):
     good = 0.9 if job.config.get("train", {}).get("learning_rate") == 3e-3 else 0.7
     answers = rng.random(NEWS.test) < good
     measured = {"magnitude_share": 0.25, "mean_abs_d_magnitude": 1e-3, "mean_abs_d_phase": 1e-4}
+    measured |= {f"coupling/{job.config.get('model', {}).get('op')}": 0.4}
     row = {"split": "probe", "gradient_norm/cls": 0.5}
     row |= {f"layer_0/{name}": value for name, value in measured.items()}
     result = {
@@ -65,8 +66,9 @@ def test_runs_follow_their_trials_and_the_report_has_every_part(tmp_path):
     every = listed(plan)
     chosen = [job for key, job in every.items() if key not in trials]
     assert {job.config["train"]["learning_rate"] for job in chosen} == {3e-3}
-    assert {job.seed for job in chosen} == {0, 1}  # one path alone has no trials of its own
-    write_report(plan, [ITEMS["study"]], plan.found(every.values()))
+    assert {job.seed for job in chosen} == {0, 1}  # 0 on shuffled texts, without trials
+    sets = (replace(NEWS, options=",test=dev.csv"), *SETS[1:])
+    write_report(replace(plan, datasets=sets), [ITEMS["study"]], plan.found(every.values()))
     report = (tmp_path / "report.md").read_text()
     for title in (
         "norm pooling",
@@ -79,6 +81,8 @@ def test_runs_follow_their_trials_and_the_report_has_every_part(tmp_path):
     for picture in ("pooling", "transformer", "backpropagation"):
         assert (tmp_path / "figures" / f"study-{picture}.png").is_file()
     assert "missing" not in report
+    assert "study --data ag_news_csv,test=dev.csv ag_news_csv --scale" in report
+    assert "| modulation, cls | share of coupling between tokens | 0.4 | 0.4 |" in report
     rows = "80.00 ± 0.00 | 70.00 ± 0.00 | 60.00 ± 0.00 | 50.00 ± 0.00"
     assert f"| cls | {rows} |" in report, "in the order of the table's head"
     assert re.search(r"\| TF-IDF \+ LR \| \d+\.\d\d \| [+-]\d+\.\d\d \[[^|]*\|", report)

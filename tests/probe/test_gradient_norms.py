@@ -9,6 +9,7 @@ import pytest
 
 from tests.probe.networks import IDS, LABELS, MASK, QUICK, Bag, network
 from wave_jax import probe
+from wave_jax.probe import model_api
 
 
 def mean_loss(model, params, embeddings):
@@ -83,3 +84,12 @@ def test_the_summary_has_the_numbers_of_the_probe():
     rows = np.concatenate([np.abs(both[0].d_magnitude)[MASK], np.abs(both[1].d_magnitude)[:, 0]])
     found_mean = float(found["layer_0/mean_abs_d_magnitude"])
     assert found_mean == pytest.approx(np.mean(rows) / texts, rel=1e-4)
+    # The share of the Jacobian's squares off the diagonal, of the first layer's own scopes.
+    segments = model_api.variant_segments(model, IDS, MASK)
+    for op in gradients.layers[0].superposed:
+        real, imag = probe.coupling(*(v.tokens for v in both), op, segment_ids=segments)
+        squares = np.square(np.stack([real, imag]))
+        between = squares.sum() - np.trace(squares, axis1=-2, axis2=-1).sum()
+        share = float(found[f"layer_0/coupling/{op}"])
+        assert share == pytest.approx(between / squares.sum(), rel=1e-4)
+        assert 0 < share < 1

@@ -38,7 +38,7 @@ def largest(folder):
     return max(folder.rglob("d/*"), key=lambda path: path.stat().st_size)
 
 
-@pytest.mark.parametrize("table_optimizer", ["rows", "dense"])
+@pytest.mark.parametrize("table_optimizer", ["rows", "dense", "frozen"])
 def test_what_is_saved_comes_back(tmp_path, table_optimizer):
     task = make_task(table_optimizer=table_optimizer)
     state, sums = task.new_state(), empty_metrics()

@@ -58,6 +58,29 @@ def test_a_model_without_rows_trains():
     assert sums.means()["accuracy"] > 0.8
 
 
+@pytest.mark.parametrize("model", [{}, FNET], ids=["rows", "ids"])
+def test_a_frozen_table_is_no_part_of_the_optimization(model):
+    task = make_task(model=small_model(**model), table_optimizer="frozen", weight_decay=0.1)
+    batch, before = Texts(16, 16).batch(0), task.new_state()
+    sizes = [leaf.size for leaf in jax.tree.leaves(before.opt_state)]
+    table = before.params["embed"]["embedding"]
+    assert table.size not in sizes  # no moments
+    kept, others = np.array(table), np.array(before.params["classifier"]["kernel"])
+    params, sums = steps(task, [batch])
+    np.testing.assert_array_equal(params["embed"]["embedding"], kept)
+    assert np.abs(params["classifier"]["kernel"] - others).max() > 1e-3
+
+    def loss(rest):
+        given = before_params | rest
+        logits = task.model.apply({"params": given}, batch.distinct[batch.inverse], batch.mask)
+        return -jnp.mean(jax.nn.log_softmax(logits)[jnp.arange(16), batch.labels])
+
+    before_params = task.new_state().params
+    rest = {name: leaf for name, leaf in before_params.items() if name != "embed"}
+    norm = float(optax.tree.norm(jax.grad(loss)(rest)))  # what is clipped is without the table
+    assert float(sums.means()["grad_norm"]) == pytest.approx(norm, rel=1e-5)
+
+
 def test_the_step_is_adamw_on_the_clipped_gradient():
     batch, task = full_batch(), make_task(model=small_model(), clip_norm=0.1, weight_decay=0.2)
     before = jax.device_get(task.new_state().params)

@@ -168,7 +168,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _command(plan: Plan, item: Item) -> str:
-    sources = shlex.join(dict.fromkeys(data.source for data in plan.datasets))
+    sources = shlex.join(dict.fromkeys(data.source + data.options for data in plan.datasets))
     given = f" --pretrained {plan.pretrained.label.split()[0]}" if plan.pretrained else ""
     return (
         f"python -m wave_jax reproduce {item.name} --data {sources} --scale {plan.scale.name} "

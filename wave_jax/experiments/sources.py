@@ -41,6 +41,7 @@ class PreparedSource:
     classes: int
     majority: float  # share of the test texts in the most frequent class
     sentences: bool  # whether any training text has an end of a sentence
+    options: str = ""  # what followed the source in `--data`, without paths: ",test=dev.csv"
     folder: str = ""  # where the texts are; '' when only drawing
 
     @property
@@ -92,6 +93,7 @@ def prepare_source(
         classes=len(dataset.label_names),
         majority=float(np.bincount(dataset.test.labels).max() / len(dataset.test)),
         sentences=any(end in text for text in dataset.train.texts for end in ".!?"),
+        options="".join(f",{key}={os.path.basename(value)}" for key, value in given.items()),
         folder=str(folder),
     )
 

@@ -179,16 +179,12 @@ def _tfidf(data: PreparedSource) -> dict[str, Any]:
 
 
 def _path_jobs(plan: Plan, data: PreparedSource) -> Jobs:
-    """Trains by one path at the rate that is best for both."""
+    """Trains by both paths, or by one alone, each at its own best rate."""
     jobs: Jobs = {}
-    for pooling in TEXT_POOLINGS:
-        whole = Contender("modulation", changed(RECIPE, model={"pooling": pooling}))
-        jobs |= _tuned(plan, ("paths", data.name, pooling, "both"), data, whole)
-        if rate := best_rate(plan, data, whole):
-            for path in PATHS[1:]:
-                each = whole._replace(config=changed(whole.config, model={"gradient": path}))
-                key = ("paths", data.name, pooling, path, "runs")
-                jobs[key] = _runs(plan, data, each, rate)
+    for pooling, path in itertools.product(TEXT_POOLINGS, PATHS):
+        config = changed(RECIPE, model={"pooling": pooling, "gradient": path})
+        key = ("paths", data.name, pooling, path)
+        jobs |= _tuned(plan, key, data, Contender("modulation", config))
     return jobs
 
 

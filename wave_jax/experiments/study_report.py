@@ -137,7 +137,10 @@ def _paths(found: Found, data: str) -> Rows:
     for pooling in study.TEXT_POOLINGS:
         both, *_ = keys = [("paths", data, pooling, path, "runs") for path in study.PATHS]
         for key in keys:
-            yield [f"{pooling}, {key[3]}", *_cells(found, key, both)]
+            row = [f"{pooling}, {key[3]}", *_cells(found, key, both)]
+            if key in found:
+                row[1] += f", {found[key][0]['config']['train']['learning_rate']:g}"
+            yield row
 
 
 def _phases(found: Found, data: str) -> Rows:
@@ -201,6 +204,8 @@ def _probes(found: Found) -> dict[Key, dict[str, np.ndarray]]:
 def _gradients(found: Found) -> Rows:
     for (op, pooling), probes in _probes(found).items():
         shown = {f"layer_0/{name}": label for name, label in _MEASURES.items()}
+        coupling = f"layer_0/coupling/{op}"
+        shown |= {coupling: "share of coupling between tokens"} if coupling in probes else {}
         shown |= {n: f"gradient norm at {n[14:]}" for n in probes if n.startswith("gradient_norm/")}
         for name, label in shown.items():
             last = probes[name][-max(1, len(probes[name]) // 10) :].mean()

@@ -13,9 +13,10 @@ from jaxtyping import Array
 
 from wave_jax import ops
 from wave_jax.errors import UserError
-from wave_jax.ops.superposition import Scope
+from wave_jax.ops.superposition import Scope, SegmentPair
 from wave_jax.ops.waves import wave_parts
 from wave_jax.probe import model_api
+from wave_jax.probe.coupling import coupling
 from wave_jax.probe.model_api import Ids, Labels, Logits, Mask, Model, Params, Scalar, Tokens
 from wave_jax.probe.paths import magnitude_share, polar_gradient
 
@@ -164,16 +165,33 @@ def summarize(
     Returns:
       'loss'; 'gradient_norm/<place>' for 'cls', 'input' and each top-level group of parameters, see
       `gradient_norms`; for each layer 'layer_<i>/mean_abs_d_magnitude' and '.../mean_abs_d_phase'
-      (over real tokens, dimensions and both variants) and 'layer_<i>/magnitude_share'.
+      (over real tokens, dimensions and both variants), 'layer_<i>/magnitude_share', and
+      'layer_<i>/coupling/<op>', the share of `coupling`'s squares that stands between two tokens.
     """
     real = model_api.real_tokens(ids, mask)
     gradients = wave_gradients(model, params, ids, labels, mask=real, scalar=_mean_loss)
     norms = gradient_norms(model, params, ids, labels, mask=real)
     found = {"loss": gradients.loss}
     found |= {f"gradient_norm/{name}": x for name, x in norms.items() if "/" not in name}
+    segments = model_api.variant_segments(model, ids, real)
     for index, layer in enumerate(gradients.layers):
-        found |= {f"layer_{index}/{name}": x for name, x in _layer_summary(layer, real).items()}
+        numbers = _layer_summary(layer, real)
+        for op, parts in couplings(layer, real, segments).items():
+            squares = jnp.square(jnp.stack(parts))
+            own = jnp.sum(jnp.diagonal(squares, axis1=-2, axis2=-1))
+            numbers[f"coupling/{op}"] = 1 - own / jnp.sum(squares)
+        found |= {f"layer_{index}/{name}": x for name, x in numbers.items()}
     return found
+
+
+def couplings(
+    layer: LayerGradients, mask: Mask, segments: SegmentPair
+) -> dict[str, tuple[Array, Array]]:
+    """Returns `coupling` of a layer's variants, for each operation in use."""
+    whole = mask if segments[0] is segments[1] is None else None
+    first, second = (variant.tokens for variant in layer.variants)
+    couple: Any = partial(coupling, first, second, mask=whole, segment_ids=segments)
+    return {op: couple(op) for op in layer.superposed}
 
 
 def _perturbations(model: Model, params: Params, *inputs: Array) -> dict[str, Any]:

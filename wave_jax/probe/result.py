@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import jax.numpy as jnp
@@ -14,8 +13,7 @@ from jaxtyping import Array, Float
 
 from wave_jax.probe import model_api
 from wave_jax.probe.attribution import IntegratedGradients, integrated_gradients
-from wave_jax.probe.coupling import coupling
-from wave_jax.probe.gradients import LayerGradients, WaveGradients, wave_gradients
+from wave_jax.probe.gradients import LayerGradients, WaveGradients, couplings, wave_gradients
 from wave_jax.probe.model_api import Ids, Labels, Mask, Model, Params, Scalar
 from wave_jax.probe.paths import magnitude_share
 
@@ -54,13 +52,8 @@ def probe_batch(
     )
     products = jnp.sum(gradients.embedding * model_api.embed(model, params, ids), axis=-1)
     segments = model_api.variant_segments(model, ids, real)
-    whole = real if segments[0] is segments[1] is None else None
-    couple: Any = partial(coupling, mask=whole, segment_ids=segments)
-    couplings = tuple(
-        {op: couple(*(variant.tokens for variant in layer.variants), op) for op in layer.superposed}
-        for layer in gradients.layers
-    )
-    return ProbeResult(gradients, products, integrated, couplings)
+    coupled = tuple(couplings(layer, real, segments) for layer in gradients.layers)
+    return ProbeResult(gradients, products, integrated, coupled)
 
 
 _SILENT = (

@@ -60,6 +60,14 @@ def join_table(rest: Params, table: jax.Array) -> Params:
     return rest | {"embed": rest.get("embed", {}) | {"embedding": table}}
 
 
+def freeze_table(params: Params) -> Params:
+    """Returns the parameters, without gradient through the table, if that is among them."""
+    if "embedding" not in params.get("embed", {}):
+        return params
+    rest, table = split_table(params)
+    return join_table(rest, jax.lax.stop_gradient(table))
+
+
 def parameter_counts(params: Params, vocab_size: int) -> tuple[int, int]:
     """Returns the numbers of parameters with and without the table, padding rows excluded."""
     rest, table = split_table(params)

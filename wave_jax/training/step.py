@@ -17,7 +17,7 @@ from jax.sharding import PartitionSpec as P
 from wave_jax.training.config import TrainConfig
 from wave_jax.training.metrics import MetricSums, add_step, classification_sums, group_bits
 from wave_jax.training.sparse_adamw import put_rows, read_rows
-from wave_jax.training.state import Params, State, join_table, split_table
+from wave_jax.training.state import Params, State, freeze_table, join_table, split_table
 
 
 class _Rows(NamedTuple):
@@ -37,8 +37,9 @@ class TrainStep:
     losses are without them. The step's randomness is fold_in(root, step).
     Models with `logits_from_rows` get the table's gradient as one row per distinct id; others get
     ids and a dense gradient. Where `state.table` is given, `update_rows` updates the table, as in
-    `sparse_adamw` with its constants bound, and `optimizer` all else. The norm over all parameters
-    together is clipped to `config.clip_norm`; 0 for no clipping.
+    `sparse_adamw` with its constants bound, and `optimizer` all else. The norm over all
+    parameters together (a frozen table has no gradient) is clipped to `config.clip_norm`; 0 for no
+    clipping.
     """
 
     model: nn.Module
@@ -91,6 +92,8 @@ class TrainStep:
 
         def mean_loss(variables: tuple[Params, Any]) -> tuple[jax.Array, Any]:
             params, values = variables
+            if self.config.table_optimizer == "frozen":
+                params, values = freeze_table(params), jax.lax.stop_gradient(values)
             if rows is None:
                 method, ids = "__call__", [batch.distinct[batch.inverse]]
             else:

@@ -64,7 +64,7 @@ class Task:
         adamw = optax.adamw(self.schedule, **self._constants, eps=EPSILON, mask=decay_mask)
         if self.config.table_optimizer != "frozen":
             return adamw
-        return optax.chain(adamw, optax.masked(optax.set_to_zero(), table_mask))
+        return optax.partition({True: optax.set_to_zero(), False: adamw}, table_mask)
 
     @property
     def _constants(self) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def make_schedule(
 def table_mask(params: Any) -> Any:
     """Returns a tree of bools: True at the embedding table."""
     return jax.tree_util.tree_map_with_path(
-        lambda path, _: getattr(path[0], "key", None) == "embed", params
+        lambda path, _: [getattr(k, "key", None) for k in path] == ["embed", "embedding"], params
     )
 
 

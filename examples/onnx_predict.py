@@ -115,6 +115,8 @@ def main() -> None:
     """Prints label and probabilities of each text, as `python -m wave_jax predict` does."""
     if len(sys.argv) < 3:
         sys.exit("usage: python onnx_predict.py FOLDER TEXT [TEXT ...]")
+    if not Path(sys.argv[1], "model.onnx").is_file():
+        sys.exit(f"{sys.argv[1]} holds no model.onnx: expected what `export --format onnx` wrote")
     predictor = Predictor(sys.argv[1])
     for logits in predictor.logits(sys.argv[2:]).astype(np.float64):
         shares = np.exp(logits - logits.max())

@@ -45,3 +45,8 @@ def test_onnx_predict(tmp_path: Path) -> None:
         assert row["label"] == expected.label
         for name in MARKUP:
             assert abs(row["probabilities"][name] - expected.probabilities[name]) < 1e-5
+    (tmp_path / "out" / "model.onnx").unlink()
+    done = subprocess.run(start, capture_output=True, cwd=tmp_path, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{tmp_path / 'out'} holds no model.onnx: expected what")
+    assert done.stderr.count("\n") == 1

@@ -43,7 +43,11 @@ def test_a_folder_for_the_hub(
     assert first.startswith(f"Written: {tmp_path / 'again'} (")
     assert second.startswith("checked on 48 test texts: logits equal to the bit")
     assert second.endswith("after")
-    assert '"test_accuracy": ' in (hub / "README.md").read_text("utf-8")
+    card = (hub / "README.md").read_text("utf-8")
+    assert '"test_accuracy": ' in card
+    done = command("export", hub, tmp_path / "third", "--format", "hub")
+    assert done.status == 0
+    assert (tmp_path / "third" / "README.md").read_text("utf-8") == card, "data and results stay"
 
 
 def test_a_quantised_table_labels_alike(trained: tuple[Path, Done], command: Command) -> None:
@@ -63,6 +67,10 @@ def test_onnx(hub: Path, command: Command, tmp_path: Path) -> None:
     # an exported model finds the texts of its training no more
     assert "checked on 200 texts of random tokens (" in done.out
     assert (tmp_path / "out" / "model.onnx").is_file()
+    done = command("predict", tmp_path / "out", stdin=WORDS)
+    assert_refused(done, "is an exported model without model.safetensors: expected a run")
+    done = command("predict", tmp_path / "out" / "model.onnx", stdin=WORDS)
+    assert_refused(done, "model.onnx is a file: expected the workdir of a training run")
 
 
 def test_what_cannot_be_exported(

@@ -17,7 +17,7 @@ from tests.inference.test_classifier import PROSE, _classifier, _texts
 from wave_jax.data.config import DataConfig
 from wave_jax.data.ngrams import NgramTokenizer
 from wave_jax.errors import UserError
-from wave_jax.export.hub import write_hub
+from wave_jax.export.hub import read_results, write_hub
 from wave_jax.inference import Classifier
 from wave_jax.models import ModelConfig, build_model
 from wave_jax.training.config import Config
@@ -62,7 +62,7 @@ def classifier() -> Classifier:
 @pytest.fixture(scope="module")
 def exported(classifier: Classifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hub") / "model"
-    write_hub(classifier, folder, {"test_accuracy": 0.75, "test_examples": 4})
+    write_hub(classifier, folder, {"data": "sea.csv", "test_accuracy": 0.75, "test_examples": 4})
     return folder
 
 
@@ -93,6 +93,30 @@ def test_from_the_cache_of_the_hub(
         wave_jax.load("hf:owner/other")
     with pytest.raises(UserError, match="^hf:a/b/c cannot be downloaded"):
         wave_jax.load("hf:a/b/c")
+    assert wave_jax.load(f"hf:owner/sea@{commit}").labels == MARKUP
+    with pytest.raises(UserError, match="^hf:owner/sea@v2 is not in"):
+        wave_jax.load("hf:owner/sea@v2")
+
+
+def test_nothing_but_its_configuration_is_fetched_of_another_model(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def fetch(name: str, *, revision: str | None, allow_patterns: list[str]) -> str:
+        asked.append((name, revision, allow_patterns))
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    with pytest.raises(UserError, match="type is 'llama', expected 'wave_jax'"):
+        wave_jax.load("hf:owner/llama@v2")
+    assert asked == [("owner/llama", "v2", ["config.json"])]
+    shutil.copytree(exported, tmp_path, dirs_exist_ok=True)
+    wave_jax.load("hf:owner/sea")
+    assert {file.name for file in exported.iterdir()} - {*asked[-1][2]} == {
+        "README.md", "tokenizer_config.json"
+    }  # fmt: skip
 
 
 def test_no_private_path_is_published(exported: Path) -> None:
@@ -126,8 +150,16 @@ def test_transformers_gives_the_ids_of_the_pieces(exported: Path, classifier: Cl
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"wave_jax": {"format": 2}}, "is 'wave_jax', format 2; this wave_jax reads .*format 1"),
-        ({"model_type": "bert"}, "the model's type is 'bert', format 1; this wave_jax reads"),
+        ({"wave_jax": {"format": 1}}, "lacks the part 'wave_jax' with its 'config': copy it again"),
+        (
+            {"wave_jax": {"format": 2, "version": "9.1", "config": {}}},
+            r"has format 2, expected 1 \(by wave_jax 9.1; this is 0",
+        ),
+        (
+            {"wave_jax": {"format": 1, "version": "9.1", "config": {"model": {"spin": 1}}}},
+            r"unknown field model.spin.* \(by wave_jax 9.1; this is 0",
+        ),
+        ({"model_type": "bert"}, "the model's type is 'bert', expected 'wave_jax'"),
         ({"id2label": {"0": "a", "1": "a", "2": "b"}}, "id2label must name the classes"),
         ({"id2label": {"0": "a", "2": "b"}}, "id2label must name the classes"),
         ({"id2label": {"0": "a", "1": "b"}}, "classifier/.* is .*does not belong"),
@@ -147,7 +179,7 @@ def test_a_truncated_file_of_weights(copy: Path) -> None:
     with pytest.raises(UserError, match="is not a whole safetensors file: .*; copy it again"):
         wave_jax.load(copy)
     weights.unlink()
-    with pytest.raises(UserError, match="holds no checkpoint"):
+    with pytest.raises(UserError, match="exported model without model.safetensors: expected a run"):
         wave_jax.load(copy)
 
 
@@ -166,3 +198,13 @@ def test_any_kind_of_network_and_a_limit_of_ones_own(tmp_path: Path) -> None:
     card = (tmp_path / "mean" / "README.md").read_text("utf-8")
     assert '"seed": 5' in card
     assert "model-index" not in card
+
+
+def test_names_of_data_are_published_without_paths(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "summary.json").write_text('{"test_accuracy": 0.5, "test_macro_f1": null}')
+    for source, name in [
+        ("/home/me/sea.csv", "sea.csv"), ("hf:owner/sea", "hf:owner/sea"), ("tfds:sea", "tfds:sea"),
+    ]:  # fmt: skip
+        config = Config(data=DataConfig(source=source))
+        assert read_results(tmp_path, config) == {"data": name, "test_accuracy": 0.5}

@@ -14,10 +14,12 @@ from rich.console import Console
 from wave_jax.data.config import DataConfig
 from wave_jax.data.dataset import load_dataset
 from wave_jax.errors import UserError
+from wave_jax.export.hub import write_hub
 from wave_jax.inference import load
 from wave_jax.models.config import ModelConfig
 from wave_jax.runs.checkpoints import restore_params
 from wave_jax.runs.files import load_tokenizer
+from wave_jax.runs.initial import read_origin, save_initial
 from wave_jax.runs.inputs import count_learned
 from wave_jax.runs.job import train
 from wave_jax.training.config import Config, TrainConfig
@@ -98,6 +100,19 @@ def test_the_vocabulary_is_that_of_the_other_run(origin, onward):
     assert one.fingerprint == two.fingerprint
     before, after = (load(each[0]).logits("wave tide salt boat") for each in (origin, onward))
     np.testing.assert_allclose(after[1:], before, rtol=0, atol=1e-6)
+
+
+def test_an_exported_model_is_as_good_as_its_run(origin, tmp_path):
+    first, config = origin
+    write_hub(load(first, fold=False), tmp_path / "hub", {})
+    for name, place in (("run", first), ("model", tmp_path / "hub")):
+        learning = dataclasses.replace(config.train, init_from=str(place))
+        onward = dataclasses.replace(config, train=learning)
+        assert read_origin(onward).fingerprint == load_tokenizer(first, config.data).fingerprint
+        (tmp_path / name).mkdir()
+        save_initial(onward, ["land", "sea"], tmp_path / name)
+    one, two = (tmp_path / name / "initial.safetensors" for name in ("run", "model"))
+    assert one.read_bytes() == two.read_bytes()
 
 
 def test_it_resumes_and_refits_where_the_other_run_has_gone(onward, tmp_path):

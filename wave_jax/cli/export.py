@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,8 @@ from wave_jax.errors import UserError, shorten
 from wave_jax.export.files import Logits, compare, new_output
 from wave_jax.inference import Classifier, load
 from wave_jax.inference.lookup_table import Kept
-from wave_jax.runs.workdir import SUMMARY_FILE, check_paths, check_unchanged, with_snapshot
+from wave_jax.runs.files import load_config
+from wave_jax.runs.workdir import check_paths, check_unchanged, with_snapshot
 from wave_jax.training.compilation import enable_compilation_cache
 
 _DESCRIPTION = """Writes a trained network in a format that others read, and checks it on its texts.
@@ -39,7 +39,7 @@ class Options:
     """What to export, and how."""
 
     workdir: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
-    """Folder of a trained run, or of a model that --format hub wrote (or hf:OWNER/NAME)."""
+    """Folder of a trained run or of what --format hub wrote, also hf:OWNER/NAME[@REVISION]."""
     out: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """Folder or page to write; it must not exist yet."""
     format: Literal["hub", "onnx", "web"]
@@ -58,7 +58,7 @@ def main(argv: Sequence[str], *, prog: str) -> None:
         raise UserError("--table is for --format onnx: hub keeps float32, web int8")
     enable_compilation_cache()
     with new_output(out := Path(options.out)) as part:
-        folder = locate(options.workdir)
+        folder = locate(options.workdir, check=load_config)
         classifier = load(folder, fold=options.format == "hub" and "auto")
         dataset, why = _own_texts(folder, classifier)
         logits = _write(options, classifier, dataset, folder, part)
@@ -81,11 +81,9 @@ def _write(
 
         return write_onnx(classifier, part, options.table or "float32")
     if options.format == "hub":
-        from wave_jax.export.hub import write_hub
+        from wave_jax.export.hub import read_results, write_hub
 
-        path = folder / SUMMARY_FILE
-        summary = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-        return write_hub(classifier, part, summary).logits
+        return write_hub(classifier, part, read_results(folder, classifier.config)).logits
     from wave_jax.export.web import write_web
 
     learned, tests = list[str](), list[str]()

@@ -72,7 +72,7 @@ class Options(TextOptions):
 def main(argv: Sequence[str], *, prog: str) -> None:
     """Writes the predictions."""
     options = parse(Options(tyro.MISSING), argv, prog, _DESCRIPTION, "--input")
-    options = replace(options, workdir=str(locate(options.workdir)))
+    options = replace(options, workdir=str(locate(options.workdir, check=load_config)))
     options.check(*(["--id-column"] if options.id_column is not None else []))
     if options.text and options.input is not None:
         raise UserError("--text and --input exclude each other: give the texts one way")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -45,8 +45,11 @@ def new_output(out: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def write_meaning(folder: Path, classifier: Classifier) -> None:
-    """Writes config.json, without paths, which are private, and the tokenizer with its options."""
+def write_meaning(folder: Path, classifier: Classifier, results: Mapping[str, Any]) -> None:
+    """Writes config.json, without paths, which are private, and the tokenizer with its options.
+
+    `results` are what a model card says of data and accuracy.
+    """
     config, labels = classifier.config, classifier.labels
     places: Any = dict.fromkeys(("test", "vocab", "cache_dir", "tfds_dir", "tfds_manual_dir"))
     config = replace(
@@ -62,7 +65,7 @@ def write_meaning(folder: Path, classifier: Classifier) -> None:
         "model_type": MODEL_TYPE,
         "id2label": dict(enumerate(labels)),
         "label2id": {name: index for index, name in enumerate(labels)},
-        MODEL_TYPE: own,
+        MODEL_TYPE: own | {"results": dict(results)},
     }
     options = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep")} | {
         "tokenizer_class": "PreTrainedTokenizerFast",

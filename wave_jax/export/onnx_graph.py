@@ -80,7 +80,7 @@ def write_onnx(classifier: Classifier, folder: Path, kept: Kept = "float32") -> 
         raise UserError(f"the table has {size / 1e9:.1f} GB, an ONNX file at most 2: {way}")
     onnx.checker.check_model(model, full_check=True)
     folder.mkdir()
-    write_meaning(folder, classifier)
+    write_meaning(folder, classifier, {})
     (folder / FILE).write_bytes(model.SerializeToString())
     session = onnxruntime.InferenceSession(folder / FILE, providers=["CPUExecutionProvider"])
 

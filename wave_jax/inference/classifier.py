@@ -19,11 +19,9 @@ from wave_jax.data.tokenizer import Tokens, WordPiece
 from wave_jax.errors import UserError
 from wave_jax.inference.lookup_table import Kept, LookupTable, supports, table_bytes, without_table
 from wave_jax.models import build_model, sizes, table_rows
-from wave_jax.models.weights import WEIGHTS, load_weights
 from wave_jax.probe.result import Of, TextProbe
-from wave_jax.runs.checkpoints import restore_params
 from wave_jax.runs.files import load_config, load_labels, load_tokenizer
-from wave_jax.runs.workdir import final_folder
+from wave_jax.runs.workdir import final_params
 from wave_jax.training.compilation import matmul_precision
 from wave_jax.training.config import Config
 from wave_jax.training.prefetch import prefetch
@@ -199,7 +197,8 @@ def load(
 
     Args:
       workdir: the folder that training or export wrote, or 'hf:OWNER/NAME', a model on Hugging
-        Face's hub, or in its cache where there is no network. Nothing of it is executed.
+        Face's hub, or in its cache where there is no network, with '@COMMIT' (or a tag) after it
+        for one version. Nothing of it is executed.
       checkpoint: that of the best validation result, or the last one; the same after a refit.
       refit: whether a refit's parameters are taken, where there are any.
       max_length: tokens of a text that are read; by default as many as in training.
@@ -212,14 +211,11 @@ def load(
     Raises:
       UserError: the folder is not a run, has no checkpoint yet, or its files do not match.
     """
-    folder = locate(workdir)
+    folder = locate(workdir, check=load_config)
     config = load_config(folder)
     tokenizer = load_tokenizer(folder, config.data)
     labels = load_labels(folder)
-    if (folder / WEIGHTS).is_file():
-        params = load_weights(folder / WEIGHTS)
-    else:
-        params, _ = restore_params(final_folder(folder) if refit else folder, checkpoint)
+    params = final_params(folder, checkpoint, refit=refit)
     longest = config.data.max_length
     model = build_model(
         config.model,

@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args, get_origin
 import dacite
 import numpy as np
 
+from wave_jax import __version__
 from wave_jax.data.config import DataConfig
 from wave_jax.data.files import LABELS, read_labels
 from wave_jax.data.ngrams import NgramTokenizer
@@ -49,7 +50,17 @@ def load_config(workdir: Path) -> Config:
     """Returns the configuration in `workdir/config.json`; UserError if there is none that fits."""
     path = Path(workdir) / CONFIG_FILE
     values = _read_json(path)
-    return config_from_dict(_exported(values, path).get("config", values), str(path))
+    if not (own := _exported(values, path)):
+        return config_from_dict(values, str(path))
+    try:
+        return config_from_dict(own["config"], str(path))
+    except UserError as error:
+        raise UserError(f"{error} (by {_versions(own)})") from None
+
+
+def exported(folder: Path) -> dict[str, Any]:
+    """Returns config.json's part on an exported model: config, version, results; {} for a run."""
+    return _exported(_read_json(path := folder / CONFIG_FILE), path)
 
 
 def config_from_dict(values: Any, where: str = CONFIG_FILE) -> Config:
@@ -105,8 +116,8 @@ def load_tokenizer(folder: Path, data: DataConfig) -> WordPiece:
             raise ValueError(f"{kept.dtype} {list(kept.shape)} are no ascending hashes")
     except Exception as error:  # whatever NumPy, zipfile and zlib raise
         raise UserError(
-            f"{path} cannot be read as this run's n-grams ({one_line(error)}): bring it back, or "
-            "train anew with another --workdir"
+            f"{path} cannot be read as this network's n-grams ({one_line(error)}): "
+            "copy or train it again"
         ) from error
     return NgramTokenizer(pieces, data.ngrams, data.stems, kept)
 
@@ -164,7 +175,7 @@ def explaining_disk_errors(folder: Path, kept: str) -> Iterator[None]:
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(_no_run(path.parent)) from None
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as JSON: {error}") from None
@@ -174,17 +185,27 @@ def _exported(values: Any, path: Path) -> dict[str, Any]:
     """Returns config.json's part on an exported model, {} for a run; UserError for others."""
     if not isinstance(values, dict) or (kind := values.get("model_type")) is None:
         return {}
+    if kind != MODEL_TYPE:
+        raise UserError(f"{path}: the model's type is {kind!r:.40}, expected {MODEL_TYPE!r}")
     own = values.get(MODEL_TYPE)
-    if kind != MODEL_TYPE or not isinstance(own, dict) or own.get("format") != EXPORT_FORMAT:
-        wrote = f"{kind!r:.40}, format {own.get('format') if isinstance(own, dict) else None!r:.20}"
-        known = f"{MODEL_TYPE!r}, format {EXPORT_FORMAT}"
-        raise UserError(f"{path}: the model's type is {wrote}; this wave_jax reads {known}")
+    if not isinstance(own, dict) or not isinstance(own.get("config"), dict):
+        raise UserError(f"{path} lacks the part {MODEL_TYPE!r} with its 'config': copy it again")
+    if (came := own.get("format")) != EXPORT_FORMAT:
+        raise UserError(
+            f"{path} has format {came!r:.20}, expected {EXPORT_FORMAT} (by {_versions(own)})"
+        )
     return own
+
+
+def _versions(own: dict[str, Any]) -> str:
+    return f"wave_jax {own.get('version')!s:.20}; this is {__version__}"
 
 
 def _no_run(workdir: Path) -> str:
     what, near = f"no folder {str(workdir)!r}", nearest_path(workdir)
-    if workdir.is_dir():
+    if workdir.is_file():
+        what, near = f"{workdir} is a file", ""
+    elif workdir.is_dir():
         inside = sorted(workdir.glob(f"*/{CONFIG_FILE}"), key=lambda file: file.stat().st_mtime)
         what = f"{workdir} holds no {CONFIG_FILE}"
         near = f", did you mean {str(inside[-1].parent)!r}?" if inside else ""

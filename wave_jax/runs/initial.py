@@ -14,9 +14,9 @@ from safetensors.numpy import load_file, save
 from wave_jax.data.tokenizer import WordPiece
 from wave_jax.errors import UserError, nearest_path, one_line
 from wave_jax.models.config import sizes
-from wave_jax.runs.checkpoints import restore_params
+from wave_jax.models.weights import WEIGHTS
 from wave_jax.runs.files import load_config, load_labels, load_tokenizer, write_whole
-from wave_jax.runs.workdir import SUMMARY_FILE, final_folder
+from wave_jax.runs.workdir import SUMMARY_FILE, final_params
 from wave_jax.training.config import Config
 from wave_jax.training.state import Params
 
@@ -26,7 +26,7 @@ _FREE = ("dropout", "word_dropout", "table_scale", "pretrained")  # no matter on
 
 
 def read_origin(config: Config) -> WordPiece:
-    """Returns the vocabulary of the run `config.train.init_from`.
+    """Returns the vocabulary of the run, or exported model, `config.train.init_from`.
 
     UserError where that is no finished run, or one of another network or of other tokens.
     """
@@ -38,7 +38,7 @@ def read_origin(config: Config) -> WordPiece:
         if not origin.is_dir():
             raise UserError(f"no folder {str(origin)!r}{nearest_path(origin)}: expected a run's")
         theirs = load_config(origin)
-        if not any((origin / name).is_file() for name in (SUMMARY_FILE, FITTED_FILE)):
+        if not any((origin / name).is_file() for name in (SUMMARY_FILE, FITTED_FILE, WEIGHTS)):
             raise UserError(f"the run in {origin} is not finished: finish it first")
         tokenizer = load_tokenizer(origin, theirs.data)
     except UserError as error:
@@ -73,7 +73,7 @@ def save_initial(config: Config, names: Sequence[str], workdir: Path) -> None:
         new[..., at] = heads[..., source]
         return np.concatenate([rest, new], axis=-1)
 
-    params = flatten_dict(restore_params(final_folder(origin), "best")[0])
+    params = flatten_dict(final_params(origin))
     arrays = {"/".join(path): fitted(path, np.asarray(old)) for path, old in params.items()}
     write_whole(workdir / INITIAL_FILE, save(arrays))
 

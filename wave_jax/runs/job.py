@@ -28,7 +28,7 @@ from wave_jax.runs.initial import load_initial
 from wave_jax.runs.inputs import count_learned, eval_batches, read_dataset, train_batches
 from wave_jax.runs.progress import ProgressDisplay
 from wave_jax.runs.signals import Interrupt
-from wave_jax.runs.workdir import REFIT, Summary, check_shared, claim, device_name, lock, save_batch
+from wave_jax.runs.workdir import REFIT, Summary, check_shared, claim, device_name, lock
 from wave_jax.training import distributed
 from wave_jax.training.callbacks import Callback, CallbackFactory, DivergenceGuard, GradientProbe
 from wave_jax.training.compilation import enable_compilation_cache, keep_freed_memory
@@ -200,7 +200,7 @@ def _fit(
         try:
             trainer.run()
         except NonFiniteError as error:
-            path = save_batch(folder, task.batches, error, jax.process_index())
+            path = metrics_log.save_batch(folder, task.batches, error, jax.process_index())
             distributed.meet()  # before the first to leave takes the others along
             raise UserError(f"{error}. The batch is kept in {path}") from error
     return trainer

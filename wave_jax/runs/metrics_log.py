@@ -1,4 +1,4 @@
-"""metrics.jsonl, appended while training and trimmed at resume; its curves; trackers."""
+"""metrics.jsonl, appended while training and trimmed at resume; curves; trackers; a bad batch."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from wave_jax.errors import UserError
 from wave_jax.runs.files import write_whole
 from wave_jax.training.callbacks import MetricsWriter
 from wave_jax.training.config import Config, TrainConfig
+from wave_jax.training.metrics import NonFiniteError
 
 METRICS_FILE, CURVES_FILE = "metrics.jsonl", "curves.png"
 
@@ -123,3 +126,16 @@ def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
     """Returns the row's numbers as SPLIT/NAME."""
     numbers = {k: v for k, v in row.items() if k != "step" and isinstance(v, int | float)}
     return {f"{row['split']}/{name}": value for name, value in numbers.items()}
+
+
+def save_batch(workdir: Path, batches: Any, error: NonFiniteError, process: int) -> Path:
+    """Writes the batch at which `error` occurred, this process's rows; returns its file."""
+    folder = workdir / "nonfinite"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"batch-{error.step + 1}-{process}.npz"
+    np.savez_compressed(path, **batches.batch(error.step)._asdict())
+    if process == 0:
+        texts = batches.examples(error.step).tolist()
+        facts = {"step": error.step, "groups": error.groups, "saved": error.saved, "texts": texts}
+        write_whole(folder / f"step-{error.step + 1}.json", json.dumps(facts) + "\n")
+    return path

@@ -23,13 +23,21 @@ from wave_jax.data.layouts import LABELS
 from wave_jax.data.streams import user_path
 from wave_jax.data.tokenize import TokenizedDataset
 from wave_jax.errors import UserError, one_line
-from wave_jax.runs.files import CONFIG_FILE, differences, load_config, save_config, write_whole
+from wave_jax.models.weights import WEIGHTS, load_weights
+from wave_jax.runs.checkpoints import restore_params
+from wave_jax.runs.files import (
+    CONFIG_FILE,
+    differences,
+    exported,
+    load_config,
+    save_config,
+    write_whole,
+)
 from wave_jax.runs.system import lock_file, process_peak_bytes
 from wave_jax.training.compilation import program_bytes
 from wave_jax.training.config import Config
 from wave_jax.training.evaluation import EvalResult
-from wave_jax.training.metrics import NonFiniteError
-from wave_jax.training.state import parameter_counts
+from wave_jax.training.state import Params, parameter_counts
 from wave_jax.training.trainer import Trainer, TrainProgress
 
 ENVIRONMENT_FILE, SUMMARY_FILE = "environment.json", "summary.json"
@@ -86,6 +94,21 @@ def final_folder(workdir: Path) -> Path:
     """Returns the folder whose checkpoints count: that of a finished run's refit, if it has one."""
     refitted = workdir / REFIT
     return refitted if (workdir / SUMMARY_FILE).is_file() and refitted.is_dir() else workdir
+
+
+def final_params(
+    folder: Path, which: Literal["best", "last"] = "best", *, refit: bool = True
+) -> Params:
+    """Returns the parameters of a run, or of a model that `export --format hub` wrote.
+
+    `which` as in `restore_params`; `refit`: of a refit, where there is one. UserError without any.
+    """
+    if (folder / WEIGHTS).is_file():
+        return load_weights(folder / WEIGHTS)
+    if exported(folder):
+        expected = "a run, or all that `export --format hub` wrote"
+        raise UserError(f"{folder} is an exported model without {WEIGHTS}: expected {expected}")
+    return restore_params(final_folder(folder) if refit else folder, which)[0]
 
 
 def check_shared(workdir: Path) -> None:
@@ -161,19 +184,6 @@ def _environment(workdir: Path) -> dict[str, Any]:
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({one_line(error)}): start anew") from error
-
-
-def save_batch(workdir: Path, batches: Any, error: NonFiniteError, process: int) -> Path:
-    """Writes the batch at which `error` occurred, this process's rows; returns its file."""
-    folder = workdir / "nonfinite"
-    folder.mkdir(exist_ok=True)
-    path = folder / f"batch-{error.step + 1}-{process}.npz"
-    np.savez_compressed(path, **batches.batch(error.step)._asdict())
-    if process == 0:
-        texts = batches.examples(error.step).tolist()
-        facts = {"step": error.step, "groups": error.groups, "saved": error.saved, "texts": texts}
-        write_whole(folder / f"step-{error.step + 1}.json", json.dumps(facts) + "\n")
-    return path
 
 
 @dataclasses.dataclass(frozen=True)

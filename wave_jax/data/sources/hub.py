@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from glob import escape
 from itertools import chain
 from pathlib import Path
@@ -18,7 +19,7 @@ from wave_jax.data.streams import COMPRESSED
 from wave_jax.data.table import ColumnSpec, Table
 from wave_jax.errors import UserError, one_line
 
-_MODEL_FILES = ["*.json", "*.safetensors", "*.npz"]
+_MODEL_FILES = ["config.json", "tokenizer.json", "ngrams.npz", "model.safetensors"]
 _ENDINGS = [f"{suffix}{end}" for suffix in (*FORMATS, ".txt") for end in ("", *COMPRESSED)]
 
 
@@ -36,12 +37,19 @@ def read_hub(name: str, spec: ColumnSpec) -> tuple[dict[str, Table], str]:
     return tables, description.replace(str(place), f"hf:{name} (commit {snapshot.name[:7]})", 1)
 
 
-def locate(model: str | Path) -> Path:
-    """Returns the folder of a run or model, of hf:OWNER/NAME that in the cache; or UserError."""
+def locate(model: str | Path, check: Callable[[Path], object]) -> Path:
+    """Returns the folder of a run or model, of hf:OWNER/NAME[@REVISION] that in the cache.
+
+    `check` is called with a folder that holds config.json before all else is downloaded. UserError
+    where neither network nor cache has the model.
+    """
     if not (name := str(model)).startswith(HUB):
         return Path(model)
+    repository, _, revision = name.removeprefix(HUB).partition("@")
     with _reaching(name, "model", "the folder of a run or of an exported model") as hub:
-        return Path(hub.snapshot_download(name[len(HUB) :], allow_patterns=_MODEL_FILES))
+        fetch = partial(hub.snapshot_download, repository, revision=revision or None)
+        check(Path(fetch(allow_patterns=_MODEL_FILES[:1])))
+        return Path(fetch(allow_patterns=_MODEL_FILES))
 
 
 def _download(repository: str, folder: str) -> Path:

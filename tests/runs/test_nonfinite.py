@@ -7,7 +7,7 @@ import json
 import numpy as np
 
 from tests.training.small import Texts
-from wave_jax.runs.workdir import save_batch
+from wave_jax.runs.metrics_log import save_batch
 from wave_jax.training.metrics import NonFiniteError
 
 

@@ -139,8 +139,9 @@ def test_the_card_shows_markup_as_text(exported: Path) -> None:
 
 
 def test_transformers_gives_the_ids_of_the_pieces(exported: Path, classifier: Classifier) -> None:
-    transformers = pytest.importorskip("transformers")
-    theirs = transformers.AutoTokenizer.from_pretrained(exported)
+    from transformers import AutoTokenizer  # which takes seconds
+
+    theirs = AutoTokenizer.from_pretrained(exported)
     pieces = classifier.tokenizer.pieces
     for text in [*TEXTS, *ODD, PROSE * 10]:
         ids = classifier.encode(text)[0][0]

@@ -304,8 +304,8 @@ def test_a_phone_needs_no_sideways_scrolling_in_light_and_dark(page, browser, da
 
 
 # What counts is the time that the thread computes, so that waiting for a busy machine does not;
-# sharing its cores and caches still makes it up to twice as long, hence the least of three. It is 12
-# to 18 ms, of which 5 are the browser's own: 50 is what the page promises, not what it takes.
+# sharing its cores and caches still makes it up to twice as long, hence the least of three. It is
+# 12 to 18 ms, of which 5 are the browser's own: 50 is what the page promises, not what it takes.
 @pytest.mark.parametrize("repeats", [1, 3])  # 16 and 48 words, with runs and beginnings 60 and 190
 def test_a_keystroke_is_drawn_within_50_ms(page, browser, repeats):
     page(SENTENCES[0])

@@ -162,14 +162,14 @@ class Analysis {
     const [baseline] = path.at(0);
     let panels = 1;
     for (;;) {
-      const found = path.shares(panels);
-      const total = found.reduce((a, b) => a + b, 0);
+      const slopes = path.slopes(panels);
+      const total = path.total(slopes);
       const [error, size] = [Math.abs(total - (this.value - baseline)), Math.abs(this.value - baseline)];
       const gap = size ? error / size : error ? Infinity : 0;
       const evaluations = panels * points.length;
       if (gap < TOLERANCE || 2 * evaluations > mostEvaluations) {
         return {
-          tokens: found, value: this.value, baseline_value: baseline, evaluations,
+          tokens: path.shares(slopes), value: this.value, baseline_value: baseline, evaluations,
           gap: Number.isFinite(gap) ? gap : null, converged: gap < TOLERANCE,
         };
       }
@@ -202,7 +202,8 @@ class Analysis {
       const [value, slope] = scalars[this.of](logits, this.label);
       return [value, () => [rest, ...back(slope)]];
     };
-    const shares = (panels) => {
+    // Along the path, the mean of d L / d r^2 in each column, bare and times t, and of d L / d weight.
+    const slopes = (panels) => {
       const [level, along] = [new Float64Array(columns), new Float64Array(columns)];
       const linear = new Float64Array(network.width - columns);
       for (let panel = 0; panel < panels; panel++) {
@@ -214,20 +215,25 @@ class Analysis {
             level[q] += slope;
             along[q] += t * slope;
           }
-          linear.forEach((_, c) => { linear[c] += (weight / panels) * dWeights[c]; });
+          for (let c = 0; c < linear.length; c++) linear[c] += (weight / panels) * dWeights[c];
         }
       }
-      return input.ids.map((_, j) => {
-        if (j === 0 || input.dropped.has(j)) return 0;
-        const [start, end] = [from(j), input.rows[j]];
-        let total = 0;
-        for (let q = 0; q < network.width; q++) {
-          const step = end[q] - start[q];
-          total += step * (q < columns ? start[q] * level[q] + step * along[q] : linear[q - columns]);
-        }
-        return total;
-      });
+      return { level, along, linear };
     };
-    return { at, shares };
+    // What all shares add up to costs no sum over tokens either, so that only the last ones are made.
+    const total = ({ level, along, linear }) =>
+      quadratic.reduce((sum, [, b, c], q) => sum + (b / 2) * level[q] + c * along[q], 0) +
+      linear.reduce((sum, slope, c) => sum + slope * (ends[1][c] - ends[0][c]), 0);
+    const shares = ({ level, along, linear }) => input.ids.map((_, j) => {
+      if (j === 0 || input.dropped.has(j)) return 0;
+      const [start, end] = [from(j), input.rows[j]];
+      let share = 0;
+      for (let q = 0; q < network.width; q++) {
+        const step = end[q] - start[q];
+        share += step * (q < columns ? start[q] * level[q] + step * along[q] : linear[q - columns]);
+      }
+      return share;
+    });
+    return { at, slopes, total, shares };
   }
 }

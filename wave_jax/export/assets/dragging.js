@@ -1,7 +1,8 @@
 // Arrows that can be dragged, and sliders that do the same for the keyboard.
 
 const LEAST = 1e-3; // of a magnitude: no part vanishes altogether, so that every move can be undone
-const PULL = 15; // length of the longest gradient drawn at a tip
+const PULL = 11; // length of the longest gradient drawn at a tip
+const REACH = 33; // of the longest arrow: with a gradient and its head, 2, it ends at the rim
 const VARIANTS = ["first", "second"];
 
 // Gives a token the wave u + i r in a column: its own number becomes u; those of all others are
@@ -50,7 +51,7 @@ function makeDraggable(figure, { choose, hold, change }) {
   figure.addEventListener("pointermove", (event) => {
     if (dragged === null) return;
     const { x, y } = place(event);
-    const scale = figure.scales[VARIANTS[dragged]] / LONGEST;
+    const scale = figure.scales[VARIANTS[dragged]] / figure.reach;
     change(dragged, x * scale, Math.max(0, -y) * scale);
   });
   const end = () => {
@@ -63,7 +64,8 @@ function makeDraggable(figure, { choose, hold, change }) {
   figure.addEventListener("pointercancel", end);
 }
 
-// Moves the handles to the tips, and draws the gradient there; `longest` is that of all dials.
+// Moves the handles to the tips, and draws the gradient there; `longest` is that of all dials. At a
+// tip that is being dragged to the rim it is shorter, so that it stays inside.
 function followTips(figure, pulls, longest) {
   VARIANTS.forEach((kind, v) => {
     const { x, y } = tipOf(figure, kind);
@@ -71,7 +73,8 @@ function followTips(figure, pulls, longest) {
       const part = figure.querySelector(selector);
       for (const [name, value] of Object.entries(values)) part.setAttribute(name, value);
     };
-    const [dx, dy] = pulls[v].map((value) => (PULL * value) / (longest || 1));
+    const room = Math.min(PULL, Math.max(0, REACH + PULL - Math.hypot(x, y)));
+    const [dx, dy] = pulls[v].map((value) => (room * value) / (longest || 1));
     const shown = Math.hypot(dx, dy) > 1.5 ? "visible" : "hidden";
     set(`.${kind}-handle`, { cx: x, cy: y });
     set(`.${kind}-pull`, { x1: x, y1: y, x2: x + dx, y2: y - dy, visibility: shown });

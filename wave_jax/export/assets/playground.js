@@ -1,7 +1,7 @@
 // The page's state, and what follows when the text, the class or an arrow changes.
 
 const element = (id) => document.getElementById(id);
-const view = { textIndex: 0, token: 0, dial: 0, measure: "integrated", variant: 0, of: "margin", explain: null };
+const view = { textIndex: 0, token: 0, dial: 0, measure: "integrated", variant: 0, of: "margin", explain: null, reach: REACH, sight: new Set() };
 const MOST_CLASSES = 16; // that are shown at once
 const LONGEST_LINK = 4000; // characters of a text that the address holds
 const HEAD_WORK = 5e6; // multiplications that integrated gradients may cost at a keystroke
@@ -22,7 +22,7 @@ const grids = Object.fromEntries(Object.entries(pictures).map(([id, map]) => [
 const showSliders = makeSliders(element("sliders"), { hold, change: moveWave });
 
 // A new text: dropped tokens and dragged arrows belong to the one before.
-function readText() {
+function readText(follow = draw) {
   const before = view.text?.tokens[view.token];
   input = network.read(element("text").value);
   view.textIndex++;
@@ -32,7 +32,7 @@ function readText() {
   const shares = measures[view.measure].values(view).map(Math.abs);
   const stays = input.names.indexOf(before);
   view.token = view.pinned && stays >= 0 ? stays : shares.indexOf(largestOf(shares));
-  draw();
+  follow();
 }
 
 function analyse(anew = false) {
@@ -72,30 +72,43 @@ function hold(on) {
 }
 
 function moveWave(variant, u, r) {
+  if (!view.held || input.dropped.has(view.token)) return;
   const k = view.order[view.held.columns[view.dial]];
-  if (input.dropped.has(view.token)) return;
   input.moved = true;
   setWave(analysis, view.token, variant * network.about.dim + k, u, r);
   update();
 }
 
 function draw() {
+  drawAnswer();
+  drawWaves();
+}
+
+// What a keystroke must show at once.
+function drawAnswer() {
   drawClasses();
   drawTokens(view, chooseToken, dropToken);
   element("tokens").querySelectorAll(".token").forEach((button, j) => {
-    button.classList.toggle("dropped", input.dropped.has(j));
+    const dropped = input.dropped.has(j);
+    const name = input.names[j] + (dropped ? ", dropped" : "");
+    button.classList.toggle("dropped", dropped);
     button.classList.toggle("strange", input.unseen[j]);
-    button.ariaLabel = input.names[j] + (input.dropped.has(j) ? ", dropped" : "");
+    if (button.ariaLabel !== name) button.ariaLabel = name;
   });
+  element("explained").textContent = network.about.labels[analysis.label];
+  drawNotes();
+}
+
+// The pictures, which may follow.
+function drawWaves() {
   for (const span of document.querySelectorAll(".chosen")) span.textContent = input.names[view.token];
   for (const span of document.querySelectorAll(".scalar")) span.textContent = view.of;
-  element("explained").textContent = network.about.labels[analysis.label];
   element("both-name").textContent = `${view.operation} (its own scale)`;
   element("phase-note").textContent = view.token === 0 ? "The network reads the phases of this token alone." :
     `The network reads the phases of ${input.names[0]} alone: turning those of others moves the answer little.`;
-  drawDials();
-  drawPaths();
-  drawNotes();
+  // Pictures out of sight wait until they are scrolled to; the first dials give the page its height.
+  if (view.sight.has("dials") || !element("phasors").childElementCount) drawDials();
+  if (view.sight.has("paths")) drawPaths();
 }
 
 function drawDials() {
@@ -113,11 +126,13 @@ function drawDials() {
   view.held = drawPhasors(view, hooks);
   const longest = largestOf(pulls.flatMap(([, own]) => own.map((pull) => Math.hypot(...pull))));
   for (const [figure, own] of pulls) followTips(figure, own, longest);
+  element("longest-pull").textContent = number(longest);
   view.dial = Math.min(view.dial, pulls.length - 1);
   describeDial();
 }
 
 function chooseDial(figure) {
+  if (!view.held) drawDials(); // they were out of sight when the text changed
   view.dial = [...figure.parentElement.children].indexOf(figure);
   describeDial();
 }
@@ -135,8 +150,7 @@ function describeDial() {
 }
 
 function drawPaths() {
-  if (!view.pathsSeen || !analysis) return; // the pictures at the end of the page wait until they are scrolled to
-  for (const [id, grid] of Object.entries(grids)) drawMap(grid, pictures[id], view);
+  if (element("maps").open) for (const [id, grid] of Object.entries(grids)) drawMap(grid, pictures[id], view);
   const energy = (norms) => norms.reduce((total, x) => total + x * x, 0);
   const [m, p] = [energy(view.layer.magnitude_path), energy(view.layer.phase_path)];
   const share = m + p ? m / (m + p) : 0;
@@ -206,8 +220,8 @@ function classButton() {
 function drawNotes() {
   const unseen = input.unseen.filter(Boolean).length;
   const notes = [
-    input.cut && `${input.cut} pieces beyond the network\u2019s length were not read.`,
-    unseen && `${unseen} tokens (dotted) were not met in training and count as zeros.`,
+    input.cut && `Beyond the network\u2019s length, ${counted(input.cut, "piece was", "pieces were")} not read.`,
+    unseen && `Not met in training, ${counted(unseen, "token (dotted) counts as zeros", "tokens (dotted) count as zeros")}.`,
     input.ids.length <= 2 && "An empty text: the network answers from [CLS] and [SEP] alone.",
   ];
   element("note").textContent = notes.filter(Boolean).join(" ");
@@ -253,9 +267,8 @@ function fill(id, names, key, act) {
 
 function setUp() {
   const { labels, dim, examples, readouts } = network.about;
-  const tokens = network.vocabularySize().toLocaleString("en");
-  element("about").textContent = `The whole network is inside this page and runs offline: ${tokens} tokens, each as two waves ` +
-    `of ${dim} dimensions in 8-bit numbers, and ${labels.length} classes. Nothing that you type leaves it.`;
+  element("about").textContent = `The whole network is inside this page and runs offline: ${counted(network.vocabularySize(), "token")}, ` +
+    `each as two waves of ${counted(dim, "dimension")} in 8-bit numbers, and ${counted(labels.length, "class", "classes")}. Nothing that you type leaves it.`;
   fill("measure-choice", Object.entries(measures).map(([key, m]) => [key, m.name]), "measure", draw);
   fill("of-choice", ["margin", "logit", "loss"].map((name) => [name, name]), "of", update);
   view.operation = readouts[0][0];
@@ -268,21 +281,27 @@ function setUp() {
     return button;
   }));
   element("text").disabled = false;
-  let asked = false;
-  element("text").oninput = () => {
-    if (asked) return;
-    asked = true;
-    requestAnimationFrame(() => { asked = false; readText(); writeLink(); });
+  // A frame shows the answer, the next one the pictures; a new keystroke puts both off.
+  let frame;
+  const answer = () => {
+    readText(drawAnswer);
+    frame = requestAnimationFrame(drawWaves);
+    writeLink();
   };
-  element("undo").onclick = readText;
+  element("text").oninput = () => {
+    cancelAnimationFrame(frame);
+    frame = requestAnimationFrame(answer);
+  };
+  element("undo").onclick = () => readText();
   element("variant-choice").onchange = (event) => { view.variant = Number(event.target.value); draw(); };
-  element("numbers").ontoggle = drawPaths;
-  new IntersectionObserver(([entry]) => {
-    view.pathsSeen = entry.isIntersecting;
-    drawPaths();
-  }, { rootMargin: "200px" }).observe(element("h-maps").parentElement);
+  element("maps").open = window.innerWidth > 480; // long, one below the other
+  element("maps").ontoggle = element("numbers").ontoggle = drawPaths;
+  const observer = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) view.sight[isIntersecting ? "add" : "delete"](target.id);
+    drawWaves();
+  }, { rootMargin: "200px" });
+  for (const id of ["dials", "paths"]) observer.observe(element(id));
   window.addEventListener("hashchange", readLink);
-  window.addEventListener("resize", () => Object.values(grids).forEach((grid) => grid.paint()));
   dark.addEventListener("change", draw);
   readLink();
 }

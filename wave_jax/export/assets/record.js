@@ -100,7 +100,7 @@ function classFormula(analysis, c) {
   const parts = network.linear ? analysis.linearPart(c) : null;
   const made = parts === null ? "" :
     ` = ${number(logits[c] - parts, true)} by the waves ${parts < 0 ? "\u2212" : "+"} ${number(Math.abs(parts))} ` +
-    `by the ${count} tokens\u2019 own weights (their sum / ${count}^\u00bc)`;
+    `by the own weights of ${counted(count, "token")} (their sum / ${count}^\u00bc)`;
   return `${network.about.labels[c]}: p = e^z / \u03a3 e^z\u2032 = 1 / ${number(total)} = ${percent(probabilities[c])}, ` +
     `logit z = ${number(logits[c], true)}${made}`;
 }

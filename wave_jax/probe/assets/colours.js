@@ -13,13 +13,26 @@ const palettes = {
   },
 };
 
+// Heat maps ask for tens of thousands of colours at a time: all are made beforehand.
+const SHADES = 512;
+const ramp = (stops) => Array.from({ length: SHADES + 1 }, (_, i) => {
+  const place = (i / SHADES) * (stops.length - 1);
+  const low = Math.min(Math.floor(place), stops.length - 2);
+  return stops[low].map((x, k) => Math.round(x + (stops[low + 1][k] - x) * (place - low)));
+});
+let palette;
+const choosePalette = () => {
+  const { size, sign } = palettes[dark.matches ? "dark" : "light"];
+  palette = { size: ramp(size), sign: ramp(sign) };
+};
+dark.addEventListener("change", choosePalette);
+choosePalette();
+
 // kind "size": t in [0, 1]; kind "sign": t in [-1, 1]. Returns [red, green, blue].
 function colour(kind, t) {
-  const stops = palettes[dark.matches ? "dark" : "light"][kind];
   const clipped = Math.min(1, Math.max(kind === "size" ? 0 : -1, t || 0));
-  const place = (kind === "size" ? clipped : (clipped + 1) / 2) * (stops.length - 1);
-  const low = Math.min(Math.floor(place), stops.length - 2);
-  return stops[low].map((x, i) => Math.round(x + (stops[low + 1][i] - x) * (place - low)));
+  const place = kind === "size" ? clipped : (clipped + 1) / 2;
+  return palette[kind][Math.round(place * SHADES)];
 }
 
 const css = (rgb) => `rgb(${rgb.join(",")})`;

@@ -53,3 +53,6 @@ function number(x, sign = false) {
   const shown = size !== 0 && (size < 1e-3 || size >= 1e5) ? x.toExponential(2) : x.toPrecision(3);
   return (sign && x > 0 ? "+" : "") + shown.replace("-", "\u2212");
 }
+
+// "1 token", "2,000 tokens".
+const counted = (n, noun, plural = `${noun}s`) => `${n.toLocaleString("en")} ${n === 1 ? noun : plural}`;

@@ -1,7 +1,7 @@
 // A picture of rows x columns of coloured cells, described on hover, touch and arrow keys.
 
-const GUTTER = 74; // for the rows' names, where rows are high enough to be read
-const READABLE = 10;
+const GUTTER = 74; // for the rows' names
+const LINE = 13; // height of a name: where rows are lower, only some are named
 
 class Grid {
   // describe(row, column) -> text below the picture; choose(row) -> on click or Enter.
@@ -9,8 +9,16 @@ class Grid {
     this.canvas = document.getElementById(id);
     this.output = this.canvas.parentElement.querySelector("output");
     this.describe = describe;
-    this.rows = this.columns = this.gutter = 0;
+    this.rows = this.columns = 0;
+    this.image = document.createElement("canvas");
     this.cell = null;
+    // Asking for the width at each picture would have the browser lay out the whole page first.
+    this.width = this.canvas.clientWidth;
+    new ResizeObserver(([{ contentRect: { width } }]) => {
+      if (width === this.width) return;
+      this.width = width;
+      this.paint();
+    }).observe(this.canvas);
     this.canvas.addEventListener("pointermove", (e) => this.point(this.under(e)));
     this.canvas.addEventListener("pointerleave", () => this.point(null));
     this.canvas.addEventListener("click", (e) => {
@@ -23,47 +31,46 @@ class Grid {
 
   // fill(row, column) -> [red, green, blue]; names: of the rows; marked: the chosen row.
   draw({ rows, columns, fill, names, marked, square = false }) {
-    Object.assign(this, { rows, columns, names, marked });
-    const small = document.createElement("canvas");
-    small.width = columns;
-    small.height = rows;
-    const context = small.getContext("2d");
+    Object.assign(this, { rows, columns, names, marked, square });
+    Object.assign(this.image, { width: columns, height: rows });
+    const context = this.image.getContext("2d");
     const image = context.createImageData(columns, rows);
     for (let row = 0, i = 0; row < rows; row++) {
       for (let column = 0; column < columns; column++) {
-        image.data.set(fill(row, column), i);
-        image.data[i + 3] = 255;
-        i += 4;
+        const rgb = fill(row, column);
+        for (let k = 0; k < 3; k++) image.data[i++] = rgb[k];
+        image.data[i++] = 255;
       }
     }
     context.putImageData(image, 0, 0);
-    this.image = small;
-    const height = Math.max(4, Math.min(22, 520 / rows));
-    if (square) this.canvas.style.aspectRatio = "1 / 1";
-    else this.canvas.style.height = `${Math.round(height * rows)}px`;
     this.paint();
   }
 
   paint() {
-    if (!this.image) return;
+    if (!this.rows || !this.width) return;
     const ratio = window.devicePixelRatio || 1;
-    const { width, height } = this.canvas.getBoundingClientRect();
-    this.canvas.width = Math.max(1, Math.round(width * ratio));
-    this.canvas.height = Math.max(1, Math.round(height * ratio));
-    this.gutter = height / this.rows >= READABLE ? GUTTER : 0;
-    const left = this.gutter * ratio;
-    const inner = this.canvas.width - left;
+    const most = window.innerWidth > 480 ? 520 : 400; // on a phone they are one below the other
+    const height = this.square ? this.width - GUTTER : Math.round(this.rows * Math.max(3, Math.min(22, most / this.rows)));
+    const [wide, high] = [this.width, height].map((size) => Math.round(size * ratio));
+    if (this.canvas.width !== wide) this.canvas.width = wide;
+    if (this.canvas.height !== high) this.canvas.height = high;
+    this.canvas.style.height = `${height}px`;
+    const left = GUTTER * ratio;
+    const inner = wide - left;
     const context = this.canvas.getContext("2d");
+    context.clearRect(0, 0, wide, high);
     // Cells smaller than a pixel are averaged; larger ones keep their edges.
     context.imageSmoothingEnabled = this.columns > inner;
-    context.drawImage(this.image, left, 0, inner, this.canvas.height);
+    context.drawImage(this.image, left, 0, inner, high);
     const style = getComputedStyle(document.documentElement);
-    const down = this.canvas.height / this.rows;
+    const down = high / this.rows;
     const across = inner / this.columns;
-    if (left) this.nameRows(context, style, ratio, down);
+    this.nameRows(context, style, ratio, down);
     context.lineWidth = 2 * ratio;
     context.strokeStyle = style.getPropertyValue("--front");
-    context.strokeRect(left + ratio, this.marked * down, inner - 2 * ratio, down);
+    const top = Math.max(0, this.marked * down - ratio); // around the row, which may be as thin as a line
+    const bottom = Math.min(high, (this.marked + 1) * down + ratio);
+    context.strokeRect(left + ratio, top, inner - 2 * ratio, bottom - top);
     if (this.cell) {
       const [row, column] = this.cell;
       context.strokeStyle = style.getPropertyValue("--focus");
@@ -73,21 +80,31 @@ class Grid {
   }
 
   nameRows(context, style, ratio, down) {
-    context.font = `${Math.min(12 * ratio, 0.8 * down)}px ${getComputedStyle(document.body).fontFamily}`;
+    const [line, edge] = [LINE * ratio, this.canvas.height];
+    context.font = `${0.85 * line}px ${getComputedStyle(document.body).fontFamily}`;
     context.textAlign = "right";
     context.textBaseline = "middle";
-    this.names.forEach((name, row) => {
-      const chosen = row === this.marked;
-      context.fillStyle = style.getPropertyValue(chosen ? "--front" : "--soft");
+    const place = (row) => Math.max(line / 2, Math.min(edge - line / 2, (row + 0.5) * down));
+    const write = (row) => {
+      const name = this.names[row];
       const shown = name.length > 11 ? `${name.slice(0, 10)}\u2026` : name;
-      context.fillText(shown, (GUTTER - 6) * ratio, (row + 0.5) * down, (GUTTER - 8) * ratio);
-    });
+      context.fillText(shown, (GUTTER - 6) * ratio, place(row), (GUTTER - 8) * ratio);
+    };
+    context.fillStyle = style.getPropertyValue("--front");
+    write(this.marked);
+    context.fillStyle = style.getPropertyValue("--soft");
+    for (let row = 0, free = 0; row < this.rows; row++) {
+      const y = place(row);
+      if (y < free || Math.abs(y - place(this.marked)) < line) continue;
+      write(row);
+      free = y + line;
+    }
   }
 
   under(event) {
     const box = this.canvas.getBoundingClientRect();
     const row = Math.floor(((event.clientY - box.top) / box.height) * this.rows);
-    const x = (event.clientX - box.left - this.gutter) / (box.width - this.gutter);
+    const x = (event.clientX - box.left - GUTTER) / (box.width - GUTTER);
     const column = Math.floor(x * this.columns);
     return this.inside(row, column);
   }

@@ -77,7 +77,7 @@ function describeText(text) {
   element("note").textContent = text.note ?? "";
   const what = { loss: "loss of", logit: "logit of", margin: "margin of" }[text.of];
   element("of").textContent = `Gradients of the ${what} ${text.label}: ${number(text.value)}` +
-    (text.tokens_cut ? `. ${text.tokens_cut} tokens beyond the network's maximum length were not read.` : "");
+    (text.tokens_cut ? `. Beyond the network's maximum length, ${counted(text.tokens_cut, "token was", "tokens were")} not read.` : "");
   element("maps-meaning").textContent =
     "Rows are tokens in their order, columns dimensions, those with the largest gradient over all tokens first; " +
     "a shade grows with the square root of the number, so that small ones show.";
@@ -85,8 +85,8 @@ function describeText(text) {
   const from = `from ${number(ig.baseline_value)} (all words unknown) to ${number(ig.value)}`;
   const gap = ig.gap === null ? "unbounded" : `${(100 * ig.gap).toFixed(2)} %`;
   element("completeness").textContent = ig.converged
-    ? `Integrated gradients add up ${from} to within ${gap} (${ig.evaluations} points of the path).`
-    : `Integrated gradients do not add up ${from}: the gap is ${gap} after ${ig.evaluations} points.`;
+    ? `Integrated gradients add up ${from} to within ${gap} (${counted(ig.evaluations, "point")} of the path).`
+    : `Integrated gradients do not add up ${from}: the gap is ${gap} after ${counted(ig.evaluations, "point")}.`;
 }
 
 element("text-line").hidden = texts.length === 1;
@@ -96,6 +96,3 @@ element("variant-choice").onchange = (event) => { view.variant = Number(event.ta
 element("part-choice").onchange = (event) => { view.part = event.target.value; draw(); };
 chooseText();
 dark.addEventListener("change", draw);
-window.addEventListener("resize", () => {
-  for (const grid of [...Object.values(grids), ...Object.values(couplings)]) grid.paint();
-});

@@ -7,7 +7,8 @@ const SVG = "http://www.w3.org/2000/svg";
 
 // hooks, all optional: tell(figure) describes a dial under the pointer or in focus; made(figure)
 // adds to a new dial; moved(figure) follows when its arrows have been drawn. A figure has a `name`,
-// its `waves`, and the `scales`, the longest arrow of each kind. What is returned,
+// its `waves`, the `scales`, the longest arrow of each kind, and how long that is drawn, `reach`
+// (`view.reach` leaves room for more at the tips). What is returned,
 // { columns, scales }, keeps the dials as they are if it is passed in as `view.held`.
 function drawPhasors(view, hooks = {}) {
   const { layer, operation, token } = view;
@@ -26,7 +27,7 @@ function drawPhasors(view, hooks = {}) {
     box.replaceChildren(...columns.map((_, i) => dial(i, view, hooks)));
   }
   [...box.children].forEach((figure, i) => {
-    Object.assign(figure, { waves: waves[i], scales, name: `dimension ${layer.order[columns[i]]}` });
+    Object.assign(figure, { waves: waves[i], scales, reach: view.reach ?? LONGEST, name: `dimension ${layer.order[columns[i]]}` });
     figure.lastChild.textContent = figure.name;
     figure.firstChild.setAttribute("aria-label", figure.name);
     turn(figure);
@@ -75,9 +76,9 @@ function turn(figure) {
   }
 }
 
-function tipOf({ waves, scales }, kind) {
+function tipOf({ waves, scales, reach }, kind) {
   const { real, imag } = waves[kind];
-  return { x: (LONGEST * real) / scales[kind], y: (-LONGEST * imag) / scales[kind] };
+  return { x: (reach * real) / scales[kind], y: (-reach * imag) / scales[kind] };
 }
 
 function dialNumbers(view, { name, waves }) {

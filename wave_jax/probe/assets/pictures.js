@@ -31,23 +31,26 @@ const measures = {
 
 const largestOf = (values) => values.reduce((top, x) => Math.max(top, Math.abs(x)), 0);
 
-// `act(i)`, if there is one, is what a click on the chosen token does, Enter and Delete too.
+// `act(i)`, if there is one, is what a click on the chosen token does, Enter and Delete too. What a
+// keystroke leaves as it was is not touched: a browser takes long to lay out hundreds of buttons.
 function drawTokens(view, choose, act) {
   const measure = measures[view.measure];
   const kind = measure.kind || "size";
   const values = measure.values(view);
   const largest = largestOf(values);
   const box = document.getElementById("tokens");
-  if (box.dataset.text !== String(view.textIndex)) {
-    box.dataset.text = view.textIndex;
-    box.replaceChildren(...view.text.tokens.flatMap((name, i) => tokenButton(view, i, choose, act)));
+  if (box.shown !== view.textIndex) {
+    box.shown = view.textIndex;
+    if (!box.buttons) listenToTokens(box, view, choose, act);
+    box.buttons = fillTokens(box, view.text);
   }
-  box.querySelectorAll(".token").forEach((button, i) => {
+  box.buttons.forEach((button, i) => {
     const rgb = colour(kind, values[i] / (largest || 1));
-    button.style.backgroundColor = css(rgb);
-    button.style.color = ink(rgb);
-    button.setAttribute("aria-selected", i === view.token);
-    button.tabIndex = i === view.token ? 0 : -1;
+    const chosen = i === view.token;
+    if (button.rgb !== rgb) button.style.cssText = `background-color: ${css(rgb)}; color: ${ink(rgb)}`;
+    if (button.chosen !== chosen) button.setAttribute("aria-selected", chosen);
+    if (button.chosen !== chosen) button.tabIndex = chosen ? 0 : -1;
+    Object.assign(button, { rgb, chosen });
   });
   showToken(view, view.token);
   document.getElementById("measure-meaning").textContent =
@@ -55,30 +58,46 @@ function drawTokens(view, choose, act) {
   drawLegend(kind, largest);
 }
 
-// A token; before the first one of a group the group's name, where there are groups.
-function tokenButton(view, i, choose, act) {
-  const button = document.createElement("button");
-  button.className = "token";
-  button.type = "button";
-  button.setAttribute("role", "option");
-  button.textContent = view.text.tokens[i];
+// Makes the children of the box the text's tokens, before the first one of a group the group's name,
+// where there are groups; children that fit are kept. Returns the buttons.
+function fillTokens(box, { tokens, groups }) {
+  const buttons = [];
+  let made, child = box.firstElementChild;
+  const put = (kind, name) => {
+    if (child?.localName !== kind) child = box.insertBefore(tokenElement(kind), child);
+    if (child.textContent !== name) child.textContent = name;
+    [made, child] = [child, child.nextElementSibling];
+    return made;
+  };
+  tokens.forEach((name, i) => {
+    if (groups && groups[i] !== groups[i - 1]) put("span", groups[i]);
+    buttons.push(put("button", name));
+  });
+  while (made.nextSibling) made.nextSibling.remove();
+  return buttons;
+}
+
+function tokenElement(kind) {
+  const [className, role] = kind === "button" ? ["token", "option"] : ["group", "presentation"];
+  const made = Object.assign(document.createElement(kind), { className, type: "button" });
+  made.setAttribute("role", role);
+  return made;
+}
+
+function listenToTokens(box, view, choose, act) {
+  const on = (name, follow) => box.addEventListener(name, (event) => {
+    const i = box.buttons.indexOf(event.target);
+    if (i >= 0) follow(i, event);
+  });
   let chosen = false; // already, before this click
-  button.addEventListener("pointerdown", () => { chosen = i === view.token; });
-  button.addEventListener("click", (event) => {
-    if (act && (chosen || event.detail === 0)) act(i);
-    else choose(i);
-  });
-  button.addEventListener("keydown", (event) => {
+  on("pointerdown", (i) => { chosen = i === view.token; });
+  on("click", (i, event) => (act && (chosen || event.detail === 0) ? act(i) : choose(i)));
+  on("keydown", (i, event) => {
     if (act && ["Delete", "Backspace"].includes(event.key)) act(i);
-    else rove(event, button);
+    else rove(event, event.target);
   });
-  button.addEventListener("pointerenter", () => showToken(view, i));
-  button.addEventListener("focus", () => choose(i));
-  const group = view.text.groups?.[i];
-  if (group === undefined || group === view.text.groups[i - 1]) return [button];
-  const name = Object.assign(document.createElement("span"), { className: "group", textContent: group });
-  name.setAttribute("role", "presentation");
-  return [name, button];
+  on("pointerover", (i) => showToken(view, i));
+  on("focusin", (i) => choose(i));
 }
 
 function showToken(view, i) {
@@ -96,11 +115,12 @@ function tokenNumbers(view, i) {
 function drawLegend(kind, largest) {
   const canvas = document.getElementById("legend");
   const context = canvas.getContext("2d");
-  for (let x = 0; x < canvas.width; x++) {
+  for (let x = 0; x < canvas.width && canvas.shown !== palette[kind]; x++) {
     const t = x / (canvas.width - 1);
     context.fillStyle = css(colour(kind, kind === "size" ? t : 2 * t - 1));
     context.fillRect(x, 0, 1, 1);
   }
+  canvas.shown = palette[kind];
   document.getElementById("legend-low").textContent = kind === "size" ? "0" : number(-largest);
   document.getElementById("legend-high").textContent = number(largest);
 }

@@ -82,7 +82,7 @@ def test_runs_follow_their_trials_and_the_report_has_every_part(tmp_path):
         assert (tmp_path / "figures" / f"study-{picture}.png").is_file()
     assert "missing" not in report
     assert "study --data ag_news_csv,test=dev.csv ag_news_csv --scale" in report
-    assert "| modulation, cls | share of coupling between tokens | 0.4 | 0.4 |" in report
+    assert "| modulation, cls | spread of the coupling | 0.4 | 0.4 |" in report
     rows = "80.00 ± 0.00 | 70.00 ± 0.00 | 60.00 ± 0.00 | 50.00 ± 0.00"
     assert f"| cls | {rows} |" in report, "in the order of the table's head"
     assert re.search(r"\| TF-IDF \+ LR \| \d+\.\d\d \| [+-]\d+\.\d\d \[[^|]*\|", report)

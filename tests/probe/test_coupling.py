@@ -42,6 +42,17 @@ def test_equals_the_jacobian(scope, op):
                 np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-12 * top)
 
 
+@pytest.mark.parametrize("op", ["interference", "modulation"])
+def test_half_of_each_row_is_the_tokens_own(op):
+    """As the squares of dr_j/du_i = u_i/r_j add up to 1 over i, whatever the embeddings."""
+    with jax.enable_x64(True):
+        for case in ("normal", "dominated"):
+            u1, u2 = (CASES[case](np.random.default_rng(seed), N) for seed in (0, 1))
+            squares = sum(np.square(part) for part in probe.coupling(u1, u2, op))
+            own = np.diagonal(squares)
+            np.testing.assert_allclose(squares.sum(axis=1), 2 * own, rtol=1e-9)
+
+
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
 def test_float32_of_any_scale(scale):
     """Relative to the largest entry 1e-5: float32 rounds to 6e-8, over some tens of terms."""

@@ -84,12 +84,16 @@ def test_the_summary_has_the_numbers_of_the_probe():
     rows = np.concatenate([np.abs(both[0].d_magnitude)[MASK], np.abs(both[1].d_magnitude)[:, 0]])
     found_mean = float(found["layer_0/mean_abs_d_magnitude"])
     assert found_mean == pytest.approx(np.mean(rows) / texts, rel=1e-4)
-    # The share of the Jacobian's squares off the diagonal, of the first layer's own scopes.
+    # How many tokens a token is coupled to, in effect, by the first layer's own scopes.
     segments = model_api.variant_segments(model, IDS, MASK)
     for op in gradients.layers[0].superposed:
         real, imag = probe.coupling(*(v.tokens for v in both), op, segment_ids=segments)
-        squares = np.square(np.stack([real, imag]))
-        between = squares.sum() - np.trace(squares, axis1=-2, axis2=-1).sum()
-        share = float(found[f"layer_0/coupling/{op}"])
-        assert share == pytest.approx(between / squares.sum(), rel=1e-4)
-        assert 0 < share < 1
+        effective, pairs = 0.0, 0
+        for text, length in enumerate(MASK.sum(axis=1)):
+            pairs += length * (length - 1)
+            for j in range(length):
+                squares = np.square(real[text, j]) + np.square(imag[text, j])
+                squares = np.delete(squares, j)
+                effective += squares.sum() ** 2 / max((squares**2).sum(), 1e-30)
+        assert 0 < effective < pairs
+        assert float(found[f"layer_0/coupling/{op}"]) == pytest.approx(effective / pairs, rel=1e-4)

@@ -205,7 +205,7 @@ def _gradients(found: Found) -> Rows:
     for (op, pooling), probes in _probes(found).items():
         shown = {f"layer_0/{name}": label for name, label in _MEASURES.items()}
         coupling = f"layer_0/coupling/{op}"
-        shown |= {coupling: "share of coupling between tokens"} if coupling in probes else {}
+        shown |= {coupling: "spread of the coupling"} if coupling in probes else {}
         shown |= {n: f"gradient norm at {n[14:]}" for n in probes if n.startswith("gradient_norm/")}
         for name, label in shown.items():
             last = probes[name][-max(1, len(probes[name]) // 10) :].mean()

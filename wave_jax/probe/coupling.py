@@ -31,7 +31,9 @@ def coupling(
     Entry [j, i] is the L2 norm, over the dimensions k, of the derivatives of Re Z_j[k] (first
     matrix) or Im Z_j[k] (second) by u1_i[k] and u2_i[k]; dimensions do not depend on each other.
     For interference the first matrix is diagonal: only the imaginary part couples tokens. For
-    modulation both do. In closed form, without an array over tokens x tokens x dimensions.
+    modulation both do. Of a row's squares, both parts together, half are the token's own and half
+    the others', who share them by (u_i/r_j)^2. In closed form, without an array over tokens x
+    tokens x dimensions.
 
     Args, Raises: as for `ops.superpose`.
 

@@ -13,6 +13,7 @@ from jaxtyping import Array
 
 from wave_jax import ops
 from wave_jax.errors import UserError
+from wave_jax.ops.norms import ratio
 from wave_jax.ops.superposition import Scope, SegmentPair
 from wave_jax.ops.waves import wave_parts
 from wave_jax.probe import model_api
@@ -166,7 +167,8 @@ def summarize(
       'loss'; 'gradient_norm/<place>' for 'cls', 'input' and each top-level group of parameters, see
       `gradient_norms`; for each layer 'layer_<i>/mean_abs_d_magnitude' and '.../mean_abs_d_phase'
       (over real tokens, dimensions and both variants), 'layer_<i>/magnitude_share', and
-      'layer_<i>/coupling/<op>', the share of `coupling`'s squares that stands between two tokens.
+      'layer_<i>/coupling/<op>', the effective number of tokens that a token is coupled to, (sum of
+      squares)^2 / sum of fourth powers of its row of `coupling`, as a share of all other tokens.
     """
     real = model_api.real_tokens(ids, mask)
     gradients = wave_gradients(model, params, ids, labels, mask=real, scalar=_mean_loss)
@@ -177,9 +179,7 @@ def summarize(
     for index, layer in enumerate(gradients.layers):
         numbers = _layer_summary(layer, real)
         for op, parts in couplings(layer, real, segments).items():
-            squares = jnp.square(jnp.stack(parts))
-            own = jnp.sum(jnp.diagonal(squares, axis1=-2, axis2=-1))
-            numbers[f"coupling/{op}"] = 1 - own / jnp.sum(squares)
+            numbers[f"coupling/{op}"] = _spread_of_coupling(*parts, real)
         found |= {f"layer_{index}/{name}": x for name, x in numbers.items()}
     return found
 
@@ -271,3 +271,10 @@ def _layer_summary(layer: LayerGradients, mask: Mask) -> dict[str, Array]:
         "mean_abs_d_phase": mean_abs(*both.d_phase),
         "magnitude_share": magnitude_share(*paths),
     }
+
+
+def _spread_of_coupling(real: Array, imag: Array, mask: Mask) -> Array:
+    squares = (real**2 + imag**2) * (1 - jnp.eye(mask.shape[1], dtype=real.dtype))
+    effective = ratio(jnp.sum(squares, axis=-1) ** 2, jnp.sum(squares**2, axis=-1))
+    tokens = jnp.sum(mask, axis=1)
+    return jnp.sum(effective) / jnp.maximum(jnp.sum(tokens * (tokens - 1)), 1)

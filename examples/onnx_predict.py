@@ -47,7 +47,7 @@ class Predictor:
         data = config["wave_jax"]["config"]["data"]
         self.ngrams, self.stems = data["ngrams"], sorted(set(data["stems"]))
         self.kept, self.first = np.zeros(0, np.uint64), max(vocabulary.values()) + 1
-        if (folder / "ngrams.npz").is_file():
+        if self.ngrams > 1 or self.stems:
             self.kept = np.load(folder / "ngrams.npz", allow_pickle=False)["kept"]
 
     def logits(self, texts: list[str]) -> np.ndarray:

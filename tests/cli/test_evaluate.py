@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from wave_jax.data.tokenizer import WordPiece
+from wave_jax.export.hub import write_hub
+from wave_jax.inference import load
 
 from .conftest import Command, Done, assert_refused, write_texts
 
@@ -51,6 +53,20 @@ def test_nothing_is_overwritten(
         assert json.loads(done.out)["examples"] == count, "a file without splits is evaluated whole"
     names = sorted(path.name for path in (folder / "evaluation").glob("*new.csv*.json"))
     assert names == ["test-best-new.csv-2.json", "test-best-new.csv.json"]
+
+
+def test_the_folder_of_a_model_stays_as_it_is(
+    trained: tuple[Path, Done], command: Command, tmp_path: Path, texts: Path
+) -> None:
+    write_hub(load(trained[0], fold=False), tmp_path / "hub", {})
+    before = sorted((tmp_path / "hub").iterdir())
+    done = command("evaluate", tmp_path / "hub", "--data.source", texts)
+    assert "How many of these texts it has learned from is not known" in done.out
+    row = json.loads(command("evaluate", tmp_path / "hub", "--data.source", texts, "--json").out)
+    assert row["picture"] is row["duplicates"] is None
+    assert sorted((tmp_path / "hub").iterdir()) == before
+    done = command("evaluate", tmp_path / "hub")
+    assert_refused(done, "has no texts beside it: give some with --data.source")
 
 
 def test_the_training_file_keeps_its_cut(

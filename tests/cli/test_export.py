@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -83,7 +84,8 @@ def test_what_cannot_be_exported(
         ((tmp_path / "mean", "out", "--format", "onnx"), "network is a MeanClassifier"),
         ((tmp_path, "out", "--format", "hub"), "holds no config.json, did you mean"),
         ((hub, "taken", "--format", "hub"), "taken exists already: give a new name"),
-        ((hub, "no/out", "--format", "hub"), "cannot write"),
+        ((hub, "no/out", "--format", "hub"), "no: make it first, or give another name than"),
+        ((hub, "taken/out", "--format", "web"), "taken: make it first"),
         ((hub, "out", *table[2:], "--format", "hub"), "--table is for --format onnx"),
         ((hub, "out", "--format", "onxx"), "--format"),
         ((hub, "out"), "--format"),
@@ -122,3 +124,13 @@ def test_a_few_ties_are_no_reason_to_refuse() -> None:
     found[2] = [0.4999, 0.5]
     with pytest.raises(UserError, match="70.0% of 10 texts"):
         files.compare(expected, found, None)
+
+
+def test_a_run_that_is_not_finished_says_so(
+    trained: tuple[Path, Done], command: Command, tmp_path: Path
+) -> None:
+    unfinished = shutil.copytree(trained[0], tmp_path / "run")
+    (unfinished / "summary.json").unlink()
+    done = command("export", unfinished, tmp_path / "hub", "--format", "hub")
+    assert done.status == 0
+    assert done.out.startswith("The run is not finished: this is what it has validated best so far")

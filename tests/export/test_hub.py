@@ -91,8 +91,9 @@ def test_from_the_cache_of_the_hub(
     assert wave_jax.load("hf:owner/sea").predict(TEXTS) == classifier.predict(TEXTS)
     with pytest.raises(UserError, match="^hf:owner/other is not in .* no network: give the folder"):
         wave_jax.load("hf:owner/other")
-    with pytest.raises(UserError, match="^hf:a/b/c cannot be downloaded"):
-        wave_jax.load("hf:a/b/c")
+    for name in ("hf:a/b/c", "hf:a", "hf:owner/sea@"):
+        with pytest.raises(UserError, match=f"^{name}: expected hf:OWNER/NAME or"):
+            wave_jax.load(name)
     assert wave_jax.load(f"hf:owner/sea@{commit}").labels == MARKUP
     with pytest.raises(UserError, match="^hf:owner/sea@v2 is not in"):
         wave_jax.load("hf:owner/sea@v2")

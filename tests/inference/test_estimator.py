@@ -150,7 +150,7 @@ def test_saved_and_pickled_models_are_the_same(tmp_path: Path) -> None:
     assert wave_jax.load(tmp_path / "saved").labels == ("0", "1")
     with pytest.raises(UserError, match="holds a model already"):
         model.save(tmp_path / "saved")
-    with pytest.raises(UserError, match="fitted to texts in memory: give others with --data.sourc"):
+    with pytest.raises(UserError, match="no texts beside it: give some with --data.source"):
         load_dataset(load_config(tmp_path / "saved").data)
     config = model.classifier_.config
     onward = replace(config, train=replace(config.train, init_from=str(tmp_path / "saved")))

@@ -105,6 +105,12 @@ def test_the_vocabulary_is_that_of_the_other_run(origin, onward):
 def test_an_exported_model_is_as_good_as_its_run(origin, tmp_path):
     first, config = origin
     write_hub(load(first, fold=False), tmp_path / "hub", {})
+    onward = dataclasses.replace(
+        config, train=dataclasses.replace(config.train, init_from=str(tmp_path / "hub"), steps=1)
+    )
+    console = Console(file=io.StringIO(), width=300)
+    train(onward, workdir=tmp_path / "onward", console=console)
+    assert "held-out texts that it has learned from: not known" in console.file.getvalue()
     for name, place in (("run", first), ("model", tmp_path / "hub")):
         learning = dataclasses.replace(config.train, init_from=str(place))
         onward = dataclasses.replace(config, train=learning)

@@ -19,7 +19,7 @@ from wave_jax.data.dataset import Split, SplitName, load_dataset, load_split
 from wave_jax.errors import UserError
 from wave_jax.inference import load
 from wave_jax.inference.report import draw_confusion, make_report
-from wave_jax.runs.files import load_config
+from wave_jax.runs.files import exported, load_config
 from wave_jax.runs.inputs import count_learned
 from wave_jax.runs.workdir import ENVIRONMENT_FILE, check_paths, check_unchanged, with_snapshot
 from wave_jax.training.compilation import enable_compilation_cache
@@ -44,7 +44,7 @@ class Options:
     """What to evaluate, and on which texts."""
 
     workdir: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
-    """Folder of a trained run."""
+    """Folder of a trained run, or of a model that `export --format hub` wrote."""
     split: SplitName = "test"
     """Split of the data set; 'validation' is scored with the parameters before a refit."""
     checkpoint: Literal["best", "last"] = "best"
@@ -71,16 +71,19 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     pairs = ((data.source, trained_on.source), (data.test, trained_on.test))
     sources = [Path(path).name for path, own in pairs if path is not None and path != own]
     name = re.sub(r"[^\w.-]+", "_", "-".join([options.split, options.checkpoint, *sources]))
-    picture = _write(workdir / "evaluation", name, record)
+    picture = None if exported(workdir) else _write(workdir / "evaluation", name, record)
     if options.json:
-        print(json.dumps(record | {"picture": str(picture)}))
+        print(json.dumps(record | {"picture": picture and str(picture)}))
     else:
         source = data.test if data.test and options.split == "test" else data.source
         print(f"{options.split} split of {source}, {options.checkpoint} checkpoint")
         print_report(report)
-        if count:
+        if count is None:
+            print("How many of these texts it has learned from is not known")
+        elif count:
             print(f"{count:,} of {len(split):,} texts are training texts too: new texts score less")
-        print(f"Written: {picture} and {picture.with_suffix('.json').name} beside it")
+        if picture:
+            print(f"Written: {picture} and {picture.with_suffix('.json').name} beside it")
 
 
 def print_report(report: Mapping[str, Any]) -> None:

@@ -17,7 +17,8 @@ from wave_jax.errors import UserError, shorten
 from wave_jax.export.files import Logits, compare, new_output
 from wave_jax.inference import Classifier, load
 from wave_jax.inference.lookup_table import Kept
-from wave_jax.runs.files import load_config
+from wave_jax.runs.files import exported, load_config
+from wave_jax.runs.initial import is_finished
 from wave_jax.runs.workdir import check_paths, check_unchanged, with_snapshot
 from wave_jax.training.compilation import enable_compilation_cache
 
@@ -57,13 +58,17 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     if options.table is not None and options.format != "onnx":
         raise UserError("--table is for --format onnx: hub keeps float32, web int8")
     enable_compilation_cache()
-    with new_output(out := Path(options.out)) as part:
+    if not (out := Path(options.out)).parent.is_dir():
+        raise UserError(f"no folder {out.parent}: make it first, or give another name than {out}")
+    with new_output(out) as part:
         folder = locate(options.workdir, check=load_config)
         classifier = load(folder, fold=options.format == "hub" and "auto")
         dataset, why = _own_texts(folder, classifier)
         logits = _write(options, classifier, dataset, folder, part)
         texts, labels = _checked_texts(dataset, classifier)
         found = compare(classifier.logits(texts), logits(texts), labels)
+    if not is_finished(folder):
+        print("The run is not finished: this is what it has validated best so far")
     what = "test texts" if labels is not None else f"texts of random tokens ({why})"
     size = sum(file.stat().st_size for file in (out.iterdir() if out.is_dir() else [out]))
     print(f"Written: {out} ({size / 1e6:.2f} MB)")
@@ -86,21 +91,23 @@ def _write(
         return write_hub(classifier, part, read_results(folder, classifier.config)).logits
     from wave_jax.export.web import write_web
 
-    learned, tests = list[str](), list[str]()
-    if dataset is not None:
+    learned = list[str]()
+    tests = list(dataset.test.texts) if dataset is not None and options.examples else []
+    if dataset is not None and classifier.config.train.init_from is None:  # or of more than these
         learned = [*dataset.train.texts, *dataset.validation.texts]
-        tests = list(dataset.test.texts) if options.examples else []
     return write_web(classifier, part, learned_from=learned, examples=tests).logits
 
 
 def _own_texts(folder: Path, classifier: Classifier) -> tuple[Dataset | None, str]:
     """Returns the texts of the run, or None and why they cannot be read."""
     data = classifier.config.data
+    if exported(folder):
+        return None, "an exported model has no others"
     try:
         check_paths(data, folder)
         dataset = load_dataset(with_snapshot(data, folder))
         check_unchanged(folder, dataset)
-    except (UserError, KeyError) as error:  # an exported model has no record of them
+    except UserError as error:
         return None, shorten(str(error), 120)
     return dataset, "the run has no test texts"
 

@@ -245,7 +245,7 @@ def _read(config: DataConfig, grouped: bool = True) -> tuple[dict[str, Table], s
 
 def _existing_source(source: str) -> Path:
     if source == MEMORY:
-        raise UserError("the run was fitted to texts in memory: give others with --data.source")
+        raise UserError("the network has no texts beside it: give some with --data.source")
     path = user_path(source)
     if not source or (not path.exists() and len(path.parts) < 3 and not path.suffix):
         known = (DOCSTRINGS, "tfds:ag_news_subset", "tfds:imdb_reviews")

@@ -189,10 +189,7 @@ def _path_jobs(plan: Plan, data: PreparedSource) -> Jobs:
 
 
 def _order_jobs(plan: Plan, data: PreparedSource, shuffled: PreparedSource) -> Jobs:
-    """Trains on texts as they are and with shuffled words, at the rate that is best for the former.
-
-    The former are tested on shuffled texts too.
-    """
+    """Trains on texts as they are, and at the same rate on shuffled ones."""
     jobs: Jobs = {}
     for each in ORDERS:
         key = ("order", data.name, each.name)

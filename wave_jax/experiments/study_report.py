@@ -114,12 +114,13 @@ def _accuracy(records: Iterable[Record], key: str = "test_accuracy") -> str:
 
 
 def _cells(found: Found, key: Key, other: Key = ()) -> list[str]:
-    """Returns a contender's accuracy, and how far it is ahead of another."""
+    """Returns a contender's accuracy and learning rate, and how far it is ahead of another."""
     if key not in found:
         return ["–", "–"]
+    rate = found[key][0]["config"].get("train", {}).get("learning_rate")
     same = key == other or other not in found
     ahead = "–" if same else str(difference(right(found[key]), right(found[other])))
-    return [_accuracy(found[key]), ahead]
+    return [_accuracy(found[key]) + (f", {rate:g}" if rate else ""), ahead]
 
 
 def _poolings(found: Found, data: str) -> Rows:
@@ -128,8 +129,6 @@ def _poolings(found: Found, data: str) -> Rows:
         for head in study.HEADS:
             key, wave = (("pooling", data, each, head, "runs") for each in (name, _WAVE))
             row += _cells(found, key, wave)
-            if key in found and name != study.TFIDF:
-                row[-2] += f", {found[key][0]['config']['train']['learning_rate']:g}"
         yield row
 
 
@@ -137,10 +136,7 @@ def _paths(found: Found, data: str) -> Rows:
     for pooling in study.TEXT_POOLINGS:
         both, *_ = keys = [("paths", data, pooling, path, "runs") for path in study.PATHS]
         for key in keys:
-            row = [f"{pooling}, {key[3]}", *_cells(found, key, both)]
-            if key in found:
-                row[1] += f", {found[key][0]['config']['train']['learning_rate']:g}"
-            yield row
+            yield [f"{pooling}, {key[3]}", *_cells(found, key, both)]
 
 
 def _phases(found: Found, data: str) -> Rows:
@@ -204,8 +200,7 @@ def _probes(found: Found) -> dict[Key, dict[str, np.ndarray]]:
 def _gradients(found: Found) -> Rows:
     for (op, pooling), probes in _probes(found).items():
         shown = {f"layer_0/{name}": label for name, label in _MEASURES.items()}
-        coupling = f"layer_0/coupling/{op}"
-        shown |= {coupling: "spread of the coupling"} if coupling in probes else {}
+        shown |= {f"layer_0/coupling/{op}": "spread of the coupling"}
         shown |= {n: f"gradient norm at {n[14:]}" for n in probes if n.startswith("gradient_norm/")}
         for name, label in shown.items():
             last = probes[name][-max(1, len(probes[name]) // 10) :].mean()

@@ -46,10 +46,7 @@ def new_output(out: Path) -> Iterator[Path]:
 
 
 def write_meaning(folder: Path, classifier: Classifier, results: Mapping[str, Any]) -> None:
-    """Writes config.json, without paths, which are private, and the tokenizer with its options.
-
-    `results` are what a model card says of data and accuracy.
-    """
+    """Writes config.json, without private paths, with `results`, and the tokenizer's files."""
     config, labels = classifier.config, classifier.labels
     places: Any = dict.fromkeys(("test", "vocab", "cache_dir", "tfds_dir", "tfds_manual_dir"))
     config = replace(

@@ -209,7 +209,7 @@ def _no_run(workdir: Path) -> str:
         inside = sorted(workdir.glob(f"*/{CONFIG_FILE}"), key=lambda file: file.stat().st_mtime)
         what = f"{workdir} holds no {CONFIG_FILE}"
         near = f", did you mean {str(inside[-1].parent)!r}?" if inside else ""
-    return f"{what}{near}: expected the workdir of a training run"
+    return f"{what}{near}: expected the workdir of a training run, or a model by --format hub"
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -12,10 +12,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from wave_jax.data.tokenizer import WordPiece
-from wave_jax.errors import UserError, nearest_path, one_line
+from wave_jax.errors import UserError, one_line
 from wave_jax.models.config import sizes
-from wave_jax.models.weights import WEIGHTS
-from wave_jax.runs.files import load_config, load_labels, load_tokenizer, write_whole
+from wave_jax.runs.files import exported, load_config, load_labels, load_tokenizer, write_whole
 from wave_jax.runs.workdir import SUMMARY_FILE, final_params
 from wave_jax.training.config import Config
 from wave_jax.training.state import Params
@@ -23,6 +22,12 @@ from wave_jax.training.state import Params
 FITTED_FILE = "classes.json"  # of what `TextClassifier.save` writes
 INITIAL_FILE = "initial.safetensors"  # a run's own copy: the run it starts from may go
 _FREE = ("dropout", "word_dropout", "table_scale", "pretrained")  # no matter once it is trained
+
+
+def is_finished(folder: Path) -> bool:
+    """Returns whether a folder holds the result of a training, of `fit`, or an exported model."""
+    made = [(folder / name).is_file() for name in (SUMMARY_FILE, FITTED_FILE)]
+    return any(made) or bool(exported(folder))
 
 
 def read_origin(config: Config) -> WordPiece:
@@ -35,10 +40,8 @@ def read_origin(config: Config) -> WordPiece:
         other = "--data.vocab" if config.data.vocab else "--model.pretrained"
         raise UserError(f"--train.init-from gives all that {other} does: leave one of them out")
     try:
-        if not origin.is_dir():
-            raise UserError(f"no folder {str(origin)!r}{nearest_path(origin)}: expected a run's")
         theirs = load_config(origin)
-        if not any((origin / name).is_file() for name in (SUMMARY_FILE, FITTED_FILE, WEIGHTS)):
+        if not is_finished(origin):
             raise UserError(f"the run in {origin} is not finished: finish it first")
         tokenizer = load_tokenizer(origin, theirs.data)
     except UserError as error:

@@ -128,7 +128,9 @@ def _run(
         task = dataclasses.replace(task, initial=initial)
         held = [*dataset.validation.texts, *dataset.test.texts]
         known = count_learned(workdir, held, refit=False) or 0  # no digests: not counted
-        what = f"and held-out texts that it has learned from: {known:,} of {len(held):,}"
+        silent = Path(origin).is_dir() and count_learned(Path(origin), (), refit=True) is None
+        shown = "not known" if silent else f"{known:,} of {len(held):,}"
+        what = f"and held-out texts that it has learned from: {shown}"
         _say(console, f"Starts from the parameters of {origin}; classes new to it: {new}, {what}")
     callbacks: list[Callback] = [make(task) for make in factories]
     if every := config.probe.every:

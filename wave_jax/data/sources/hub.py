@@ -40,12 +40,13 @@ def read_hub(name: str, spec: ColumnSpec) -> tuple[dict[str, Table], str]:
 def locate(model: str | Path, check: Callable[[Path], object]) -> Path:
     """Returns the folder of a run or model, of hf:OWNER/NAME[@REVISION] that in the cache.
 
-    `check` is called with a folder that holds config.json before all else is downloaded. UserError
-    where neither network nor cache has the model.
+    `check` gets the folder with config.json before the rest is downloaded; UserError without any.
     """
     if not (name := str(model)).startswith(HUB):
         return Path(model)
-    repository, _, revision = name.removeprefix(HUB).partition("@")
+    repository, at, revision = name.removeprefix(HUB).partition("@")
+    if repository.count("/") != 1 or bool(at) != bool(revision):
+        raise UserError(f"{name}: expected hf:OWNER/NAME or hf:OWNER/NAME@REVISION")
     with _reaching(name, "model", "the folder of a run or of an exported model") as hub:
         fetch = partial(hub.snapshot_download, repository, revision=revision or None)
         check(Path(fetch(allow_patterns=_MODEL_FILES[:1])))

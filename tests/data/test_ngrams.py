@@ -213,7 +213,7 @@ def test_a_run_keeps_its_tokenizer(pieces, tmp_path):
     (tmp_path / "plain").mkdir()
     save_tokenizer(tmp_path / "plain", pieces)
     assert [path.name for path in (tmp_path / "plain").iterdir()] == ["tokenizer.json"]
-    with pytest.raises(UserError, match="cannot be read as this run's n-grams.*No such file"):
+    with pytest.raises(UserError, match="cannot be read as this network's n-grams.*No such file"):
         load_tokenizer(tmp_path / "plain", asked)
 
 
@@ -243,7 +243,7 @@ def test_damaged_ngrams_are_refused_in_one_line(pieces, tmp_path):
         damaged.append(path.read_bytes())
     for content in damaged:
         path.write_bytes(content)
-        with pytest.raises(UserError, match="cannot be read as this run's n-grams") as caught:
+        with pytest.raises(UserError, match="cannot be read as this network's n-grams") as caught:
             load_tokenizer(tmp_path, asked)
         assert "\n" not in str(caught.value)
 

@@ -250,7 +250,7 @@ def test_a_run_with_ngrams_reads_texts_of_any_length(
     with pytest.raises(UserError, match="of the text's .. tokens would be cut"):
         probe_text(classifier, PROSE)
     (tmp_path / "run" / "ngrams.npz").unlink()
-    with pytest.raises(UserError, match="cannot be read as this run's n-grams"):
+    with pytest.raises(UserError, match="cannot be read as this network's n-grams"):
         load(tmp_path / "run")
     for model in (ModelConfig(position="learned"), ModelConfig(pretrained="bert")):
         with pytest.raises(UserError, match="tokens without a place in the text, but --model.p"):

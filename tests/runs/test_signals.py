@@ -44,7 +44,7 @@ def test_a_second_ctrl_c_is_answered_and_the_third_ends_the_process():
         "    print('ready', flush=True)\n"
         "    while interrupt.received is None: time.sleep(0.01)\n"
         "    print('stopping', flush=True)\n"
-        "    time.sleep(60)"
+        "    for _ in range(600): time.sleep(0.1)"  # a clock that jumps ends but one of them
     )
     with subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -57,8 +57,6 @@ def test_a_second_ctrl_c_is_answered_and_the_third_ends_the_process():
         line = running.stderr.readline()
         assert line == "saving; press again to stop at once\n"
         assert running.poll() is None
-        sent = time.monotonic()
         running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=30)
-    assert time.monotonic() - sent < 5
+        out, err = running.communicate(timeout=30)  # half of what saving takes
     assert (running.returncode, out, err) == (130, "", "")

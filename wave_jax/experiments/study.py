@@ -99,7 +99,7 @@ ORDERS = (
     Contender("Transformer", changed(_ENCODER, model={"kind": "transformer"}), SMALL_RATES),
     Contender("FNet", changed(_ENCODER, model={"kind": "fnet"}), SMALL_RATES),
 )
-CURVES = (POOLINGS[0], POOLINGS[2], POOLINGS[5], ORDERS[6])
+CURVES = (POOLINGS[0], POOLINGS[2], POOLINGS[5], ORDERS[0], ORDERS[6])
 
 
 def prepare_study(sources: Sequence[str], work: Path, texts: int | None) -> list[PreparedSource]:

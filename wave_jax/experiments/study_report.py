@@ -168,13 +168,14 @@ def _trials(found: Found) -> dict[Key, tuple[float, float]]:
 
 
 def _settings(found: Found) -> Rows:
-    trials = _trials(found)
-    for i, axis in enumerate(("learning rate", "warm-up steps", "initial scale", "frozen table")):
-        for value in dict.fromkeys(key[i] for key in trials):
-            tests = [test for key, (_, test) in trials.items() if key[i] == value]
-            numbers = (min(tests), statistics.median(tests), max(tests))
-            shown = "1/8" if value is None else value
-            yield [f"{axis} {shown}", str(len(tests)), *(f"{x:.2f}" for x in numbers)]
+    for axis in ("learning rate {0:g}", "warm-up steps {1}", "{3} table, initial scale {2}"):
+        tests: dict[str, list[float]] = {}
+        for (rate, warmup, scale, table), (_, test) in _trials(found).items():
+            setting = axis.format(rate, warmup, scale or "1/8", table.replace("rows", "learned"))
+            tests.setdefault(setting, []).append(test)
+        for setting, values in tests.items():
+            numbers = (min(values), statistics.median(values), max(values))
+            yield [setting, str(len(values)), *(f"{x:.2f}" for x in numbers)]
 
 
 def _sizes(found: Found) -> Rows:
@@ -238,9 +239,8 @@ def _draw_budgets(found: Found) -> Figure | None:
     if not len(scores):
         return None
     figure, axes = subplots(width=5.2)
-    budgets = range(1, len(scores) + 1)
-    best = [expected_best(scores, count) for count in budgets]
-    axes[0, 0].plot(budgets, best, color=_COLOURS[0], label="Transformer, one layer")
+    best = [expected_best(scores, 1 + tried) for tried in range(len(scores))]
+    axes[0, 0].plot(range(1, len(best) + 1), best, color=_COLOURS[0], label="one Transformer layer")
     axes[0, 0].axhline(71.68, color="#8a8a8a", linestyle=":", label="the paper's test accuracy")
     axes[0, 0].set_xscale("log", base=2)
     finish(axes[0, 0], "settings tried", "expected best validation accuracy (%)")

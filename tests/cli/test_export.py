@@ -87,6 +87,7 @@ def test_what_cannot_be_exported(
         ((hub, "no/out", "--format", "hub"), "no: make it first, or give another name than"),
         ((hub, "taken/out", "--format", "web"), "taken: make it first"),
         ((hub, "out", *table[2:], "--format", "hub"), "--table is for --format onnx"),
+        ((hub, "out", "--format", "onnx", "--no-examples"), "--no-examples is for --format web"),
         ((hub, "out", "--format", "onxx"), "--format"),
         ((hub, "out"), "--format"),
     ]:

@@ -57,6 +57,8 @@ def main(argv: Sequence[str], *, prog: str) -> None:
     options = parse(Options(blank, blank, blank), argv, prog, _DESCRIPTION, "--format hub")
     if options.table is not None and options.format != "onnx":
         raise UserError("--table is for --format onnx: hub keeps float32, web int8")
+    if not options.examples and options.format != "web":
+        raise UserError("--no-examples is for --format web: hub and onnx hold no texts")
     enable_compilation_cache()
     if not (out := Path(options.out)).parent.is_dir():
         raise UserError(f"no folder {out.parent}: make it first, or give another name than {out}")
@@ -112,14 +114,12 @@ def _own_texts(folder: Path, classifier: Classifier) -> tuple[Dataset | None, st
     return dataset, "the run has no test texts"
 
 
-def _checked_texts(
-    dataset: Dataset | None, classifier: Classifier
-) -> tuple[list[str], np.ndarray | None]:
+def _checked_texts(data: Dataset | None, model: Classifier) -> tuple[list[str], np.ndarray | None]:
     """Returns texts to check with, and their labels: the test's, or else tokens at random."""
-    if dataset is not None and (count := len(dataset.test)):
+    if data is not None and (count := len(data.test)):
         chosen = np.unique(np.linspace(0, count - 1, min(count, _MOST_TEXTS)).astype(int))
-        return [dataset.test.texts[i] for i in chosen], dataset.test.labels[chosen]
-    rng, tokenizer = np.random.default_rng(0), classifier.tokenizer
+        return [data.test.texts[i] for i in chosen], data.test.labels[chosen]
+    rng, tokenizer = np.random.default_rng(0), model.tokenizer
     ids = rng.integers(tokenizer.vocab_size, size=(200, 64))
     rows = (tokenizer.tokens(row[: rng.integers(64)]) for row in ids)
     return [" ".join(row).replace(" ##", "") for row in rows], None

@@ -35,11 +35,13 @@ def test_a_tuned_rate_at_the_edge_of_the_grid_is_marked(tmp_path: Path) -> None:
     wide = dataclasses.replace(TINY, learning_rates=(1e-3, 3e-3, 1e-2))
     for best, mark in ((1e-3, ", the smallest tried"), (3e-3, ""), (1e-2, ", the largest tried")):
         plan = dataclasses.replace(tiny_plan(tmp_path / str(best)), scale=wide)
+        assert ("trials", "fnet none yet") in table1_jobs(plan)
         for rate, trial in rate_trials(plan, "fnet").items():
             result, time = {"validation_accuracy": float(rate == best)}, {"total_seconds": 1}
             plan.records.save(trial.key, config={}, seed=0, result=result, time=time)
         (setting,) = (setting for name, setting in table1_jobs(plan) if name == "fnet")
         assert setting == f"rate {best:g}{mark}, tuned"
+        assert ("trials", "fnet 0.001, 0.003, 0.01") in table1_jobs(plan)
 
 
 def test_a_checkpoint_changes_what_bert_is_called_and_adds_its_embeddings(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import pytest
 import wave_jax
 from tests.export.test_hub import ODD
 from wave_jax.data.dataset import load_dataset
-from wave_jax.data.sources.hub import locate
 from wave_jax.export.hub import write_hub
 from wave_jax.export.onnx_graph import write_onnx
 from wave_jax.runs.files import load_config
@@ -30,7 +29,7 @@ def odd_texts(texts: list[str]) -> list[str]:
 
 def check(run: Path, folder: Path) -> None:
     data = load_config(run).data
-    texts = list(load_dataset(with_snapshot(data, locate(run))).test.texts[:1000])
+    texts = list(load_dataset(with_snapshot(data, run)).test.texts[:1000])
     assert len(texts) == 1000
     texts += odd_texts(texts)
     plain, folded = wave_jax.load(run, fold=False), wave_jax.load(run)

@@ -1,8 +1,8 @@
 """The study: is it a wave? What is measured to tell waves from the pooling of norms.
 
-Waves and poolings share head, table and tokens; rates are tried on the validation texts with seed 0,
-and the smallest one within a standard error of the best is run with every seed. All runs of a set
-are tested on the same texts, and records keep which of them were right, so that contenders are
+Waves and poolings share head, table and tokens; rates are tried on the validation texts with seed
+0, and the smallest one within a standard error of the best is run with every seed. All runs of a
+set are tested on the same texts, and records keep which of them were right, so that contenders are
 compared text by text.
 """
 

@@ -29,10 +29,10 @@ def table1_jobs(plan: Plan) -> Jobs:
     for name, what, settings in _tuned(plan):
         trials = rate_trials(plan, name, **settings)
         rate, best = best_runs(plan, name, **settings)
-        edge = {min(trials): ", the smallest tried", max(trials): ", the largest tried"}
-        tried = ", ".join(f"{rate:g}" for rate in trials)
-        jobs["trials", f"{name}{what} {tried}"] = list(trials.values())
-        jobs[name, f"rate {rate:g}{edge.get(rate, '')}, tuned{what}"] = best
+        made = [f"{tried:g}" for tried, job in trials.items() if plan.find(job)] or ["none yet"]
+        edge = {made[0]: ", the smallest tried", made[-1]: ", the largest tried"}
+        jobs["trials", f"{name}{what} {', '.join(made)}"] = list(trials.values())
+        jobs[name, f"rate {rate:g}{edge.get(f'{rate:g}', '')}, tuned{what}"] = best
     return jobs
 
 

@@ -341,7 +341,7 @@ def test_advice_names_options_that_the_command_has(command: Command, tmp_path: P
 @pytest.mark.parametrize(
     ("item", "row", "expected"),
     [
-        ("bp-figure3", "BERT", {("bert", 2e-5), ("transformer", 1e-3)}),
+        ("bp-figure3", "layers, fine-tuned", {("bert", 2e-5), ("transformer", 1e-3)}),
         ("wn-table1", "tuned, embeddings of BERT", {("transformer", 1e-3), ("transformer", 3e-3)}),
     ],
 )

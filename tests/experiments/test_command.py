@@ -373,7 +373,7 @@ def test_every_item_runs_and_is_drawn(command: Command, tmp_path: Path, texts: P
     assert "still missing" not in text
     assert "nan" not in text.split()
     assert "71.68" not in text, "the papers' figures are of other texts"
-    for item in ITEMS:
+    for item in set(ITEMS) - {"study"}:  # which 'all' leaves out, as it takes hours
         assert f"reproduce {item} " in text
 
 

@@ -8,6 +8,7 @@ import json
 import shutil
 import signal
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -377,7 +378,9 @@ def test_every_item_runs_and_is_drawn(command: Command, tmp_path: Path, texts: P
         assert f"reproduce {item} " in text
 
 
-@pytest.fixture(params=[("small", "all"), ("study", "study")], ids=["small", "study"])
+@pytest.fixture(
+    params=[("small", "all"), ("study", "study"), ("wide", "wn-table1")], ids=itemgetter(0)
+)
 def committed(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[str, Path, Path]:
@@ -415,7 +418,7 @@ def test_the_committed_records_were_made_with_todays_settings(
     found = Records(copy)
     assert found.about is not None
     datasets = tuple(PreparedSource(**facts) for facts in found.about["datasets"])
-    plan = Plan(SMALL, datasets, found.about["seeds"], found)
+    plan = Plan(SCALES[found.about["scale"]], datasets, found.about["seeds"], found)
     jobs = [job for item in ITEMS.values() for jobs in item.jobs(plan).values() for job in jobs]
     made = {job.key: job for job in jobs if plan.find(job) is not None}
     assert {f"{key}.json" for key in made} == records(copy).keys()

@@ -39,6 +39,9 @@ def test_a_tuned_rate_at_the_edge_of_the_grid_is_marked(tmp_path: Path) -> None:
         for rate, trial in rate_trials(plan, "fnet").items():
             result, time = {"validation_accuracy": float(rate == best)}, {"total_seconds": 1}
             plan.records.save(trial.key, config={}, seed=0, result=result, time=time)
+            if rate == min(wide.learning_rates):
+                first = f"rate {rate:g}, the only one tried, tuned"
+                assert ("fnet", first) in table1_jobs(plan)
         (setting,) = (setting for name, setting in table1_jobs(plan) if name == "fnet")
         assert setting == f"rate {best:g}{mark}, tuned"
         assert ("trials", "fnet 0.001, 0.003, 0.01") in table1_jobs(plan)

@@ -103,10 +103,7 @@ CURVES = (POOLINGS[0], POOLINGS[2], POOLINGS[5], ORDERS[0], ORDERS[6])
 
 
 def prepare_study(sources: Sequence[str], work: Path, texts: int | None) -> list[PreparedSource]:
-    """Returns the sets, with all their test texts; shuffled ones; samples of the first one.
-
-    Samples of more texts than there are, are left out.
-    """
+    """Returns the sets with all test texts; the same shuffled; samples of the first, if large."""
     made = [prepare_source(source, work, texts) for source in sources]
     for source in sources:
         made.append(prepare_source(source, work, texts, change=shuffled_dataset, note=", shuffled"))

@@ -31,6 +31,8 @@ def table1_jobs(plan: Plan) -> Jobs:
         rate, best = best_runs(plan, name, **settings)
         made = [f"{tried:g}" for tried, job in trials.items() if plan.find(job)] or ["none yet"]
         edge = {made[0]: ", the smallest tried", made[-1]: ", the largest tried"}
+        if len(made) == 1:
+            edge = {made[0]: ", the only one tried"}
         jobs["trials", f"{name}{what} {', '.join(made)}"] = list(trials.values())
         jobs[name, f"rate {rate:g}{edge.get(f'{rate:g}', '')}, tuned{what}"] = best
     return jobs

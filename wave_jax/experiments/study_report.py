@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -168,14 +168,14 @@ def _trials(found: Found) -> dict[Key, tuple[float, float]]:
 
 
 def _settings(found: Found) -> Rows:
+    trials = _trials(found)
     for axis in ("learning rate {0:g}", "warm-up steps {1}", "{3} table, initial scale {2}"):
         tests: dict[str, list[float]] = {}
-        for (rate, warmup, scale, table), (_, test) in _trials(found).items():
+        for (rate, warmup, scale, table), (_, test) in trials.items():
             setting = axis.format(rate, warmup, scale or "1/8", table.replace("rows", "learned"))
             tests.setdefault(setting, []).append(test)
         for setting, values in tests.items():
-            numbers = (min(values), statistics.median(values), max(values))
-            yield [setting, str(len(values)), *(f"{x:.2f}" for x in numbers)]
+            yield [setting, str(len(values)), *(f"{f(values):.2f}" for f in (min, median, max))]
 
 
 def _sizes(found: Found) -> Rows:
@@ -239,8 +239,9 @@ def _draw_budgets(found: Found) -> Figure | None:
     if not len(scores):
         return None
     figure, axes = subplots(width=5.2)
-    best = [expected_best(scores, 1 + tried) for tried in range(len(scores))]
-    axes[0, 0].plot(range(1, len(best) + 1), best, color=_COLOURS[0], label="one Transformer layer")
+    budgets = range(1, len(scores) + 1)
+    best = [expected_best(scores, count) for count in budgets]
+    axes[0, 0].plot(budgets, best, color=_COLOURS[0], label=LABELS["transformer"])
     axes[0, 0].axhline(71.68, color="#8a8a8a", linestyle=":", label="the paper's test accuracy")
     axes[0, 0].set_xscale("log", base=2)
     finish(axes[0, 0], "settings tried", "expected best validation accuracy (%)")
